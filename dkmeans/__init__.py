@@ -1,0 +1,53 @@
+"""k-means for data that do not fit in memory, on Dask.
+
+Public names are resolved when first used, so that a worker imports neither pandas nor scikit-learn.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dkmeans.estimators.kmeans import KMeans
+    from dkmeans.estimators.scalers import MinMaxScaler, StandardScaler
+    from dkmeans.models.model import Assignment, Model
+    from dkmeans.rows.clusters_out import write_clusters
+    from dkmeans.rows.progress import reporting
+    from dkmeans.rows.rows import Rows, read_parquet
+
+__version__ = version("dkmeans")
+
+_HOMES = {
+    "Assignment": "dkmeans.models.model",
+    "KMeans": "dkmeans.estimators.kmeans",
+    "MinMaxScaler": "dkmeans.estimators.scalers",
+    "Model": "dkmeans.models.model",
+    "Rows": "dkmeans.rows.rows",
+    "StandardScaler": "dkmeans.estimators.scalers",
+    "read_parquet": "dkmeans.rows.rows",
+    "reporting": "dkmeans.rows.progress",
+    "write_clusters": "dkmeans.rows.clusters_out",
+}
+
+__all__ = [
+    "Assignment",
+    "KMeans",
+    "MinMaxScaler",
+    "Model",
+    "Rows",
+    "StandardScaler",
+    "__version__",
+    "read_parquet",
+    "reporting",
+    "write_clusters",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dkmeans' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

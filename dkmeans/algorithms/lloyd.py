@@ -1,0 +1,139 @@
+"""Lloyd's iterations: assign every row to its nearest center, move every center to its rows' mean."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dkmeans.algorithms.drive import Passes, Record, drive
+from dkmeans.algorithms.relocation import relocate
+from dkmeans.errors import BadValues, TooFewRows
+from dkmeans.kernels.block import Array
+from dkmeans.partials.cluster_sums import ClusterSums
+from dkmeans.partials.farthest import Farthest
+from dkmeans.rows.requests import Reduce
+from dkmeans.rows.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Centers, and what is exactly known of the rows under them."""
+
+    centers: Array
+    """`(n_clusters, n_features)` float64."""
+
+    ledger: ClusterSums
+    """Of all rows, assigned to `centers`."""
+
+    n_iter: int
+    """Iterations made."""
+
+    converged: bool
+    """Whether the rule of `tol` was met."""
+
+    gain: float
+    """What moving the centers once more would lower the inertia by, labels fixed."""
+
+    @property
+    def inertia(self) -> float:
+        """Weighted sum of squared distances of all rows to their centers."""
+        return self.ledger.inertia
+
+    @property
+    def n_distinct(self) -> int:
+        """Number of clusters that have rows."""
+        return int((~self.ledger.empty).sum())
+
+
+def lloyd(
+    rows: Rows, centers: Array, *, max_iter: int = 300, tol: float = 1e-4
+) -> tuple[Fit, list[Record]]:
+    """Move `centers` to a local optimum of the inertia by Lloyd's iterations.
+
+    One pass over `rows` per iteration. An iteration that meets an empty cluster makes one more, to move
+    that center to the row farthest from its own; a run that ends on `max_iter` makes one more, so that
+    centers, inertia and labels agree.
+
+    Parameters
+    ----------
+    rows
+        The samples, `(n_samples, n_features)`, finite.
+    centers
+        Where to start, `(n_clusters, n_features)`. Not modified.
+    max_iter
+        Most iterations to make.
+    tol
+        Stop when moving the centers to their rows' means would lower the inertia by at most this share
+        of it. 0 goes on until the centers come out unchanged, bit for bit.
+
+    Returns
+    -------
+    fit, history
+        Centers, inertia and the rest; and a record of each pass.
+
+    Raises
+    ------
+    TooFewRows
+        If `rows` has fewer rows than `centers`.
+    BadValues
+        If all weights are zero.
+
+    References
+    ----------
+    .. [1] S. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2), 1982.
+
+    Examples
+    --------
+    >>> rows = Rows.from_array(np.array([[0.0], [1.0], [9.0], [11.0]]), block_rows=2)
+    >>> fit, history = lloyd(rows, np.array([[0.0], [9.0]]), tol=0)
+    >>> fit.centers.ravel().tolist(), fit.inertia
+    ([0.5, 10.0], 2.5)
+    """
+    (result,) = drive(rows, [lloyd_passes(centers, max_iter=max_iter, tol=tol)])
+    return result
+
+
+def lloyd_passes(centers: Array, *, max_iter: int, tol: float) -> Passes[Fit]:
+    """`lloyd`, as an algorithm that can share its passes with others."""
+    centers = np.array(centers, np.float64)
+    origin = centers.mean(axis=0)
+    for n_iter in range(1, max_iter + 1):
+        kind = f"iteration {n_iter}"
+        ledger, record = yield Reduce(kind, ClusterSums.from_block, (centers, origin))
+        _check(ledger)
+        moved = ledger.centers(otherwise=centers)
+        gain = ledger.gain(centers)
+        record.update(_findings(ledger, gain, moved - centers))
+        if ledger.empty.any():
+            size = int(ledger.empty.sum()) + ledger.n_clusters
+            farthest, _ = yield Reduce("relocation", Farthest.from_block, (centers, size))
+            relocated = relocate(ledger, farthest)
+            if relocated is not None:
+                centers = relocated.centers(otherwise=centers)
+                continue
+        if np.array_equal(moved, centers) or (tol > 0 and gain <= tol * ledger.inertia):
+            return Fit(centers, ledger, n_iter, True, gain)
+        centers = moved
+    ledger, record = yield Reduce("final assignment", ClusterSums.from_block, (centers, origin))
+    _check(ledger)
+    gain = ledger.gain(centers)
+    record.update(_findings(ledger, gain, np.zeros_like(centers)))
+    return Fit(centers, ledger, max_iter, tol > 0 and gain <= tol * ledger.inertia, gain)
+
+
+def _findings(ledger: ClusterSums, gain: float, moves: Array) -> Record:
+    return {
+        "inertia": ledger.inertia,
+        "gain": gain,
+        "shift": float(np.sqrt((moves**2).sum())),
+        "empty_clusters": int(ledger.empty.sum()),
+    }
+
+
+def _check(ledger: ClusterSums) -> None:
+    if ledger.n_rows < ledger.n_clusters:
+        raise TooFewRows(
+            f"n_clusters={ledger.n_clusters} needs at least {ledger.n_clusters} rows; "
+            f"the data has {ledger.n_rows}."
+        )
+    if not ledger.weight.any():
+        raise BadValues("all sample weights are zero; at least one row needs a positive weight.")

@@ -1,0 +1,1 @@
+"""Finding or starting a Dask cluster, and checking that its workers are fit."""

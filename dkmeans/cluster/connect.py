@@ -1,0 +1,77 @@
+"""Connect to a scheduler that runs, or start a cluster on this machine."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dask
+from dask.utils import parse_bytes
+from distributed import Client, LocalCluster, Security
+
+from dkmeans.errors import ArgumentError, ClusterUnreachable
+
+CONNECT_SECONDS = 20
+
+
+@contextmanager
+def connected(
+    address: str,
+    *,
+    tls_ca: str | None = None,
+    tls_cert: str | None = None,
+    tls_key: str | None = None,
+) -> Iterator[Client]:
+    """Connect to the scheduler at `address`.
+
+    Raises
+    ------
+    ClusterUnreachable
+        If nobody answers within `CONNECT_SECONDS`.
+    """
+    security = None
+    if tls_ca or tls_cert or tls_key:
+        if not (tls_ca and tls_cert and tls_key):
+            raise ArgumentError("TLS needs all of --tls-ca, --tls-cert and --tls-key.")
+        security = Security(
+            tls_ca_file=tls_ca,
+            tls_client_cert=tls_cert,
+            tls_client_key=tls_key,
+            require_encryption=True,
+        )
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, security=security)
+    except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
+        raise ClusterUnreachable(
+            f"no Dask scheduler answers at {address} within {CONNECT_SECONDS} s "
+            f"({type(error).__name__}); check the address and that it runs."
+        ) from None
+    with client:
+        yield client
+
+
+@contextmanager
+def local_cluster(n_workers: int, memory: str) -> Iterator[Client]:
+    """Start single-threaded workers on this machine, each limited to `memory`, and stop them at the end.
+
+    A worker that dies takes no task with it: `allowed-failures` is raised, because every task queued on
+    a dead worker counts as a suspect.
+    """
+    if n_workers < 1:
+        raise ArgumentError(f"workers={n_workers} should be at least 1.")
+    try:
+        memory_bytes = parse_bytes(memory)
+    except ValueError:
+        raise ArgumentError(f"memory={memory!r} is not a size; write it as 4GiB.") from None
+    settings = {"distributed.scheduler.allowed-failures": 100, "distributed.admin.log-format": "%(message)s"}
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            memory_limit=memory_bytes,
+            dashboard_address="127.0.0.1:0",
+            host="127.0.0.1",
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

@@ -1,0 +1,105 @@
+"""Every error that dkmeans raises on purpose, with the exit code that the command line gives it.
+
+Each takes one sentence: the name as the user wrote it, the value, the rule, the remedy. Nothing else is
+stored, so that each survives pickling on its way back from a worker.
+"""
+
+from typing import ClassVar
+
+
+class DkmeansError(Exception):
+    """Something that dkmeans refuses or cannot do, in one sentence with its remedy."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ArgumentError(DkmeansError, ValueError):
+    """A parameter has a value that it cannot have."""
+
+    exit_code = 2
+
+
+class OutputExists(ArgumentError):
+    """Something already lies where the result should go."""
+
+
+class WorkersUnfit(DkmeansError):
+    """The workers lack dkmeans, or run other versions than the client."""
+
+    exit_code = 2
+
+
+class InputRefused(DkmeansError, ValueError):
+    """The data cannot be clustered as they are."""
+
+    exit_code = 3
+
+
+class MissingInput(InputRefused, FileNotFoundError):
+    """There is nothing to read at the given path."""
+
+
+class UnreadableFile(InputRefused):
+    """A file is not Parquet, is truncated, or has changed since it was planned."""
+
+
+class SchemaMismatch(InputRefused):
+    """A column is missing, or has a type that cannot be used."""
+
+
+class BadValues(InputRefused):
+    """A feature or weight has nulls, NaN, infinities or negative weights."""
+
+
+class TooFewRows(InputRefused):
+    """There are fewer rows than clusters, or none."""
+
+
+class ModelRefused(InputRefused):
+    """A model file is damaged, or was written in another format."""
+
+
+class FeaturesMismatch(InputRefused):
+    """Rows given for prediction do not have the features that the model was fitted on."""
+
+
+class TooLarge(InputRefused, MemoryError):
+    """Something that must fit in the memory of one process does not."""
+
+
+class ClusterUnreachable(DkmeansError, ConnectionError):
+    """No scheduler answers at the given address."""
+
+    exit_code = 7
+
+
+class ClusterLost(DkmeansError):
+    """The scheduler or all workers went away during a pass."""
+
+    exit_code = 7
+
+
+class StoreUnreachable(DkmeansError, OSError):
+    """An object store or disk refuses or fails a request."""
+
+    exit_code = 7
+
+
+class DkmeansWarning(UserWarning):
+    """A result that the user may not want."""
+
+
+class ConvergenceWarning(DkmeansWarning):
+    """Fewer distinct clusters were found than were asked for."""
+
+
+class ConstantFeature(DkmeansWarning):
+    """A feature has the same value in every row."""
+
+
+class SuspectColumn(DkmeansWarning):
+    """A column looks like something that should not be clustered."""
+
+
+class RowOrderIsKey(DkmeansWarning):
+    """Clusters are written without key columns: only the row order ties them to the input."""

@@ -1,0 +1,351 @@
+"""`KMeans` with scikit-learn's names, for data of any size."""
+
+import datetime
+import platform
+import secrets
+import uuid
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+import dkmeans
+from dkmeans.algorithms.kmeans import KMeansFit, Settings, kmeans
+from dkmeans.errors import ArgumentError, ConvergenceWarning
+from dkmeans.estimators.outputs import by_rows
+from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.nearest import distances, nearest
+from dkmeans.models.model import Model
+from dkmeans.rows.rows import Rows, StageName, as_rows, is_lazy
+from dkmeans.storage.filesystem import redact
+
+
+class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """k-means clustering of rows that may not fit in memory.
+
+    Passes over the data: 1 for scale and first rows, `init_rounds + 1` for k-means||, 1 for each
+    iteration, 1 for each relocation of empty clusters, 1 more if `max_iter` ends the fit.
+
+    Parameters
+    ----------
+    n_clusters
+        Number of clusters.
+    init
+        "k-means||" (alias "scalable"): seeding in few passes. "k-means++": greedy, exact, for rows that
+        fit in one process. "random": rows. Or an array `(n_clusters, n_features)`, in the units of X.
+    n_init
+        Restarts from other seeds; the fit of least inertia is kept. They share passes. "auto" is 1.
+    max_iter
+        Most iterations.
+    tol
+        Stop when moving the centers to their rows' means would lower the inertia by at most this share
+        of it. 0 goes on until the centers come out unchanged, bit for bit.
+    random_state
+        Seed; None for a fresh one, which the model records. The same seed gives the same bits for any
+        number of workers.
+    scale
+        "standard" (mean 0, variance 1), "minmax" (0 to 1) or None: applied to features as they are read.
+    oversampling_factor
+        Candidates of a round of k-means||, in units of `n_clusters`.
+    init_rounds
+        Rounds of k-means||.
+    stage
+        "memory" keeps decoded blocks between passes, "none" reads them again, "auto" keeps them if they
+        fit in half of the memory there is. For input that is not `Rows` yet.
+
+    Attributes
+    ----------
+    cluster_centers_
+        `(n_clusters, n_features)` float64, in the units of X.
+    scaled_centers_
+        The same in the space where distances are measured: of the scaled features.
+    inertia_
+        Weighted sum of squared distances in that space.
+    labels_
+        `(n_samples,)` index of each row's center: NumPy for in-memory input, a lazy Dask Array else.
+    n_iter_
+        Iterations made.
+    converged_
+        Whether the rule of `tol` was met.
+    gain_
+        What moving the centers once more would lower `inertia_` by, labels fixed.
+    history_
+        A record of each pass: kind, inertia, gain, shift, empty_clusters, seconds, rows_read, bytes_read.
+    n_passes_
+        Passes made, those of all restarts together.
+    model_
+        The `Model`, to save and to predict with.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Examples
+    --------
+    >>> X = np.array([[1.0, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> kmeans = KMeans(n_clusters=2, random_state=0).fit(X)
+    >>> sorted(kmeans.cluster_centers_.tolist())
+    [[1.0, 2.0], [10.0, 2.0]]
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: Any = "k-means||",
+        n_init: int | str = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        random_state: Any = None,
+        scale: str | None = None,
+        oversampling_factor: float = 2.0,
+        init_rounds: int = 5,
+        stage: StageName = "auto",
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.scale = scale
+        self.oversampling_factor = oversampling_factor
+        self.init_rounds = init_rounds
+        self.stage = stage
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Find the clusters of X.
+
+        Parameters
+        ----------
+        X
+            `(n_samples, n_features)`: a URL or path of Parquet, `Rows`, a Dask Array or DataFrame, a
+            NumPy array, a pandas DataFrame or an Arrow table.
+        y
+            Ignored.
+        sample_weight
+            `(n_samples,)`: weight w means w copies of a row. For `Rows`, name the column there.
+
+        Raises
+        ------
+        ArgumentError
+            If a parameter cannot be.
+        InputRefused
+            If the data cannot be clustered.
+        """
+        settings = self._settings()
+        settings.check()
+        rows = as_rows(X, sample_weight, stage=self.stage)
+        before = (rows.rows_read, rows.bytes_read)
+        try:
+            result = kmeans(rows, settings)
+            self._keep(result, rows, settings, before)
+            self.labels_ = self._labels(X, rows)
+        finally:
+            if not isinstance(X, Rows):
+                rows.close()
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Return the label of each row, the index of its nearest center, int32.
+
+        `(n_samples,)`: NumPy for NumPy, a Series with the index for pandas, lazy for Dask, `Rows`, URLs.
+        """
+        check_is_fitted(self)
+        model = self.model_
+        return by_rows(
+            X,
+            model.predict,
+            _Labels(model),
+            dtype="int32",
+            input_dtype=model.dtype,
+            names=None,
+            name="label",
+        )
+
+    def transform(self, X: Any) -> Any:
+        """Return the distance of each row to each center, in the space where distances are measured.
+
+        `(n_samples, n_clusters)`, of the kind that `predict` returns.
+        """
+        check_is_fitted(self)
+        model = self.model_
+        return by_rows(
+            X,
+            model.transform,
+            _Distances(model),
+            dtype=model.dtype,
+            input_dtype=model.dtype,
+            names=self.get_feature_names_out().tolist(),
+            name="",
+        )
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Find the clusters of X and return the label of each row, as `predict` does."""
+        self.fit(X, sample_weight=sample_weight)
+        if isinstance(self.labels_, np.ndarray) and not hasattr(X, "iloc"):
+            return self.labels_
+        return self.predict(X)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Return minus the inertia of X: a float, or a lazy one for lazy input."""
+        check_is_fitted(self)
+        if is_lazy(X) or isinstance(X, (Rows, str)):
+            rows = as_rows(X, sample_weight, stage="none", dtype=self.model_.dtype)
+            return -rows.map(_Inertia(self.model_), dtype="float64").sum()
+        return self.model_.score(X, sample_weight)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.scaled_centers_.shape[0])
+
+    def _settings(self) -> Settings:
+        n_init = 1 if self.n_init == "auto" else self.n_init
+        if isinstance(n_init, str):
+            raise ArgumentError(f"n_init={n_init!r} should be an integer or 'auto'.")
+        if not isinstance(self.init, str):
+            n_init = 1
+        return Settings(
+            self.n_clusters,
+            self.init,
+            n_init,
+            self.max_iter,
+            self.tol,
+            _seed(self.random_state),
+            self.scale,
+            self.oversampling_factor,
+            self.init_rounds,
+        )
+
+    def _keep(
+        self, result: KMeansFit, rows: Rows, settings: Settings, before: tuple[int, int]
+    ) -> None:
+        fit = result.fit
+        if fit.n_distinct < settings.n_clusters:
+            warnings.warn(
+                f"Number of distinct clusters ({fit.n_distinct}) found smaller than n_clusters "
+                f"({settings.n_clusters}). Possibly due to duplicate points in X.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self.model_ = Model(
+            scaled_centers=fit.centers,
+            scaling=result.scaling,
+            columns=rows.columns,
+            dtype=rows.dtype,
+            cluster_ids=np.arange(settings.n_clusters),
+            weights=fit.ledger.weight,
+            inertias=fit.ledger.sq_distances,
+            parameters=_parameters(settings),
+            provenance=_provenance(result, rows, settings, before),
+        )
+        self.scaled_centers_ = fit.centers
+        self.cluster_centers_ = self.model_.centers
+        self.inertia_ = fit.inertia
+        self.n_iter_ = fit.n_iter
+        self.converged_ = fit.converged
+        self.gain_ = fit.gain
+        self.history_ = list(result.history)
+        self.n_passes_ = result.n_passes
+        self.n_features_in_ = rows.n_features
+        if rows.feature_names is not None:
+            self.feature_names_in_ = np.asarray(rows.feature_names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _labels(self, X: Any, rows: Rows) -> Any:
+        if is_lazy(X) or isinstance(X, (Rows, str)) or rows.plan is not None:
+            return rows.map(_Labels(self.model_), dtype="int32")
+        return rows.map(_Labels(self.model_), dtype="int32").compute(scheduler="threads")
+
+
+class _Labels:
+    """Labels of a block of unscaled rows."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __call__(self, block: Block) -> Array:
+        return nearest(self._model.scale(block.X), self._model.scaled_centers)[0]
+
+
+class _Distances:
+    """Distances of a block of unscaled rows to all centers."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __call__(self, block: Block) -> Array:
+        return distances(self._model.scale(block.X), self._model.scaled_centers)
+
+
+class _Inertia:
+    """Inertia of a block of unscaled rows, `(1,)`."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __call__(self, block: Block) -> Array:
+        _, sq_distances = nearest(self._model.scale(block.X), self._model.scaled_centers)
+        return np.array([sq_distances.astype(np.float64) @ block.weights])
+
+
+def _seed(random_state: Any) -> int:
+    if random_state is None:
+        return secrets.randbits(63)
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        return int(random_state)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(0, 2**63))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(0, 2**31))
+    raise ArgumentError(f"random_state={random_state!r} should be an integer or None.")
+
+
+def _parameters(settings: Settings) -> dict[str, Any]:
+    return {
+        "n_clusters": int(settings.n_clusters),
+        "init": settings.init_name,
+        "n_init": int(settings.n_init),
+        "max_iter": int(settings.max_iter),
+        "tol": float(settings.tol),
+        "scale": settings.scale,
+        "oversampling_factor": float(settings.oversampling_factor),
+        "init_rounds": int(settings.init_rounds),
+    }
+
+
+def _provenance(
+    result: KMeansFit, rows: Rows, settings: Settings, before: tuple[int, int]
+) -> dict[str, Any]:
+    n_rows = result.fit.ledger.n_rows
+    plan = rows.plan
+    return {
+        "run_id": uuid.uuid4().hex,
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seed": settings.seed,
+        "rows": n_rows,
+        "rows_dropped": (rows.n_source_rows or n_rows) - n_rows,
+        "weight": float(result.fit.ledger.weight.sum()),
+        "rows_read": rows.rows_read - before[0],
+        "bytes_read": rows.bytes_read - before[1],
+        "n_passes": result.n_passes,
+        "n_iter": result.fit.n_iter,
+        "converged": result.fit.converged,
+        "gain": result.fit.gain,
+        "files": []
+        if plan is None
+        else [
+            {"url": redact(file.url), "bytes": file.size, "version": file.version}
+            for file in plan.files
+        ],
+        "filters": [] if plan is None else [[str(one) for one in group] for group in plan.filters],
+        "weight_column": None if plan is None else plan.weight,
+        "keys": [] if plan is None else list(plan.keys),
+        "history": [dict(record) for record in result.history],
+        "versions": {
+            "dkmeans": dkmeans.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }

@@ -1,0 +1,64 @@
+"""A block: rows in memory that one task works on, and where in the stored data they come from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some rows, in the order in which they are stored."""
+
+    X: Array
+    """`(n_rows, n_features)` float32 or float64, finite, feature-major (Fortran order)."""
+
+    ranges: tuple[tuple[int, int], ...]
+    """Half-open ranges of source row numbers that the block covers, ascending."""
+
+    weight: Array | None = None
+    """`(n_rows,)` float64, not negative; None stands for ones."""
+
+    kept: Array | None = None
+    """`(n_source_rows,)` bool: which of the covered source rows `X` holds; None stands for all."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in `X`."""
+        return int(self.X.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """Columns of `X`."""
+        return int(self.X.shape[1])
+
+    @property
+    def n_source_rows(self) -> int:
+        """Stored rows that the block covers, those that a filter drops included."""
+        return sum(stop - first for first, stop in self.ranges)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory that the block holds."""
+        held = (self.X, self.weight, self.kept)
+        return sum(int(array.nbytes) for array in held if array is not None)
+
+    @property
+    def row_numbers(self) -> Array:
+        """The source row number of each row of `X`, `(n_rows,)` int64."""
+        parts = [np.arange(first, stop) for first, stop in self.ranges]
+        numbers = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        return numbers if self.kept is None else numbers[self.kept]
+
+    @property
+    def weights(self) -> Array:
+        """`weight`, with the ones written out."""
+        return np.ones(self.n_rows) if self.weight is None else self.weight
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights."""
+        return float(self.n_rows) if self.weight is None else float(self.weight.sum())

@@ -1,0 +1,48 @@
+"""A model in scikit-learn's form. Imported only when asked for."""
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+
+from dkmeans.models.model import Model
+
+
+def to_sklearn(model: Model) -> Pipeline:
+    """Return a fitted Pipeline of scaler and KMeans with the centers of `model`.
+
+    scikit-learn's KMeans wants rows and centers of one dtype, so the pipeline begins with a cast to the
+    model's.
+    """
+    names = None if model.feature_names is None else np.asarray(model.feature_names, dtype=object)
+    cast = FunctionTransformer(np.asarray, kw_args={"dtype": np.dtype(model.dtype)})
+    kmeans = KMeans(model.n_clusters, n_init=1)
+    kmeans.cluster_centers_ = model.scaled_centers.astype(model.dtype)
+    kmeans.n_features_in_ = model.n_features
+    kmeans._n_threads = 1
+    kmeans.inertia_ = model.inertia
+    kmeans.n_iter_ = 0
+    steps = [("cast", cast), ("kmeans", kmeans)]
+    if model.scaling is not None:
+        steps.insert(1, ("scale", _scaler(model)))
+    pipeline = Pipeline(steps)
+    if names is not None:
+        cast.feature_names_in_ = names
+    cast.n_features_in_ = model.n_features
+    return pipeline
+
+
+def _scaler(model: Model) -> StandardScaler | MinMaxScaler:
+    scaling = model.scaling
+    assert scaling is not None
+    if scaling.kind == "standard":
+        scaler = StandardScaler()
+        scaler.mean_, scaler.scale_, scaler.var_ = scaling.shift, scaling.factor, scaling.factor**2
+    else:
+        scaler = MinMaxScaler()
+        scaler.scale_, scaler.min_ = 1 / scaling.factor, -scaling.shift / scaling.factor
+        scaler.data_min_, scaler.data_max_ = scaling.shift, scaling.shift + scaling.factor
+        scaler.data_range_ = scaling.factor
+    scaler.n_features_in_ = model.n_features
+    scaler.n_samples_seen_ = int(model.provenance.get("rows", 0))
+    return scaler

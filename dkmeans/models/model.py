@@ -1,0 +1,186 @@
+"""A fitted k-means model, complete in itself: it assigns rows with NumPy alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dkmeans.kernels.block import Array
+from dkmeans.kernels.nearest import distances, nearest, nearest_two
+from dkmeans.models.columns import FeatureColumn, feature_names, matrix
+from dkmeans.models.scaling import Scaling
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """Where rows belong. Distances are Euclidean, in the space where they are measured."""
+
+    labels: Array
+    """`(n_rows,)` int32: index of the nearest center."""
+
+    cluster_ids: Array
+    """`(n_rows,)` int64: the number of the cluster that users see."""
+
+    distances: Array
+    """`(n_rows,)`: distance to the nearest center."""
+
+    second_distances: Array | None
+    """`(n_rows,)`: distance to the second nearest center; None if there is one center."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Centers, scaling, cluster ids and provenance.
+
+    `save` and `load` keep it as JSON and `.npy` files; `predict` needs neither Dask nor scikit-learn.
+    """
+
+    scaled_centers: Array
+    """`(n_clusters, n_features)` float64, in the space where distances are measured."""
+
+    scaling: Scaling | None
+    """From the units of the data to that space; None where they are the same."""
+
+    columns: tuple[FeatureColumn, ...] | None
+    """The columns that the features come from; None if the model was fitted on a bare array."""
+
+    dtype: str
+    """"float32" or "float64": what rows are converted to before anything else."""
+
+    cluster_ids: Array
+    """`(n_clusters,)` int64: the numbers that users see, by label."""
+
+    weights: Array
+    """`(n_clusters,)` float64: sum of the sample weights in each cluster."""
+
+    inertias: Array
+    """`(n_clusters,)` float64: weighted sum of squared distances in each cluster."""
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What the fit was asked for."""
+
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """What it was fitted on and by: files, rows, seed, versions, run id, history."""
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return len(self.scaled_centers)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return int(self.scaled_centers.shape[1])
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the features; None if the model was fitted on a bare array."""
+        return None if self.columns is None else feature_names(self.columns)
+
+    @property
+    def centers(self) -> Array:
+        """The centers in the units of the data, `(n_clusters, n_features)` float64."""
+        if self.scaling is None:
+            return self.scaled_centers
+        return self.scaling.inverse_transform(self.scaled_centers)
+
+    @property
+    def inertia(self) -> float:
+        """Weighted sum of squared distances of the rows of the fit to their centers."""
+        return float(self.inertias.sum())
+
+    def prepare(self, X: Any) -> Array:
+        """Turn rows of any in-memory kind into the space where distances are measured.
+
+        Raises
+        ------
+        FeaturesMismatch
+            If a column is missing, the number of features differs, or a value is not finite.
+        """
+        return self.scale(matrix(X, self.columns, self.n_features, self.dtype))
+
+    def scale(self, X: Array) -> Array:
+        """Map rows `(n_rows, n_features)` of the model's dtype to the space of the centers."""
+        return X if self.scaling is None else self.scaling.transform(X)
+
+    def predict(self, X: Any) -> Array:
+        """Return the label of each row: the index of its nearest center, `(n_rows,)` int32.
+
+        Parameters
+        ----------
+        X
+            `(n_rows, n_features)`: NumPy array, pandas DataFrame or Arrow table. Columns are matched
+            by name where there are names.
+
+        Raises
+        ------
+        FeaturesMismatch
+            If a column is missing, the number of features differs, or a value is not finite.
+        """
+        return nearest(self.prepare(X), self.scaled_centers)[0]
+
+    def transform(self, X: Any) -> Array:
+        """Return the distance of each row to each center, `(n_rows, n_clusters)`."""
+        return distances(self.prepare(X), self.scaled_centers)
+
+    def score(self, X: Any, sample_weight: Array | None = None) -> float:
+        """Return minus the inertia of some rows under this model."""
+        sq_distances = nearest(self.prepare(X), self.scaled_centers)[1].astype(np.float64)
+        return -float(sq_distances.sum() if sample_weight is None else sq_distances @ sample_weight)
+
+    def assign(self, X: Any) -> Assignment:
+        """Return label, cluster id, distance and second distance of each row."""
+        return self.assign_scaled(self.prepare(X))
+
+    def assign_scaled(self, X: Array) -> Assignment:
+        """`assign` for rows that `prepare` has been through."""
+        if self.n_clusters == 1:
+            labels, sq_distances = nearest(X, self.scaled_centers)
+            return Assignment(labels, self.cluster_ids[labels], np.sqrt(sq_distances), None)
+        both, sq_both = nearest_two(X, self.scaled_centers)
+        labels = np.ascontiguousarray(both[:, 0])
+        measured = np.sqrt(sq_both)
+        return Assignment(labels, self.cluster_ids[labels], measured[:, 0], measured[:, 1])
+
+    def save(
+        self,
+        url: str,
+        *,
+        overwrite: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Save to a folder on any fsspec URL; readers see the whole model or the one before.
+
+        Raises
+        ------
+        OutputExists
+            If a model lies there and `overwrite` is false.
+        """
+        from dkmeans.models.files import save
+
+        save(self, url, overwrite=overwrite, storage_options=storage_options)
+
+    @classmethod
+    def load(cls, url: str, *, storage_options: Mapping[str, Any] | None = None) -> "Model":
+        """Load a saved model, every part checked against its hash. Runs no code of the model's.
+
+        Raises
+        ------
+        MissingInput
+            If no model lies there.
+        ModelRefused
+            If it is of another format, or a byte of it has changed.
+        """
+        from dkmeans.models.files import load
+
+        return load(url, storage_options=storage_options)
+
+    def to_sklearn(self) -> "Pipeline":
+        """Return a fitted scikit-learn Pipeline that predicts the same labels."""
+        from dkmeans.models.export import to_sklearn
+
+        return to_sklearn(self)

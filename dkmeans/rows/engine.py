@@ -1,0 +1,100 @@
+"""Run a pass: on Dask's local schedulers, or on a cluster.
+
+Both submit one task a leaf and merge the results in a tree of fixed shape, so that the bits are the same
+on either, with any number of threads or workers.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import dask
+import psutil
+from dask.delayed import delayed
+
+from dkmeans.rows.layout import FAN_IN
+from dkmeans.rows.leaf import Leaf, LeafResult, Pass, merge_results, run_leaf
+from dkmeans.rows.store import release
+
+OnLeaf = Callable[[], None]
+"""Called in the client whenever a leaf is done, from any thread."""
+
+
+class Engine(Protocol):
+    """Where passes run."""
+
+    def run(
+        self, leaves: Sequence[Leaf], parts: Sequence[Any], shared: Pass, on_leaf: OnLeaf
+    ) -> LeafResult:
+        """Run one pass.
+
+        Parameters
+        ----------
+        leaves
+            What to walk, at least one.
+        parts
+            For each leaf the data to send along: a Delayed, a value, or None.
+        shared
+            What is the same for all leaves.
+        on_leaf
+            Called whenever a leaf is done.
+        """
+        ...
+
+    def memory_bytes(self) -> int:
+        """Memory that blocks and computation share."""
+        ...
+
+    def share_options(self, reference: str) -> None:
+        """Let tasks use storage options."""
+        ...
+
+    def release(self, owner: str) -> None:
+        """Forget all that `owner` has in block stores."""
+        ...
+
+
+def tree(level: Sequence[Any], merge: Callable[[Sequence[Any]], Any]) -> Any:
+    """Merge in order, `FAN_IN` at a time, until one is left; one alone is merged with nothing."""
+    while True:
+        level = [merge(level[i : i + FAN_IN]) for i in range(0, len(level), FAN_IN)]
+        if len(level) == 1:
+            return level[0]
+
+
+class LocalEngine:
+    """Dask's threaded scheduler, or the one that `dask.config` names."""
+
+    def run(
+        self, leaves: Sequence[Leaf], parts: Sequence[Any], shared: Pass, on_leaf: OnLeaf
+    ) -> LeafResult:
+        """Run one pass."""
+
+        def task(leaf: Leaf, part: Any) -> LeafResult:
+            result = run_leaf(leaf, shared, part)
+            on_leaf()
+            return result
+
+        # leaves go in as part of the function: Dask would search arguments for collections
+        nodes = [
+            delayed(partial(task, leaf), pure=False)(part)
+            if dask.is_dask_collection(part)
+            else delayed(partial(task, leaf, part), pure=False)()
+            for leaf, part in zip(leaves, parts, strict=True)
+        ]
+        root = tree(nodes, lambda results: delayed(merge_results, pure=False)(list(results)))
+        scheduler = dask.config.get("scheduler", None) or "threads"
+        (result,) = dask.compute(root, scheduler=scheduler, optimize_graph=False)
+        assert isinstance(result, LeafResult)
+        return result
+
+    def memory_bytes(self) -> int:
+        """Memory that this machine has available."""
+        return int(psutil.virtual_memory().available)
+
+    def share_options(self, reference: str) -> None:
+        """Nothing to do: tasks run in this process."""
+
+    def release(self, owner: str) -> None:
+        """Forget all that `owner` has in the block store of this process."""
+        release(owner)

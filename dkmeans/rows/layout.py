@@ -1,0 +1,87 @@
+"""Cut rows into blocks and blocks into leaves. A pure function of the data: never of the machine.
+
+A block is what is decoded at a time; a leaf is what a task walks, and the unit of merging. Small data
+get smaller blocks and leaves, so that a few workers have something to share.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+BLOCK_BYTES = 32 * 2**20
+LEAF_BLOCKS = 8
+FAN_IN = 8
+_ENOUGH_BLOCKS = 16
+"""Data are cut into about this many blocks if `BLOCK_BYTES` would give fewer."""
+_ENOUGH_LEAVES = 64
+"""Leaves hold less than `LEAF_BLOCKS` blocks until there are this many."""
+_LEAST_BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive rows of one row group."""
+
+    row_group: int
+    """Which of the planned row groups."""
+
+    start: int
+    """First row, counted from the beginning of the row group."""
+
+    stop: int
+    """Row after the last."""
+
+
+def rows_per_block(n_rows: int, row_bytes: int, block_bytes: int | None, block_rows: int | None) -> int:
+    """Return how many rows a block holds at most: what the caller says, or a constant size of bytes."""
+    if block_rows is not None:
+        return block_rows
+    if block_bytes is not None:
+        return max(1, block_bytes // row_bytes)
+    share = max(-(-n_rows // _ENOUGH_BLOCKS), _LEAST_BLOCK_BYTES // row_bytes, 1)
+    return max(1, min(BLOCK_BYTES // row_bytes, share))
+
+
+def cut_blocks(row_group_rows: Sequence[int], block_rows: int) -> list[tuple[Piece, ...]]:
+    """Cut row groups into blocks of at most `block_rows` rows, in order.
+
+    Small row groups are gathered whole; large ones are split evenly.
+    """
+    blocks: list[tuple[Piece, ...]] = []
+    gathered: list[Piece] = []
+    n_gathered = 0
+    for number, n_rows in enumerate(row_group_rows):
+        if n_gathered and n_gathered + n_rows > block_rows:
+            blocks.append(tuple(gathered))
+            gathered, n_gathered = [], 0
+        if n_rows > block_rows:
+            n_parts = -(-n_rows // block_rows)
+            cuts = [n_rows * i // n_parts for i in range(n_parts + 1)]
+            blocks += [
+                (Piece(number, start, stop),) for start, stop in zip(cuts, cuts[1:], strict=False)
+            ]
+        elif n_rows:
+            gathered.append(Piece(number, 0, n_rows))
+            n_gathered += n_rows
+    if gathered:
+        blocks.append(tuple(gathered))
+    return blocks
+
+
+def cut_leaves(blocks: Sequence[tuple[Piece, ...]]) -> list[range]:
+    """Gather blocks, by their numbers, into leaves.
+
+    Where there are enough row groups to go round, the blocks of one stay in one leaf, so that it is
+    decoded once.
+    """
+    most = max(1, min(LEAF_BLOCKS, len(blocks) // _ENOUGH_LEAVES))
+    whole = len({piece.row_group for block in blocks for piece in block}) >= _ENOUGH_BLOCKS
+    leaves: list[range] = []
+    start = 0
+    for i in range(1, len(blocks) + 1):
+        if i < len(blocks):
+            same = blocks[i][0].row_group == blocks[i - 1][-1].row_group
+            if i - start < most or (whole and same):
+                continue
+        leaves.append(range(start, i))
+        start = i
+    return leaves

@@ -1,0 +1,82 @@
+"""Something of every block as a lazy Dask Array."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+from dask.delayed import delayed
+
+from dkmeans.kernels.block import Array
+from dkmeans.kernels.threads import one_blas_thread
+from dkmeans.models.scaling import Scaling
+from dkmeans.rows.leaf import Leaf
+
+if TYPE_CHECKING:
+    from dkmeans.rows.rows import Rows
+
+
+def map_blocks(
+    rows: "Rows",
+    function: Callable[..., Array],
+    broadcast: tuple[Any, ...],
+    dtype: "np.dtype[Any]",
+    width: int | None,
+) -> da.Array:
+    """See `Rows.map`. One task a leaf: reading is in order within it."""
+    chunks = []
+    shape_of_row = () if width is None else (width,)
+    shared = delayed(_Shared(function, broadcast, rows.scaling), pure=False)
+    for leaf, part in zip(rows.layout.leaves, rows.layout.parts, strict=True):
+        computed = delayed(_of_leaf, pure=False)(_Opaque(leaf), part, shared)
+        chunks.append(
+            da.from_delayed(computed, shape=(_n_rows(rows, leaf), *shape_of_row), dtype=dtype)
+        )
+    return da.concatenate(chunks, allow_unknown_chunksizes=True)
+
+
+class _Shared:
+    def __init__(
+        self, function: Callable[..., Array], broadcast: tuple[Any, ...], scaling: Scaling | None
+    ) -> None:
+        self.function, self.broadcast, self.scaling = function, broadcast, scaling
+
+
+class _Opaque:
+    """Keeps Dask from searching a leaf for collections."""
+
+    def __init__(self, leaf: Leaf) -> None:
+        self.leaf = leaf
+
+
+def _of_leaf(opaque: _Opaque, part: Any, shared: _Shared) -> Array:
+    from dataclasses import replace
+
+    leaf = opaque.leaf
+    reader = leaf.source.open(part)
+    assert reader is not None
+    results = []
+    with one_blas_thread():
+        for number in leaf.blocks:
+            block, _ = reader.read(number)
+            if shared.scaling is not None:
+                block = replace(block, X=shared.scaling.transform(block.X))
+            results.append(shared.function(block, *shared.broadcast))
+    return np.concatenate(results)
+
+
+def _n_rows(rows: "Rows", leaf: Leaf) -> int | float:
+    """Rows of a leaf, if they are known before it is read."""
+    from dkmeans.rows.parquet_source import ParquetSource
+
+    if isinstance(leaf.source, ParquetSource):
+        if rows.plan is not None and rows.plan.filters:
+            return float("nan")
+        return sum(
+            piece.stop - piece.start for _, pieces in leaf.source.blocks for piece in pieces
+        )
+    layout = rows.layout
+    if leaf.first_row is None or layout.n_rows is None:
+        return float("nan")
+    following = [other.first_row for other in layout.leaves if other.number == leaf.number + 1]
+    return (following[0] if following and following[0] is not None else layout.n_rows) - leaf.first_row

@@ -1,0 +1,101 @@
+"""Blocks from data that are computed by Dask or lie in the memory of the client: one part a leaf."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dkmeans.errors import BadValues, FeaturesMismatch, SchemaMismatch
+from dkmeans.kernels.block import Array, Block
+from dkmeans.models.columns import FeatureColumn, fill_from_frame
+from dkmeans.rows.parquet_source import LARGEST
+
+
+@dataclass(frozen=True)
+class PartSource:
+    """One part: rows of an array, or of a DataFrame."""
+
+    what: str
+    """How errors name the part."""
+
+    n_features: int
+    dtype: str
+    names: tuple[str, ...] | None = None
+    """Names of the features, for errors."""
+
+    columns: tuple[FeatureColumn, ...] | None = None
+    """Feature columns of a DataFrame; None for an array."""
+
+    weight: str | None = None
+    """Weight column of a DataFrame."""
+
+    def open(self, part: Any) -> "PartReader | None":
+        """Return a reader of `part`: an array, a DataFrame, or a pair of an array and its weights."""
+        return None if part is None else PartReader(self, part)
+
+
+class PartReader:
+    """Turns one part into one block."""
+
+    def __init__(self, source: PartSource, part: Any) -> None:
+        self._source = source
+        self._part, self._weight = part if isinstance(part, tuple) else (part, None)
+
+    def read(self, number: int) -> tuple[Block, int]:
+        """Return the block; its rows are numbered from zero. Nothing is read from a store.
+
+        Raises
+        ------
+        BadValues
+            If a value is null, NaN, infinite or too large, or a weight is not a number from zero on.
+        """
+        source, part = self._source, self._part
+        weight = None if self._weight is None else np.array(self._weight, np.float64)
+        if source.columns is not None:
+            X = np.empty((len(part), source.n_features), source.dtype, order="F")
+            try:
+                fill_from_frame(X, part, source.columns)
+            except FeaturesMismatch as error:
+                raise SchemaMismatch(f"{source.what}: {error}") from None
+            if source.weight is not None:
+                weight = part[source.weight].to_numpy(dtype=np.float64, na_value=np.nan)
+        else:
+            X = np.asarray(part)
+            if X.ndim != 2 or X.shape[1] != source.n_features:
+                raise SchemaMismatch(
+                    f"{source.what} has shape {X.shape}; {source.n_features} columns are expected."
+                )
+            X = np.asarray(X, source.dtype, order="F")
+        _check_values(X, source)
+        if weight is not None:
+            check_weight(weight, len(X), source.what)
+        return Block(X, ((0, len(X)),), weight), 0
+
+
+def _check_values(X: Array, source: PartSource) -> None:
+    """Raise `BadValues` if a value cannot be clustered."""
+    if len(X) == 0:
+        return
+    largest = LARGEST[source.dtype]
+    within = (X.min(axis=0) >= -largest) & (X.max(axis=0) <= largest)
+    if within.all():
+        return
+    j = int(np.flatnonzero(~within)[0])
+    name = repr(source.names[j]) if source.names is not None else f"number {j}"
+    n_nan, n_inf = int(np.isnan(X[:, j]).sum()), int(np.isinf(X[:, j]).sum())
+    found = [f"{n} {what}" for n, what in ((n_nan, "NaN or null"), (n_inf, "infinite values")) if n]
+    if not found:
+        found = [f"values beyond {largest:g}; use dtype='float64', or scale the column first"]
+    raise BadValues(f"column {name} of {source.what} has {' and '.join(found)}; remove these rows.")
+
+
+def check_weight(weight: Array, n_rows: int, what: str) -> None:
+    """Raise `BadValues` if weights are not finite numbers from zero on, one for each row."""
+    if weight.shape != (n_rows,):
+        raise BadValues(f"the weights of {what} have shape {weight.shape}; ({n_rows},) is expected.")
+    if n_rows and not (weight.min() >= 0 and weight.max() < np.inf):
+        bad = int((~(weight >= 0) | np.isinf(weight)).sum())
+        raise BadValues(
+            f"the weights of {what} have {bad} negative, NaN or infinite values; "
+            "weights are numbers from zero on."
+        )

@@ -1,0 +1,1 @@
+"""Object stores and local disks through fsspec: listing, reading ranges, atomic writes."""

@@ -1,0 +1,51 @@
+"""Writes of which a reader sees all or nothing."""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dkmeans.storage.filesystem import NO_OPTIONS, is_local, open_filesystem, store_errors
+
+
+def write_bytes(url: str, data: bytes, options: str = NO_OPTIONS) -> None:
+    """Write `data` to `url`, replacing what is there in one step."""
+    with new_file(url, options) as path:
+        path.write_bytes(data)
+
+
+@contextmanager
+def new_file(url: str, options: str = NO_OPTIONS) -> Iterator[Path]:
+    """Give a local path to write to; on leaving, what was written appears at `url` in one step.
+
+    Nothing appears if the body raises. On local disks the data are on the disk before they appear.
+    Object stores show an uploaded object only when it is whole.
+    """
+    fs, path = open_filesystem(url, options)
+    with store_errors(url):
+        if is_local(fs):
+            target = Path(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+            try:
+                yield part
+                _sync(part)
+                part.replace(target)
+                _sync(target.parent)
+            finally:
+                part.unlink(missing_ok=True)
+        else:
+            with tempfile.TemporaryDirectory(prefix="dkmeans-") as folder:
+                part = Path(folder, "part")
+                yield part
+                fs.put_file(str(part), path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

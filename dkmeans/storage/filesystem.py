@@ -1,0 +1,164 @@
+"""From a URL to a filesystem, without letting credentials travel.
+
+Options that a user passed (keys, tokens, endpoints) stay in a table of this process under a random
+reference. Tasks, plans and models carry the reference; the cluster storey copies the table to workers.
+"""
+
+import re
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from dkmeans.errors import ArgumentError, DkmeansError, MissingInput, StoreUnreachable
+
+_options: dict[str, Mapping[str, Any]] = {}
+_lock = threading.Lock()
+
+NO_OPTIONS = ""
+"""The reference of empty storage options."""
+
+
+def remember(options: Mapping[str, Any] | None) -> str:
+    """Keep storage options in this process and return the reference that stands for them."""
+    if not options:
+        return NO_OPTIONS
+    with _lock:
+        for reference, known in _options.items():
+            if known == options:
+                return reference
+        reference = uuid.uuid4().hex
+        _options[reference] = dict(options)
+        return reference
+
+
+def remember_as(reference: str, options: Mapping[str, Any]) -> None:
+    """Keep storage options under a reference that another process made."""
+    with _lock:
+        _options[reference] = dict(options)
+
+
+def recall(reference: str) -> Mapping[str, Any]:
+    """Return the storage options that a reference stands for."""
+    if reference == NO_OPTIONS:
+        return {}
+    try:
+        return _options[reference]
+    except KeyError:
+        raise StoreUnreachable(
+            "the storage options of this job are unknown to this process; run the job again."
+        ) from None
+
+
+def open_filesystem(url: str, options: str = NO_OPTIONS) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the filesystem of `url` and the path of `url` on it.
+
+    Parameters
+    ----------
+    url
+        A local path or anything that fsspec knows the protocol of.
+    options
+        Reference of the storage options.
+
+    Raises
+    ------
+    ArgumentError
+        If the protocol is unknown or its package is not installed.
+    """
+    known = recall(options)
+    protocol = fsspec.utils.get_protocol(url)
+    if protocol == "file":
+        known = {}
+    try:
+        fs, path = url_to_fs(str(url), **known)
+    except (ImportError, ValueError, TypeError) as error:
+        raise ArgumentError(f"cannot open {redact(url)}: {error}") from None
+    return fs, path
+
+
+def is_local(fs: fsspec.AbstractFileSystem) -> bool:
+    """Whether paths of `fs` are paths of this machine."""
+    return "file" in _protocols(fs)
+
+
+def as_url(fs: fsspec.AbstractFileSystem, path: str) -> str:
+    """Return the URL, or local path, of a path on `fs`."""
+    return path if is_local(fs) else f"{_protocols(fs)[0]}://{path}"
+
+
+def join(url: str, *names: str) -> str:
+    """Append path segments to a URL or local path."""
+    return "/".join([str(url).rstrip("/"), *names])
+
+
+def absolute(url: str) -> str:
+    """Make a local path absolute, so that workers in other folders read the same file."""
+    return url if "://" in url or "::" in url else str(Path(url).expanduser().absolute())
+
+
+def redact(url: str) -> str:
+    """Return `url` without user, password and query, as it may be shown and stored."""
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+@contextmanager
+def store_errors(url: str) -> Iterator[None]:
+    """Turn what stores and their libraries raise into errors that name `url` and hold no secrets."""
+    try:
+        yield
+    except DkmeansError:
+        raise
+    except FileNotFoundError:
+        raise MissingInput(f"{redact(url)} does not exist; check the path.") from None
+    except PermissionError:
+        raise StoreUnreachable(
+            f"access to {redact(url)} is denied; check the credentials and the bucket's policy."
+        ) from None
+    except IsADirectoryError:
+        raise ArgumentError(f"{redact(url)} is a folder; a file is needed.") from None
+    except Exception as error:
+        if isinstance(error, OSError) or _is_from_a_store(error):
+            raise StoreUnreachable(
+                f"the store of {redact(url)} failed: {type(error).__name__}: {_short(error)}; "
+                "check the endpoint, the credentials and the network, then run again."
+            ) from None
+        raise
+
+
+def read_bytes(url: str, options: str = NO_OPTIONS) -> bytes:
+    """Read a whole small file."""
+    fs, path = open_filesystem(url, options)
+    with store_errors(url):
+        return bytes(fs.cat_file(path))
+
+
+def exists(url: str, options: str = NO_OPTIONS) -> bool:
+    """Whether a file or folder lies at `url`, as the store knows now."""
+    fs, path = open_filesystem(url, options)
+    fs.invalidate_cache()
+    with store_errors(url):
+        return bool(fs.exists(path))
+
+
+def _is_from_a_store(error: Exception) -> bool:
+    package = type(error).__module__.partition(".")[0]
+    return package in {"botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs", "fsspec"}
+
+
+def _short(error: Exception) -> str:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+    return re.sub(r"(?i)(key|secret|token|password|signature)[^\s=:]*\s*[=:]\s*\S+", r"\1=...", first)
+
+
+def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)

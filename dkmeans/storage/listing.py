@@ -1,0 +1,112 @@
+"""Which files lie at a URL: a file, a folder, a glob, or a list of these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import fsspec
+
+from dkmeans.errors import InputRefused, MissingInput
+from dkmeans.storage.filesystem import NO_OPTIONS, absolute, as_url, open_filesystem, redact, store_errors
+
+_PARQUET_SUFFIXES = ("parquet", "parq", "pq")
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file, pinned as it was when it was listed."""
+
+    url: str
+    """Where it lies; an absolute path if it is local."""
+
+    size: int
+    """Bytes."""
+
+    version: str
+    """ETag, or time of the last change: another one means another file."""
+
+    partition: tuple[tuple[str, str | None], ...] = ()
+    """Hive partition columns of its folders, `key=value`, as text."""
+
+
+def list_parquet(url: str | Sequence[str], options: str = NO_OPTIONS) -> list[StoredFile]:
+    """List the Parquet files at `url`, sorted by path within each entry of a list.
+
+    In folders and globs, hidden files (leading `_` or `.`) are passed over, and files of other
+    suffixes where there are some with a Parquet suffix.
+
+    Raises
+    ------
+    MissingInput
+        If nothing lies there, or nothing that could be Parquet.
+    InputRefused
+        If a folder is a Delta or Iceberg table: its log says which rows count, the files do not.
+    """
+    urls = [url] if isinstance(url, str) else [str(one) for one in url]
+    if not urls:
+        raise MissingInput("the list of files is empty; name at least one.")
+    found = [file for one in urls for file in _list_one(absolute(one), options)]
+    seen: set[str] = set()
+    return [file for file in found if not (file.url in seen or seen.add(file.url))]
+
+
+def _list_one(url: str, options: str) -> list[StoredFile]:
+    fs, path = open_filesystem(url, options)
+    fs.invalidate_cache()
+    with store_errors(url):
+        if any(letter in path for letter in "*?[") and not fs.exists(path):
+            entries = fs.glob(path, detail=True)
+            root = path[: min(path.index(letter) for letter in "*?[" if letter in path)]
+            root = root.rpartition("/")[0]
+        else:
+            info = fs.info(path)
+            if info["type"] == "file":
+                return [_pin(fs, info, "")]
+            entries = _find(fs, path, url)
+            root = path
+    files = [info for info in entries.values() if info["type"] == "file"]
+    files = [info for info in files if not _hidden(info["name"], root)]
+    named = [info for info in files if _suffix(info["name"]) in _PARQUET_SUFFIXES]
+    able = named or [info for info in files if not _suffix(info["name"])]
+    if not able:
+        others = f"; it holds other files, such as {files[0]['name']}" if files else ""
+        raise MissingInput(f"no Parquet files at {redact(url)}{others}.")
+    return [_pin(fs, info, root) for info in sorted(able, key=lambda info: info["name"])]
+
+
+def _find(fs: fsspec.AbstractFileSystem, path: str, url: str) -> dict[str, dict]:
+    entries = fs.find(path, detail=True)
+    below = [name.removeprefix(path.rstrip("/") + "/") for name in entries]
+    if any(name.startswith("_delta_log/") for name in below):
+        kind, how = "a Delta", "deltalake.DeltaTable(...).file_uris()"
+    elif any(name.startswith("metadata/") and name.endswith(".metadata.json") for name in below):
+        kind, how = "an Iceberg", "pyiceberg's table.scan().plan_files()"
+    else:
+        return entries
+    raise InputRefused(
+        f"{redact(url)} is {kind} table, whose files may hold deleted rows; "
+        f"pass the list of its current files instead, from {how}."
+    )
+
+
+def _hidden(name: str, root: str) -> bool:
+    below = name.removeprefix(root).strip("/").split("/")
+    return any(part[:1] in ("_", ".") and "=" not in part for part in below)
+
+
+def _suffix(name: str) -> str:
+    base = name.rpartition("/")[2]
+    return base.rpartition(".")[2].lower() if "." in base else ""
+
+
+def _pin(fs: fsspec.AbstractFileSystem, info: dict, root: str) -> StoredFile:
+    version = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("created") or ""
+    folders = info["name"].removeprefix(root).split("/")[:-1]
+    pairs = [folder.partition("=") for folder in folders if "=" in folder]
+    return StoredFile(
+        as_url(fs, info["name"]),
+        int(info["size"]),
+        str(version).strip('"'),
+        tuple((key, None if value == _NULL_PARTITION else unquote(value)) for key, _, value in pairs),
+    )
