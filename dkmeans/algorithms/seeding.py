@@ -94,14 +94,14 @@ def scalable_passes(
     for number in range(1, n_rounds + 1):
         broadcasts = (*broadcasts, (newest, len(candidates) - len(newest), size, seed, number))
         sample, record = yield Scan(f"k-means|| round {number}", _draw_step, broadcasts, name)
-        record.update(inertia=sample.total)
+        record.update(cost=sample.total)
         newest = sample.X
         if len(newest) == 0:
             break
         candidates = np.concatenate([candidates, newest])
     broadcasts = (*broadcasts, (newest, len(candidates) - len(newest), 0, seed, 0))
     cells, record = yield Scan("k-means|| weights", _draw_step, broadcasts, name, last=True)
-    record.update(inertia=cells.inertia)
+    record.update(cost=cells.inertia)
     return _recluster(cells, candidates, n_clusters, seed)
 
 

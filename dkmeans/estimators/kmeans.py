@@ -133,7 +133,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         InputRefused
             If the data cannot be clustered.
         """
-        settings = self._settings()
+        settings = self.settings()
         settings.check()
         rows = as_rows(X, sample_weight, stage=self.stage)
         before = (rows.rows_read, rows.bytes_read)
@@ -199,7 +199,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def _n_features_out(self) -> int:
         return int(self.scaled_centers_.shape[0])
 
-    def _settings(self) -> Settings:
+    def settings(self) -> Settings:
+        """What a fit with these parameters would do."""
         n_init = 1 if self.n_init == "auto" else self.n_init
         if isinstance(n_init, str):
             raise ArgumentError(f"n_init={n_init!r} should be an integer or 'auto'.")
@@ -254,7 +255,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             del self.feature_names_in_
 
     def _labels(self, X: Any, rows: Rows) -> Any:
-        if is_lazy(X) or isinstance(X, (Rows, str)) or rows.plan is not None:
+        if is_lazy(X) or isinstance(X, (Rows, str)) or rows.parquet is not None:
             return rows.map(_Labels(self.model_), dtype="int32")
         return rows.map(_Labels(self.model_), dtype="int32").compute(scheduler="threads")
 
@@ -319,7 +320,7 @@ def _provenance(
     result: KMeansFit, rows: Rows, settings: Settings, before: tuple[int, int]
 ) -> dict[str, Any]:
     n_rows = result.fit.ledger.n_rows
-    plan = rows.plan
+    plan = rows.parquet
     return {
         "run_id": uuid.uuid4().hex,
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

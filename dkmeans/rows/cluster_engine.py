@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -65,12 +65,30 @@ class ClusterEngine:
                 )
                 to_submit = dict.fromkeys(result.missing, False)
         except BaseException:
-            with suppress(Exception):
-                self._client.cancel([*futures.values(), shared_future])
+            # tasks that have not begun are dropped once nobody waits for them
+            for future in (*futures.values(), shared_future):
+                future.release()
             raise
         for number, home in result.homes:
             self._homes[leaf_of[number].owner, number] = home
         return result
+
+    def map(
+        self, function: Callable[..., Any], items: Sequence[Any], shared: Any, on_item: OnLeaf
+    ) -> list[Any]:
+        """Call `function(item, shared)` for every item and return the results in order."""
+        name = f"dkmeans-shared-{uuid.uuid4().hex}"
+        shared_future = self._client.submit(_same, shared, key=name)
+        futures = [
+            self._client.submit(
+                function, item, shared_future, key=f"dkmeans-{function.__name__}-{uuid.uuid4().hex}"
+            )
+            for item in items
+        ]
+        for future in futures:
+            future.add_done_callback(lambda _: on_item())
+        results: list[Any] = self._wait(self._client.submit(list, futures, pure=False))
+        return results
 
     def memory_bytes(self) -> int:
         """Memory limits of all workers together."""
@@ -111,14 +129,14 @@ class ClusterEngine:
         workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
         return workers
 
-    def _wait(self, root: Future) -> LeafResult:
-        """Wait for the result of a pass as long as there is somebody who works on it."""
+    def _wait(self, root: Future) -> Any:
+        """Wait for a result as long as there is somebody who works on it."""
         idle_since: float | None = None
         while True:
             try:
-                result = root.result(timeout=_POLL_SECONDS)
+                return root.result(timeout=_POLL_SECONDS)
             except TimeoutError:
-                if root.done():
+                if root.status == "error":
                     raise
             except (CancelledError, CommClosedError):
                 raise ClusterLost("the scheduler was lost during a pass; run again.") from None
@@ -129,9 +147,6 @@ class ClusterEngine:
                 ) from None
             except ImportError as error:
                 raise WorkersUnfit(f"a worker cannot run dkmeans: {error}; install it there.") from None
-            else:
-                assert isinstance(result, LeafResult)
-                return result
             if self._client.status != "running":
                 raise ClusterLost("the connection to the scheduler was lost; run again.")
             if self._workers():

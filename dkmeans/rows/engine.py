@@ -41,6 +41,12 @@ class Engine(Protocol):
         """
         ...
 
+    def map(
+        self, function: Callable[..., Any], items: Sequence[Any], shared: Any, on_item: OnLeaf
+    ) -> list[Any]:
+        """Call `function(item, shared)` for every item and return the results in order."""
+        ...
+
     def memory_bytes(self) -> int:
         """Memory that blocks and computation share."""
         ...
@@ -83,10 +89,22 @@ class LocalEngine:
             for leaf, part in zip(leaves, parts, strict=True)
         ]
         root = tree(nodes, lambda results: delayed(merge_results, pure=False)(list(results)))
-        scheduler = dask.config.get("scheduler", None) or "threads"
-        (result,) = dask.compute(root, scheduler=scheduler, optimize_graph=False)
+        (result,) = dask.compute(root, scheduler=_scheduler(), optimize_graph=False)
         assert isinstance(result, LeafResult)
         return result
+
+    def map(
+        self, function: Callable[..., Any], items: Sequence[Any], shared: Any, on_item: OnLeaf
+    ) -> list[Any]:
+        """Call `function(item, shared)` for every item and return the results in order."""
+
+        def task(item: Any) -> Any:
+            result = function(item, shared)
+            on_item()
+            return result
+
+        nodes = [delayed(partial(task, item), pure=False)() for item in items]
+        return list(dask.compute(*nodes, scheduler=_scheduler(), optimize_graph=False))
 
     def memory_bytes(self) -> int:
         """Memory that this machine has available."""
@@ -98,3 +116,7 @@ class LocalEngine:
     def release(self, owner: str) -> None:
         """Forget all that `owner` has in the block store of this process."""
         release(owner)
+
+
+def _scheduler() -> Any:
+    return dask.config.get("scheduler", None) or "threads"

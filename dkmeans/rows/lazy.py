@@ -70,7 +70,7 @@ def _n_rows(rows: "Rows", leaf: Leaf) -> int | float:
     from dkmeans.rows.parquet_source import ParquetSource
 
     if isinstance(leaf.source, ParquetSource):
-        if rows.plan is not None and rows.plan.filters:
+        if rows.parquet is not None and rows.parquet.filters:
             return float("nan")
         return sum(
             piece.stop - piece.start for _, pieces in leaf.source.blocks for piece in pieces

@@ -23,6 +23,11 @@ class BlockReader(Protocol):
 class Source(Protocol):
     """Where the blocks of one leaf come from. Travels to a worker; opens nothing until asked."""
 
+    @property
+    def most_block_rows(self) -> int:
+        """Stored rows of the largest block; 0 if that is not known."""
+        ...
+
     def open(self, part: Any) -> BlockReader | None:
         """Return a reader of the blocks of the leaf, to be asked for them in ascending order.
 

@@ -305,7 +305,7 @@ def _summarize(
 ) -> _FileSummary:
     footer = read_footer(file, options)
     schema = footer.schema.to_arrow_schema()
-    leaves = dict(_leaf_columns(schema))
+    leaves = dict(leaf_columns(schema))
     groups = []
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
@@ -342,7 +342,7 @@ def _summarize(
     return _FileSummary(schema, tuple(groups))
 
 
-def _leaf_columns(schema: pa.Schema) -> Iterator[tuple[str, range]]:
+def leaf_columns(schema: pa.Schema) -> Iterator[tuple[str, range]]:
     """Each column with the numbers of the Parquet columns that hold it."""
     first = 0
     for field in schema:

@@ -63,9 +63,23 @@ class ParquetSource:
             plan.schema,
         )
 
+    @property
+    def most_block_rows(self) -> int:
+        """Stored rows of the largest block."""
+        return max(
+            (sum(piece.stop - piece.start for piece in pieces) for _, pieces in self.blocks),
+            default=0,
+        )
+
     def open(self, part: Any) -> "ParquetReader":
         """Return a reader of the blocks."""
         return ParquetReader(self)
+
+    def stream(self, group: RowGroup) -> "RowGroupStream":
+        """Open a row group for reading the columns that make a block."""
+        row_bytes = 8 * sum(column.width or 1 for column in self.features)
+        batch_rows = max(1024, min(65536, _BATCH_BYTES // row_bytes))
+        return RowGroupStream(group, self.columns_read, self.options, self.schema, batch_rows)
 
 
 class ParquetReader:
@@ -74,7 +88,7 @@ class ParquetReader:
     def __init__(self, source: ParquetSource) -> None:
         self._source = source
         self._pieces = dict(source.blocks)
-        self._stream: _RowGroupStream | None = None
+        self._stream: RowGroupStream | None = None
 
     def read(self, number: int) -> tuple[Block, int]:
         """Return block `number` and the bytes read from the source for it.
@@ -122,7 +136,7 @@ class ParquetReader:
         if self._stream is None or not self._stream.can_give(piece):
             if self._stream is not None:
                 self._stream.close()
-            self._stream = _RowGroupStream(self._source, piece.group)
+            self._stream = self._source.stream(piece.group)
             n_bytes = self._stream.n_bytes
         for batch in self._stream.rows(piece.start, piece.stop):
             yield batch, n_bytes
@@ -145,7 +159,7 @@ class ParquetReader:
         """What is wrong with a column: read once more, for the whole of its row group."""
         columns = feature_names(self._source.features)
         for group in dict.fromkeys(piece.group for piece in pieces):
-            stream = _RowGroupStream(self._source, group)
+            stream = self._source.stream(group)
             counts = {"nulls": 0, "NaN": 0, "infinite values": 0, "negative values": 0, "huge values": 0}
             for batch in stream.rows(0, group.n_rows):
                 if group.filters:
@@ -182,16 +196,17 @@ class ParquetReader:
         return f"column {feature!r} of {_place(pieces[0])} has values that cannot be used."
 
 
-class _RowGroupStream:
-    """The rows of one row group, in batches, forwards."""
+class RowGroupStream:
+    """Some columns of one row group, in batches, forwards."""
 
-    def __init__(self, source: ParquetSource, group: RowGroup) -> None:
-        self._source, self._group = source, group
+    def __init__(
+        self, group: RowGroup, columns: Sequence[str], options: str, schema: pa.Schema, batch_rows: int
+    ) -> None:
+        self._group, self._columns, self._schema = group, columns, schema
         self._file, self.n_bytes = open_row_group(
-            group.file, source.options, group.number, group.leaf_columns
+            group.file, options, group.number, group.leaf_columns
         )
-        row_bytes = 8 * sum(column.width or 1 for column in source.features)
-        self._batches = self._decode(max(1024, min(65536, _BATCH_BYTES // row_bytes)))
+        self._batches = self._decode(batch_rows)
         self._rest: pa.Table | None = None
         self._at = 0
 
@@ -200,7 +215,13 @@ class _RowGroupStream:
         return piece.group == self._group and piece.start >= self._at
 
     def rows(self, start: int, stop: int) -> Iterator[pa.Table]:
-        """Rows `start` to `stop - 1`."""
+        """Rows `start` to `stop - 1`.
+
+        Raises
+        ------
+        UnreadableFile
+            If a page is damaged, or rows are missing.
+        """
         while self._at < stop:
             batch = self._rest if self._rest is not None else self._next()
             first, last = self._at, self._at + batch.num_rows
@@ -218,37 +239,35 @@ class _RowGroupStream:
         self._file.close(force=True)
 
     def _next(self) -> pa.Table:
+        where = f"{redact(self._group.file.url)} (row group {self._group.number})"
         try:
-            return self._with_partitions(next(self._batches))
+            batch = next(self._batches)
         except StopIteration:
             raise UnreadableFile(
-                f"{redact(self._group.file.url)} (row group {self._group.number}) has {self._at} rows "
-                f"where its footer says {self._group.n_rows}; write the file again."
+                f"{where} has {self._at} rows where its footer says {self._group.n_rows}; "
+                "write the file again."
             ) from None
-        except DkmeansError:
-            raise
         except (pa.ArrowException, OSError) as error:
+            if isinstance(error, DkmeansError):
+                raise
             raise UnreadableFile(
-                f"{redact(self._group.file.url)} (row group {self._group.number}) is damaged: {error}; "
-                "write the file again or leave it out."
+                f"{where} is damaged: {error}; write the file again or leave it out."
             ) from None
+        return self._with_partitions(batch)
 
     def _decode(self, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        folders = dict(self._group.file.partition)
         yield from self._file.iter_batches(
             batch_rows,
             row_groups=[self._group.number],
-            columns=[
-                name
-                for name in self._source.columns_read
-                if name not in dict(self._group.file.partition)
-            ],
+            columns=[name for name in self._columns if name not in folders],
             use_threads=False,
         )
 
     def _with_partitions(self, batch: pa.RecordBatch) -> pa.Table:
         table = pa.Table.from_batches([batch])
-        for name in self._source.columns_read:
-            value = partition_value(self._group.file, self._source.schema, name)
+        for name in self._columns:
+            value = partition_value(self._group.file, self._schema, name)
             if value is not None:
                 table = table.append_column(name, pa.repeat(value, batch.num_rows))
         return table

@@ -29,6 +29,9 @@ class PartSource:
     weight: str | None = None
     """Weight column of a DataFrame."""
 
+    most_block_rows: int = 0
+    """Rows of the part; 0 if they are not counted yet."""
+
     def open(self, part: Any) -> "PartReader | None":
         """Return a reader of `part`: an array, a DataFrame, or a pair of an array and its weights."""
         return None if part is None else PartReader(self, part)

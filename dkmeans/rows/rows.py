@@ -70,7 +70,7 @@ class Rows:
     n_features: int
     dtype: str
     scaling: Scaling | None = None
-    plan: ParquetPlan | None = None
+    parquet: ParquetPlan | None = None
     """What is read, if the rows come from Parquet."""
 
     collection: Any = None
@@ -197,6 +197,11 @@ class Rows:
         return sum(len(leaf.blocks) for leaf in self.layout.leaves)
 
     @property
+    def most_block_rows(self) -> int:
+        """Stored rows of the largest block, as far as they are known."""
+        return max(leaf.source.most_block_rows for leaf in self.layout.leaves)
+
+    @property
     def n_passes(self) -> int:
         """Passes made so far."""
         return self.counters.n_passes
@@ -216,7 +221,7 @@ class Rows:
         """Bytes of all rows in memory; None until they are counted."""
         if self.n_source_rows is None:
             return None
-        weighted = self.plan is None or self.plan.weight is not None
+        weighted = self.parquet is None or self.parquet.weight is not None
         return self.n_source_rows * _row_bytes(self.n_features, self.dtype, weighted)
 
     @property
@@ -492,7 +497,7 @@ def read_parquet(
         plan.choice.features,
         n_features,
         dtype,
-        plan=plan,
+        parquet=plan,
         counters=Counters(n_samples=None if plan.filters else n_rows),
     )._released_with_us()
 

@@ -1,0 +1,83 @@
+"""`dkmeans inspect`: what a saved model is."""
+
+import json
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dkmeans.cli.options import json_option, parse_storage_options, storage_option
+from dkmeans.models.files import model_id
+from dkmeans.models.model import Model
+
+_FEATURES_SHOWN = 8
+
+
+@click.command()
+@click.argument("model_url", metavar="MODEL")
+@storage_option
+@json_option
+def inspect(model_url: str, storage_options: tuple[str, ...], as_json: bool) -> None:
+    """Show the clusters of a model: sizes, shares, and centers in the units of the data."""
+    model = Model.load(model_url, storage_options=parse_storage_options(storage_options))
+    if as_json:
+        click.echo(json.dumps(describe(model)))
+        return
+    provenance = model.provenance
+    click.echo(
+        f"{model.n_clusters} clusters of {model.n_features} features, id {model_id(model)}\n"
+        f"fitted on {provenance['rows']:,} rows ({provenance['rows_dropped']:,} dropped) of "
+        f"{len(provenance['files'])} files, seed {provenance['seed']}, "
+        f"finished {provenance['finished']}\n"
+        f"scale {model.scaling.kind if model.scaling else 'none'}, inertia {model.inertia:.6g}, "
+        f"{provenance['n_iter']} iterations, {provenance['n_passes']} passes"
+    )
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, highlight=False).print(_table(model))
+    hidden = model.n_features - _FEATURES_SHOWN
+    if hidden > 0:
+        click.echo(f"{hidden} more features: --json shows all")
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """Return all of a model that can be shown, as plain values."""
+    shares = model.weights / max(model.weights.sum(), 1e-300)
+    return {
+        "id": model_id(model),
+        "n_clusters": model.n_clusters,
+        "n_features": model.n_features,
+        "feature_names": None if model.feature_names is None else list(model.feature_names),
+        "dtype": model.dtype,
+        "scale": None if model.scaling is None else model.scaling.kind,
+        "inertia": model.inertia,
+        "clusters": [
+            {
+                "cluster_id": int(model.cluster_ids[j]),
+                "size": float(model.weights[j]),
+                "share": float(shares[j]),
+                "inertia": float(model.inertias[j]),
+                "center": model.centers[j].tolist(),
+            }
+            for j in range(model.n_clusters)
+        ],
+        "parameters": dict(model.parameters),
+        "provenance": dict(model.provenance),
+    }
+
+
+def _table(model: Model) -> Table:
+    names = model.feature_names or tuple(f"x{i}" for i in range(model.n_features))
+    table = Table()
+    for heading in ("cluster", "size", "share", *names[:_FEATURES_SHOWN]):
+        table.add_column(heading, justify="right")
+    total = max(float(model.weights.sum()), 1e-300)
+    for j in range(model.n_clusters):
+        table.add_row(
+            str(int(model.cluster_ids[j])),
+            f"{model.weights[j]:,.6g}" if model.weights[j] % 1 else f"{int(model.weights[j]):,}",
+            f"{model.weights[j] / total:.1%}",
+            *(f"{value:.5g}" for value in model.centers[j, :_FEATURES_SHOWN]),
+        )
+    return table

@@ -1,0 +1,140 @@
+"""Options that several sub-commands share, and what they are turned into."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+import psutil
+
+from dkmeans.cluster.connect import connected, local_cluster
+from dkmeans.rows.filters import parse_comparison
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WORKERS_SHARE = 0.8
+"""Part of the machine's memory that local workers get together."""
+
+
+def input_options(function: F) -> F:
+    """Which rows of the input, and how to reach the store."""
+    for option in (
+        click.option("--filter", "filters", multiple=True, metavar="'COLUMN OP VALUE'", help="Use only rows that pass, as in 'amount > 0'; repeat to and them."),
+        click.option("--keys", metavar="A,B", help="Columns that tell rows apart; written beside the clusters, never clustered."),
+        storage_option,
+    ):
+        function = option(function)
+    return function
+
+
+def storage_option(function: F) -> F:
+    """How to reach the store."""
+    return click.option(
+        "--storage-option",
+        "storage_options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="For the store of every URL, as in endpoint_url=http://host:9000; a.b=c sets b in a.",
+    )(function)
+
+
+def fit_options(function: F) -> F:
+    """What to fit, and how."""
+    for option in reversed(
+        (
+            click.option("--k", "n_clusters", type=int, required=True, help="Number of clusters."),
+            click.option("--columns", metavar="A,B", help="Feature columns [default: all numbers and lists of numbers]."),
+            click.option("--weight", metavar="COLUMN", help="Column of sample weights."),
+            click.option("--scale", type=click.Choice(["standard", "minmax", "none"]), default="standard", show_default=True, help="Scaling of features before distances."),
+            click.option("--init", default="k-means||", show_default=True, help="k-means|| (or scalable), k-means++, random."),
+            click.option("--n-init", type=int, default=1, show_default=True, help="Restarts; they share passes."),
+            click.option("--seed", type=int, help="Seed [default: a fresh one, recorded in the model]."),
+            click.option("--max-iter", type=int, default=300, show_default=True, help="Most iterations."),
+            click.option("--tol", type=float, default=1e-4, show_default=True, help="Stop when a pass can lower the inertia by at most this share."),
+            click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True, help="What features are decoded to."),
+            click.option("--block-bytes", type=int, help="Bytes of a decoded block [default: 33554432]."),
+            click.option("--stage", type=click.Choice(["auto", "memory", "none"]), default="auto", show_default=True, help="Whether decoded rows are kept between passes."),
+        )
+    ):
+        function = option(function)
+    return input_options(function)
+
+
+def cluster_options(function: F) -> F:
+    """Where passes run."""
+    for option in reversed(
+        (
+            click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler."),
+            click.option("--tls-ca", type=click.Path(), help="CA certificate of the cluster."),
+            click.option("--tls-cert", type=click.Path(), help="Our certificate."),
+            click.option("--tls-key", type=click.Path(), help="Our key."),
+            click.option("--workers", type=int, help="Start this many single-threaded workers here; 0 for threads of this process [default: one a core]."),
+            click.option("--memory", metavar="SIZE", help="Memory limit of each of these workers, as 4GiB [default: an equal share of 80 %]."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a model or clusters that lie there already.")
+
+
+@contextmanager
+def cluster(
+    scheduler: str | None,
+    workers: int | None,
+    memory: str | None,
+    tls_ca: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+) -> Iterator[None]:
+    """Connect to the cluster that the options name, or start one, and print its dashboard's address."""
+    if scheduler is not None:
+        if workers is not None or memory is not None:
+            raise click.UsageError("--scheduler goes without --workers and --memory.")
+        with connected(scheduler, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key) as client:
+            say(f"cluster: {scheduler}, dashboard {client.dashboard_link}")
+            yield
+        return
+    if workers == 0:
+        say("cluster: none, threads of this process")
+        yield
+        return
+    n_workers = workers if workers is not None else os.cpu_count() or 1
+    total = psutil.virtual_memory().total
+    size = memory or f"{int(_WORKERS_SHARE * total / max(1, n_workers) / 2**20)}MiB"
+    with local_cluster(n_workers, size) as client:
+        say(f"cluster: started {n_workers} workers of {size} here, dashboard {client.dashboard_link}")
+        yield
+
+
+def say(text: str) -> None:
+    """Tell the user something that is not the result."""
+    click.echo(text, err=True)
+
+
+def split(names: str | None) -> list[str] | None:
+    """Turn `a,b` into a list; None stays None."""
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+
+
+def parse_filters(texts: Sequence[str]) -> list[tuple[str, str, Any]] | None:
+    """Turn every `--filter` into a comparison."""
+    return [parse_comparison(text) for text in texts] or None
+
+
+def parse_storage_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Turn every KEY=VALUE into an entry; dots in the key nest."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"--storage-option {key!r} should be KEY=VALUE.")
+        *outer, last = key.split(".")
+        level = options
+        for name in outer:
+            level = level.setdefault(name, {})
+        level[last] = {"true": True, "false": False}.get(value.lower(), value)
+    return options
