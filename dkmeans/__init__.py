@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.progress import reporting
-    from dkmeans.rows.rows import Rows, read_parquet
+    from dkmeans.rows.reading import read_parquet
+from dkmeans.rows.rows import Rows
 
 __version__ = version("dkmeans")
 
@@ -24,7 +25,7 @@ _HOMES = {
     "Model": "dkmeans.models.model",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
-    "read_parquet": "dkmeans.rows.rows",
+    "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
     "write_clusters": "dkmeans.rows.clusters_out",
 }

@@ -1,7 +1,7 @@
 """Every error that dkmeans raises on purpose, with the exit code that the command line gives it.
 
-Each takes one sentence: the name as the user wrote it, the value, the rule, the remedy. Nothing else is
-stored, so that each survives pickling on its way back from a worker.
+Each takes one sentence: the name as the user wrote it, the value, the rule, the remedy. Nothing
+else is stored, so that each survives pickling on its way back from a worker.
 """
 
 from typing import ClassVar

@@ -65,7 +65,7 @@ def cost_of(rows: Rows, settings: Settings) -> Cost:
 
 
 def task_bytes(rows: Rows, settings: Settings) -> int:
-    """Peak bytes of one task: two blocks, what is decoded on the way, kernel scratch, two ledgers."""
+    """Return the peak bytes of a task: two blocks, their decoding, kernel scratch, two ledgers."""
     item = np.dtype(rows.dtype).itemsize
     d = rows.n_features
     k = settings.n_clusters

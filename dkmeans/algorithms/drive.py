@@ -12,7 +12,8 @@ from dkmeans.rows.rows import Rows
 _T = TypeVar("_T")
 
 Record = dict[str, Any]
-"""What history says of a pass: kind, seconds, rows_read, bytes_read, and the algorithm's findings."""
+"""What history says of a pass: kind, seconds, rows_read, bytes_read, and the algorithm's
+findings."""
 
 
 class Answer(NamedTuple):

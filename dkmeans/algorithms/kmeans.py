@@ -1,7 +1,6 @@
-"""The whole fit: one pass to learn the scale and draw first rows, seeding, Lloyd; restarts share passes."""
+"""The whole fit: a pass for scale and first rows, seeding, Lloyd; restarts share passes."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -51,11 +50,17 @@ class Settings:
         if not self.tol >= 0:
             raise ArgumentError(f"tol={self.tol!r} should be at least 0.")
         if not 0 < self.oversampling_factor < np.inf:
-            raise ArgumentError(f"oversampling_factor={self.oversampling_factor!r} should be above 0.")
+            raise ArgumentError(
+                f"oversampling_factor={self.oversampling_factor!r} should be above 0."
+            )
         if self.scale not in (None, "standard", "minmax"):
-            raise ArgumentError(f"scale={self.scale!r} is not known; use 'standard', 'minmax' or None.")
+            raise ArgumentError(
+                f"scale={self.scale!r} is not known; use 'standard', 'minmax' or None."
+            )
         if isinstance(self.init, str) and self.init not in INITS:
-            raise ArgumentError(f"init={self.init!r} is not known; use {', '.join(INITS)} or an array.")
+            raise ArgumentError(
+                f"init={self.init!r} is not known; use {', '.join(INITS)} or an array."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +79,8 @@ class KMeansFit:
 def kmeans(rows: Rows, settings: Settings) -> KMeansFit:
     """Cluster rows.
 
-    Passes: one for scale and first rows (none for given centers without scaling), `init_rounds + 1` for
-    k-means|| or one for k-means++, then Lloyd's. All restarts share them.
+    Passes: one for scale and first rows (none for given centers without scaling), `init_rounds + 1`
+    for k-means|| or one for k-means++, then Lloyd's. All restarts share them.
 
     Parameters
     ----------
@@ -108,7 +113,7 @@ def kmeans(rows: Rows, settings: Settings) -> KMeansFit:
 
 
 def _seeds(settings: Settings) -> list[int]:
-    """A seed for each restart; the first is the user's own."""
+    """Return a seed for each restart; the first is the user's own."""
     more = generator(settings.seed, "restarts").integers(0, 2**63, settings.n_init - 1)
     return [settings.seed, *more.tolist()]
 
@@ -182,5 +187,3 @@ def _run(settings: Settings, start: Array, seed: int) -> Passes[Fit]:
         centers = start[np.arange(settings.n_clusters) % len(start)]
     fit = yield from lloyd_passes(centers, max_iter=settings.max_iter, tol=settings.tol)
     return fit
-
-

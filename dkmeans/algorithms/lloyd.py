@@ -1,4 +1,4 @@
-"""Lloyd's iterations: assign every row to its nearest center, move every center to its rows' mean."""
+"""Lloyd's iterations: assign rows to their nearest centers, move centers to their rows' means."""
 
 from dataclasses import dataclass
 
@@ -49,9 +49,9 @@ def lloyd(
 ) -> tuple[Fit, list[Record]]:
     """Move `centers` to a local optimum of the inertia by Lloyd's iterations.
 
-    One pass over `rows` per iteration. An iteration that meets an empty cluster makes one more, to move
-    that center to the row farthest from its own; a run that ends on `max_iter` makes one more, so that
-    centers, inertia and labels agree.
+    One pass over `rows` per iteration. An iteration that meets an empty cluster makes one more, to
+    move that center to the row farthest from its own; a run that ends on `max_iter` makes one more,
+    so that centers, inertia and labels agree.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def lloyd(
     max_iter
         Most iterations to make.
     tol
-        Stop when moving the centers to their rows' means would lower the inertia by at most this share
-        of it. 0 goes on until the centers come out unchanged, bit for bit.
+        Stop when moving the centers to their rows' means would lower the inertia by at most this
+        share of it. 0 goes on until the centers come out unchanged, bit for bit.
 
     Returns
     -------

@@ -10,17 +10,17 @@ from dkmeans.partials.farthest import Farthest
 def relocate(ledger: ClusterSums, farthest: Farthest) -> ClusterSums | None:
     """Give each empty cluster one of the farthest rows, taken from the cluster that it was in.
 
-    A row is passed over if it is its cluster's last weight, or the same as one already taken: either
-    would leave a cluster empty again. So every relocation lowers the inertia, and iterations end even
-    with fewer distinct rows than clusters.
+    A row is passed over if it is its cluster's last weight, or the same as one already taken:
+    either would leave a cluster empty again. So every relocation lowers the inertia, and iterations
+    end even with fewer distinct rows than clusters.
 
     Parameters
     ----------
     ledger
         What all rows contribute to their clusters, some of them empty.
     farthest
-        At least as many rows as there are empty clusters, plus as many as there are clusters, if the
-        data have that many at a positive distance.
+        At least as many rows as there are empty clusters, plus as many as there are clusters, if
+        the data have that many at a positive distance.
 
     Returns
     -------

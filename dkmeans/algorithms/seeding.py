@@ -41,12 +41,13 @@ def scalable_kmeans_plus_plus(
     """Seed by k-means||, in `n_rounds + 2` passes.
 
     The first pass draws one row. Each round draws `oversampling_factor * n_clusters` more, by their
-    squared distances to all candidates so far; only distances to the newest are computed. The last pass
-    adds up the rows nearest to each candidate, and these cells, as weighted points, are clustered in
-    memory by greedy k-means++ with restarts and Lloyd's iterations.
+    squared distances to all candidates so far; only distances to the newest are computed. The last
+    pass adds up the rows nearest to each candidate, and these cells, as weighted points, are
+    clustered in memory by greedy k-means++ with restarts and Lloyd's iterations.
 
     The paper draws each row independently, so that a round gives that many rows in the mean; here a
-    round draws exactly that many, without replacement, by exponential keys, and needs no cost in advance.
+    round draws exactly that many, without replacement, by exponential keys, and needs no cost in
+    advance.
 
     Parameters
     ----------
@@ -66,9 +67,8 @@ def scalable_kmeans_plus_plus(
     centers
         `(n_clusters, n_features)` float64.
 
-    References
-    ----------
-    .. [1] B. Bahmani, B. Moseley, A. Vattani, R. Kumar, S. Vassilvitskii, "Scalable k-means++", VLDB 2012.
+    References ---------- .. [1] B. Bahmani, B. Moseley, A. Vattani, R. Kumar, S. Vassilvitskii,
+    "Scalable k-means++", VLDB 2012.
     """
     draw = Reduce("first center", WeightedSample.from_block, (1, seed, FIRST_CENTER))
     (first,) = rows.run([draw])
@@ -168,11 +168,11 @@ def plus_plus(rows: Rows, n_clusters: int, seeds: list[int]) -> list[Array]:
     try:
         block = rows.gather(MOST_PLUS_PLUS_BYTES)
     except TooLarge as error:
-        raise ArgumentError(f"init='k-means++' needs all rows in one process: {error} Use init='k-means||'.") from None
+        raise ArgumentError(
+            f"init='k-means++' needs all rows in one process: {error} Use init='k-means||'."
+        ) from None
     with one_blas_thread():
         return [
-            greedy_plus_plus(
-                block.X, block.weights, n_clusters, generator(seed, "k-means++")
-            )
+            greedy_plus_plus(block.X, block.weights, n_clusters, generator(seed, "k-means++"))
             for seed in seeds
         ]

@@ -19,7 +19,7 @@ from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
 from dkmeans.rows.clusters_out import MANIFEST, read_manifest, write_clusters
 from dkmeans.rows.progress import reporting
-from dkmeans.rows.rows import read_parquet
+from dkmeans.rows.reading import read_parquet
 
 _FILES_A_PHOTO = 4
 _CHANNELS = ["red", "green", "blue"]
@@ -27,26 +27,40 @@ _KEYS = ["photo", "row", "column"]
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("dkmeans-demo"), show_default=True, help="Folder for everything that the demo writes.")
-@click.option("--k", "n_clusters", type=int, default=12, show_default=True, help="Number of colors.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("dkmeans-demo"),
+    show_default=True,
+    help="Folder for everything that the demo writes.",
+)
+@click.option(
+    "--k", "n_clusters", type=int, default=12, show_default=True, help="Number of colors."
+)
 @click.option("--workers", type=int, default=2, show_default=True, help="Workers to start here.")
 @json_option
 def demo(out: Path, n_clusters: int, workers: int, as_json: bool) -> None:
-    """Reduce two photographs to K colors: write their pixels as Parquet, fit, write clusters, save, reload."""
+    """Reduce two photographs to K colors: Parquet, fit, clusters, a saved model, pictures."""
     start = time.perf_counter()
     pixels, model_folder, clusters = out / "pixels", out / "model", out / "clusters"
     if out.exists() and any(out.iterdir()) and not (clusters / MANIFEST).exists():
-        raise OutputExists(f"{out} holds something else than a demo; pass another folder with --out.")
+        raise OutputExists(
+            f"{out} holds something else than a demo; pass another folder with --out."
+        )
     photos = load_photos()
     for name, photo in photos.items():
         write_pixels(photo, pixels / f"photo={name}")
     say(f"pixels: {sum(photo[..., 0].size for photo in photos.values()):,} rows in {pixels}")
-    with cluster(None, workers, "1GiB" if workers else None, None, None, None), reporting():
-        with read_parquet(str(pixels), keys=_KEYS) as rows:
-            estimator = KMeans(n_clusters, scale="standard", random_state=0).fit(rows)
-            estimator.model_.save(str(model_folder), overwrite=True)
-            model = Model.load(str(model_folder))
-            manifest = write_clusters(model, rows, str(clusters), overwrite=True)
+    memory = "1GiB" if workers else None
+    with (
+        cluster(None, workers, memory, None, None, None),
+        reporting(),
+        read_parquet(str(pixels), keys=_KEYS) as rows,
+    ):
+        estimator = KMeans(n_clusters, scale="standard", random_state=0).fit(rows)
+        estimator.model_.save(str(model_folder), overwrite=True)
+        model = Model.load(str(model_folder))
+        manifest = write_clusters(model, rows, str(clusters), overwrite=True)
     pictures = [
         picture(name, photo, clusters, model, out / f"{name}.png") for name, photo in photos.items()
     ]
@@ -65,8 +79,8 @@ def demo(out: Path, n_clusters: int, workers: int, as_json: bool) -> None:
         click.echo(json.dumps(result))
         return
     click.echo(
-        f"\n{manifest['rows']:,} pixels in {model.n_clusters} colors, in {result['seconds']:.0f} s and "
-        f"{estimator.n_passes_} passes. Where everything is:\n"
+        f"\n{manifest['rows']:,} pixels in {model.n_clusters} colors, in {result['seconds']:.0f} s "
+        f"and {estimator.n_passes_} passes. Where everything is:\n"
         f"  pixels    {pixels}      (Parquet, the input)\n"
         f"  model     {model_folder}       (JSON and .npy; try: dkmeans inspect {model_folder})\n"
         f"  clusters  {clusters}    (Parquet: photo, row, column, cluster_id, distance, ...)\n"
@@ -75,14 +89,14 @@ def demo(out: Path, n_clusters: int, workers: int, as_json: bool) -> None:
 
 
 def load_photos() -> dict[str, Array]:
-    """The sample photographs of scikit-learn by name, `(height, width, 3)` uint8."""
+    """Return the sample photographs of scikit-learn by name, `(height, width, 3)` uint8."""
     from sklearn.datasets import load_sample_image
 
     return {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
 
 
 def write_pixels(photo: Array, folder: Path) -> None:
-    """Write the pixels of a photograph as several Parquet files of row, column, red, green, blue."""
+    """Write a photograph's pixels as several Parquet files: row, column, red, green, blue."""
     folder.mkdir(parents=True, exist_ok=True)
     height, width, _ = photo.shape
     for number, lines in enumerate(np.array_split(np.arange(height), _FILES_A_PHOTO)):

@@ -21,14 +21,20 @@ from dkmeans.estimators.kmeans import KMeans
 from dkmeans.models.files import refuse_existing
 from dkmeans.rows.clusters_out import refuse_existing_output, write_clusters
 from dkmeans.rows.progress import reporting
-from dkmeans.rows.rows import Rows, read_parquet
+from dkmeans.rows.reading import read_parquet
+from dkmeans.rows.rows import Rows
 from dkmeans.storage.filesystem import remember
 
 
 @click.command()
 @click.argument("input_url", metavar="INPUT")
 @click.option("--model", "model_url", required=True, metavar="URL", help="Where the model goes.")
-@click.option("--output", "output_url", metavar="URL", help="Where clusters of all rows go [default: not written].")
+@click.option(
+    "--output",
+    "output_url",
+    metavar="URL",
+    help="Where clusters of all rows go [default: not written].",
+)
 @fit_options
 @cluster_options
 @overwrite_option
@@ -47,7 +53,10 @@ def fit(
     tls_key: str | None,
     **asked: Any,
 ) -> None:
-    """Cluster the Parquet files at INPUT: a file, folder, or glob, local or s3:// or any fsspec URL."""
+    """Cluster the Parquet files at INPUT.
+
+    INPUT is a file, a folder or a glob, local, s3:// or any fsspec URL.
+    """
     storage_options = parse_storage_options(asked["storage_options"])
     reference = remember(storage_options)
     refuse_existing(model_url, overwrite, reference)
@@ -88,14 +97,15 @@ def fit(
         return
     ended = "converged" if estimator.converged_ else "stopped by --max-iter"
     click.echo(
-        f"{result['rows']:,} rows in {model.n_clusters} clusters, inertia {model.inertia:.6g}, {ended} "
-        f"after {estimator.n_iter_} iterations ({estimator.n_passes_} passes, {seconds:.1f} s)\n"
+        f"{result['rows']:,} rows in {model.n_clusters} clusters, inertia {model.inertia:.6g}, "
+        f"{ended} after {estimator.n_iter_} iterations "
+        f"({estimator.n_passes_} passes, {seconds:.1f} s)\n"
         f"model: {model_url}" + (f"\nclusters: {output_url}" if output_url else "")
     )
 
 
 def estimator_of(asked: dict[str, Any]) -> KMeans:
-    """The estimator that the options describe."""
+    """Return the estimator that the options describe."""
     return KMeans(
         asked["n_clusters"],
         init=asked["init"],
@@ -108,7 +118,7 @@ def estimator_of(asked: dict[str, Any]) -> KMeans:
 
 
 def rows_of(input_url: str, asked: dict[str, Any]) -> Rows:
-    """The rows that the options describe."""
+    """Open the rows that the options describe."""
     return read_parquet(
         input_url,
         columns=split(asked["columns"]),

@@ -18,10 +18,20 @@ _WORKERS_SHARE = 0.8
 
 
 def input_options(function: F) -> F:
-    """Which rows of the input, and how to reach the store."""
+    """Add which rows of the input, and how to reach the store."""
     for option in (
-        click.option("--filter", "filters", multiple=True, metavar="'COLUMN OP VALUE'", help="Use only rows that pass, as in 'amount > 0'; repeat to and them."),
-        click.option("--keys", metavar="A,B", help="Columns that tell rows apart; written beside the clusters, never clustered."),
+        click.option(
+            "--filter",
+            "filters",
+            multiple=True,
+            metavar="'COLUMN OP VALUE'",
+            help="Use only rows that pass, as in 'amount > 0'; repeat to and them.",
+        ),
+        click.option(
+            "--keys",
+            metavar="A,B",
+            help="Columns that tell rows apart; written beside the clusters, never clustered.",
+        ),
         storage_option,
     ):
         function = option(function)
@@ -29,7 +39,7 @@ def input_options(function: F) -> F:
 
 
 def storage_option(function: F) -> F:
-    """How to reach the store."""
+    """Add how to reach the store."""
     return click.option(
         "--storage-option",
         "storage_options",
@@ -40,21 +50,66 @@ def storage_option(function: F) -> F:
 
 
 def fit_options(function: F) -> F:
-    """What to fit, and how."""
+    """Add what to fit, and how."""
     for option in reversed(
         (
             click.option("--k", "n_clusters", type=int, required=True, help="Number of clusters."),
-            click.option("--columns", metavar="A,B", help="Feature columns [default: all numbers and lists of numbers]."),
+            click.option(
+                "--columns",
+                metavar="A,B",
+                help="Feature columns [default: all numbers and lists of numbers].",
+            ),
             click.option("--weight", metavar="COLUMN", help="Column of sample weights."),
-            click.option("--scale", type=click.Choice(["standard", "minmax", "none"]), default="standard", show_default=True, help="Scaling of features before distances."),
-            click.option("--init", default="k-means||", show_default=True, help="k-means|| (or scalable), k-means++, random."),
-            click.option("--n-init", type=int, default=1, show_default=True, help="Restarts; they share passes."),
-            click.option("--seed", type=int, help="Seed [default: a fresh one, recorded in the model]."),
-            click.option("--max-iter", type=int, default=300, show_default=True, help="Most iterations."),
-            click.option("--tol", type=float, default=1e-4, show_default=True, help="Stop when a pass can lower the inertia by at most this share."),
-            click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True, help="What features are decoded to."),
-            click.option("--block-bytes", type=int, help="Bytes of a decoded block [default: 33554432]."),
-            click.option("--stage", type=click.Choice(["auto", "memory", "none"]), default="auto", show_default=True, help="Whether decoded rows are kept between passes."),
+            click.option(
+                "--scale",
+                type=click.Choice(["standard", "minmax", "none"]),
+                default="standard",
+                show_default=True,
+                help="Scaling of features before distances.",
+            ),
+            click.option(
+                "--init",
+                default="k-means||",
+                show_default=True,
+                help="k-means|| (or scalable), k-means++, random.",
+            ),
+            click.option(
+                "--n-init",
+                type=int,
+                default=1,
+                show_default=True,
+                help="Restarts; they share passes.",
+            ),
+            click.option(
+                "--seed", type=int, help="Seed [default: a fresh one, recorded in the model]."
+            ),
+            click.option(
+                "--max-iter", type=int, default=300, show_default=True, help="Most iterations."
+            ),
+            click.option(
+                "--tol",
+                type=float,
+                default=1e-4,
+                show_default=True,
+                help="Stop when a pass can lower the inertia by at most this share.",
+            ),
+            click.option(
+                "--dtype",
+                type=click.Choice(["float32", "float64"]),
+                default="float32",
+                show_default=True,
+                help="What features are decoded to.",
+            ),
+            click.option(
+                "--block-bytes", type=int, help="Bytes of a decoded block [default: 33554432]."
+            ),
+            click.option(
+                "--stage",
+                type=click.Choice(["auto", "memory", "none"]),
+                default="auto",
+                show_default=True,
+                help="Whether decoded rows are kept between passes.",
+            ),
         )
     ):
         function = option(function)
@@ -62,23 +117,37 @@ def fit_options(function: F) -> F:
 
 
 def cluster_options(function: F) -> F:
-    """Where passes run."""
+    """Add where passes run."""
     for option in reversed(
         (
-            click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler."),
+            click.option(
+                "--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler."
+            ),
             click.option("--tls-ca", type=click.Path(), help="CA certificate of the cluster."),
             click.option("--tls-cert", type=click.Path(), help="Our certificate."),
             click.option("--tls-key", type=click.Path(), help="Our key."),
-            click.option("--workers", type=int, help="Start this many single-threaded workers here; 0 for threads of this process [default: one a core]."),
-            click.option("--memory", metavar="SIZE", help="Memory limit of each of these workers, as 4GiB [default: an equal share of 80 %]."),
+            click.option(
+                "--workers",
+                type=int,
+                help="Start this many workers here; 0 for threads [default: one a core].",
+            ),
+            click.option(
+                "--memory",
+                metavar="SIZE",
+                help="Memory limit of each, as 4GiB [default: an equal share of 80 %].",
+            ),
         )
     ):
         function = option(function)
     return function
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a model or clusters that lie there already.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object to standard output."
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace a model or clusters that lie there already."
+)
 
 
 @contextmanager
@@ -90,7 +159,7 @@ def cluster(
     tls_cert: str | None,
     tls_key: str | None,
 ) -> Iterator[None]:
-    """Connect to the cluster that the options name, or start one, and print its dashboard's address."""
+    """Connect to the cluster that the options name, or start one; print its dashboard."""
     if scheduler is not None:
         if workers is not None or memory is not None:
             raise click.UsageError("--scheduler goes without --workers and --memory.")
@@ -106,7 +175,7 @@ def cluster(
     total = psutil.virtual_memory().total
     size = memory or f"{int(_WORKERS_SHARE * total / max(1, n_workers) / 2**20)}MiB"
     with local_cluster(n_workers, size) as client:
-        say(f"cluster: started {n_workers} workers of {size} here, dashboard {client.dashboard_link}")
+        say(f"cluster: started {n_workers} workers of {size}, dashboard {client.dashboard_link}")
         yield
 
 

@@ -54,9 +54,10 @@ def plan(
         ("source", f"{cost.source_bytes / 1e6:,.1f} MB a pass"),
         ("decoded", f"{cost.decoded_bytes / 1e6:,.1f} MB, {kept}"),
         ("blocks", f"{cost.blocks:,} in {cost.leaves:,} leaves"),
-        ("passes", f"at most {cost.most_passes:,}, reading at most {cost.most_bytes_read / 1e6:,.1f} MB"),
+        (
+            "passes",
+            f"at most {cost.most_passes:,}, reading at most {cost.most_bytes_read / 1e6:,.1f} MB",
+        ),
         ("memory", f"{cost.task_bytes / 1e6:,.1f} MB a worker, for one task"),
     ):
         click.echo(f"{name:<9} {value}")
-
-

@@ -20,7 +20,7 @@ from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.models.model import Model
 from dkmeans.rows.clusters_out import refuse_existing_output, write_clusters
 from dkmeans.rows.progress import reporting
-from dkmeans.rows.rows import read_parquet
+from dkmeans.rows.reading import read_parquet
 from dkmeans.storage.filesystem import remember
 
 
@@ -60,7 +60,9 @@ def predict(
                 stage="none",
             )
         except SchemaMismatch as error:
-            raise FeaturesMismatch(f"the model at {model_url} needs other columns: {error}") from None
+            raise FeaturesMismatch(
+                f"the model at {model_url} needs other columns: {error}"
+            ) from None
         with rows:
             manifest = write_clusters(
                 model, rows, output_url, overwrite=overwrite, storage_options=options
@@ -81,5 +83,3 @@ def predict(
             f"{manifest['rows_assigned']:,} of {manifest['rows']:,} rows assigned, in "
             f"{len(manifest['files'])} files\nclusters: {output_url}"
         )
-
-

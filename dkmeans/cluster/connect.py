@@ -1,6 +1,5 @@
 """Connect to a scheduler that runs, or start a cluster on this machine."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,7 +39,7 @@ def connected(
         )
     try:
         client = Client(address, timeout=CONNECT_SECONDS, security=security)
-    except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
+    except (TimeoutError, OSError, ValueError, TypeError) as error:
         raise ClusterUnreachable(
             f"no Dask scheduler answers at {address} within {CONNECT_SECONDS} s "
             f"({type(error).__name__}); check the address and that it runs."
@@ -51,10 +50,10 @@ def connected(
 
 @contextmanager
 def local_cluster(n_workers: int, memory: str) -> Iterator[Client]:
-    """Start single-threaded workers on this machine, each limited to `memory`, and stop them at the end.
+    """Start single-threaded workers of `memory` each on this machine, and stop them at the end.
 
-    A worker that dies takes no task with it: `allowed-failures` is raised, because every task queued on
-    a dead worker counts as a suspect.
+    A worker that dies takes no task with it: `allowed-failures` is raised, because every task
+    queued on a dead worker counts as a suspect.
     """
     if n_workers < 1:
         raise ArgumentError(f"workers={n_workers} should be at least 1.")
@@ -62,7 +61,10 @@ def local_cluster(n_workers: int, memory: str) -> Iterator[Client]:
         memory_bytes = parse_bytes(memory)
     except ValueError:
         raise ArgumentError(f"memory={memory!r} is not a size; write it as 4GiB.") from None
-    settings = {"distributed.scheduler.allowed-failures": 100, "distributed.admin.log-format": "%(message)s"}
+    settings = {
+        "distributed.scheduler.allowed-failures": 100,
+        "distributed.admin.log-format": "%(message)s",
+    }
     with (
         dask.config.set(settings),
         LocalCluster(

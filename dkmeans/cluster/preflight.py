@@ -1,8 +1,9 @@
 """Is every worker fit to run our tasks? Asked before the first pass."""
 
 from importlib.metadata import version
+from typing import Any
 
-import dask
+import dask.config
 from distributed import Client
 
 from dkmeans.errors import ClusterLost, WorkersUnfit
@@ -23,7 +24,8 @@ def preflight(client: Client) -> None:
     ClusterLost
         If there is no worker within `dkmeans.no-workers-timeout` seconds.
     WorkersUnfit
-        If a worker lacks dkmeans, or has another version of it, of Python, or of what computes the bits.
+        If a worker lacks dkmeans, or has another version of it, of Python, or of what computes the
+        bits.
     """
     limit = no_workers_seconds()
     try:
@@ -32,7 +34,7 @@ def preflight(client: Client) -> None:
         raise ClusterLost(
             f"the cluster has had no workers for {limit:g} s; start some and run again."
         ) from None
-    report = client.get_versions(packages=list(SAME_VERSIONS))
+    report: Any = client.get_versions(packages=list(SAME_VERSIONS))
     ours = report["client"]
     for address, theirs in report["workers"].items():
         if theirs["packages"].get("dkmeans") is None:

@@ -8,7 +8,12 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
 from sklearn.utils.validation import check_is_fitted
 
 import dkmeans
@@ -18,7 +23,9 @@ from dkmeans.estimators.outputs import by_rows
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import distances, nearest
 from dkmeans.models.model import Model
-from dkmeans.rows.rows import Rows, StageName, as_rows, is_lazy
+from dkmeans.rows.reading import as_rows, is_lazy
+from dkmeans.rows.rows import Rows
+from dkmeans.rows.staging import StageName
 from dkmeans.storage.filesystem import redact
 
 
@@ -33,27 +40,29 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     n_clusters
         Number of clusters.
     init
-        "k-means||" (alias "scalable"): seeding in few passes. "k-means++": greedy, exact, for rows that
-        fit in one process. "random": rows. Or an array `(n_clusters, n_features)`, in the units of X.
+        "k-means||" (alias "scalable"): seeding in few passes. "k-means++": greedy, exact, for rows
+        that fit in one process. "random": rows. Or an array `(n_clusters, n_features)`, in the
+        units of X.
     n_init
         Restarts from other seeds; the fit of least inertia is kept. They share passes. "auto" is 1.
     max_iter
         Most iterations.
     tol
-        Stop when moving the centers to their rows' means would lower the inertia by at most this share
-        of it. 0 goes on until the centers come out unchanged, bit for bit.
+        Stop when moving the centers to their rows' means would lower the inertia by at most this
+        share of it. 0 goes on until the centers come out unchanged, bit for bit.
     random_state
-        Seed; None for a fresh one, which the model records. The same seed gives the same bits for any
-        number of workers.
+        Seed; None for a fresh one, which the model records. The same seed gives the same bits for
+        any number of workers.
     scale
-        "standard" (mean 0, variance 1), "minmax" (0 to 1) or None: applied to features as they are read.
+        "standard" (mean 0, variance 1), "minmax" (0 to 1) or None: applied to features as they are
+        read.
     oversampling_factor
         Candidates of a round of k-means||, in units of `n_clusters`.
     init_rounds
         Rounds of k-means||.
     stage
-        "memory" keeps decoded blocks between passes, "none" reads them again, "auto" keeps them if they
-        fit in half of the memory there is. For input that is not `Rows` yet.
+        "memory" keeps decoded blocks between passes, "none" reads them again, "auto" keeps them if
+        they fit in half of the memory there is. For input that is not `Rows` yet.
 
     Attributes
     ----------
@@ -64,7 +73,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     inertia_
         Weighted sum of squared distances in that space.
     labels_
-        `(n_samples,)` index of each row's center: NumPy for in-memory input, a lazy Dask Array else.
+        `(n_samples,)` index of each row's center: NumPy for in-memory input, a lazy Dask Array
+        else.
     n_iter_
         Iterations made.
     converged_
@@ -72,7 +82,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     gain_
         What moving the centers once more would lower `inertia_` by, labels fixed.
     history_
-        A record of each pass: kind, inertia, gain, shift, empty_clusters, seconds, rows_read, bytes_read.
+        A record of each pass: kind, inertia, gain, shift, empty_clusters, seconds, rows_read,
+        bytes_read.
     n_passes_
         Passes made, those of all restarts together.
     model_
@@ -119,8 +130,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         Parameters
         ----------
         X
-            `(n_samples, n_features)`: a URL or path of Parquet, `Rows`, a Dask Array or DataFrame, a
-            NumPy array, a pandas DataFrame or an Arrow table.
+            `(n_samples, n_features)`: a URL or path of Parquet, `Rows`, a Dask Array or DataFrame,
+            a NumPy array, a pandas DataFrame or an Arrow table.
         y
             Ignored.
         sample_weight
@@ -149,7 +160,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def predict(self, X: Any) -> Any:
         """Return the label of each row, the index of its nearest center, int32.
 
-        `(n_samples,)`: NumPy for NumPy, a Series with the index for pandas, lazy for Dask, `Rows`, URLs.
+        `(n_samples,)`: NumPy for NumPy, a Series with the index for pandas, lazy for Dask, `Rows`,
+        URLs.
         """
         check_is_fitted(self)
         model = self.model_
@@ -164,7 +176,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         )
 
     def transform(self, X: Any) -> Any:
-        """Return the distance of each row to each center, in the space where distances are measured.
+        """Return the distance of each row to each center, in scaled units.
 
         `(n_samples, n_clusters)`, of the kind that `predict` returns.
         """
@@ -200,7 +212,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return int(self.scaled_centers_.shape[0])
 
     def settings(self) -> Settings:
-        """What a fit with these parameters would do."""
+        """Return what a fit with these parameters is asked for."""
         n_init = 1 if self.n_init == "auto" else self.n_init
         if isinstance(n_init, str):
             raise ArgumentError(f"n_init={n_init!r} should be an integer or 'auto'.")

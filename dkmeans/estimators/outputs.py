@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from dkmeans.kernels.block import Array, Block
-from dkmeans.rows.rows import Rows, as_rows, is_lazy
+from dkmeans.rows.reading import as_rows, is_lazy
+from dkmeans.rows.rows import Rows
 
 RowsFunction = Callable[[Any], Array]
 """From in-memory rows of any kind to `(n_rows,)` or `(n_rows, width)`."""
@@ -42,8 +43,8 @@ def by_rows(
     Returns
     -------
     result
-        NumPy for NumPy and Arrow; pandas, with the index, for pandas; a lazy Dask collection, with the
-        index of a DataFrame, for Dask; a Dask Array for `Rows` and URLs.
+        NumPy for NumPy and Arrow; pandas, with the index, for pandas; a lazy Dask collection, with
+        the index of a DataFrame, for Dask; a Dask Array for `Rows` and URLs.
     """
     if is_lazy(X) and hasattr(X, "to_dask_array"):
         import pandas as pd
@@ -60,9 +61,7 @@ def by_rows(
     return of_memory(X)
 
 
-def _of_frame(
-    frame: Any, of_memory: RowsFunction, names: Sequence[str] | None, name: str
-) -> Any:
+def _of_frame(frame: Any, of_memory: RowsFunction, names: Sequence[str] | None, name: str) -> Any:
     import pandas as pd
 
     result = of_memory(frame)

@@ -13,8 +13,9 @@ from dkmeans.models.columns import FeatureColumn, matrix
 from dkmeans.models.scaling import Scaling
 from dkmeans.partials.moments import Moments
 from dkmeans.rows.progress import reporter
+from dkmeans.rows.reading import as_rows
 from dkmeans.rows.requests import Reduce
-from dkmeans.rows.rows import Rows, as_rows
+from dkmeans.rows.rows import Rows
 
 
 class _MomentsScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -26,7 +27,8 @@ class _MomentsScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X
-            `(n_samples, n_features)`: a URL or path of Parquet, `Rows`, Dask, NumPy, pandas or Arrow.
+            `(n_samples, n_features)`: a URL or path of Parquet, `Rows`, Dask, NumPy, pandas or
+            Arrow.
         y
             Ignored.
         sample_weight
@@ -41,7 +43,7 @@ class _MomentsScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self.partial_fit(X, sample_weight=sample_weight)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from X what is added to what was learned before. Parts of a data set give its `fit`."""
+        """Learn from X beside what was learned before: all parts of a data set give its `fit`."""
         self._check_parameters()
         rows = as_rows(X, sample_weight)
         try:
@@ -127,8 +129,8 @@ class _OfBlock:
 class StandardScaler(_MomentsScaler):
     """Give each feature mean 0 and variance 1.
 
-    One pass over the data; float64 sums about a point within the data, so that a large offset costs no
-    digits.
+    One pass over the data; float64 sums about a point within the data, so that a large offset costs
+    no digits.
 
     Parameters
     ----------
@@ -191,7 +193,9 @@ class MinMaxScaler(_MomentsScaler):
 
     def _check_parameters(self) -> None:
         if not self.feature_range[0] < self.feature_range[1]:
-            raise ArgumentError(f"feature_range={self.feature_range!r} should be (low, high), low < high.")
+            raise ArgumentError(
+                f"feature_range={self.feature_range!r} should be (low, high), low < high."
+            )
 
     def _learn(self, moments: Moments) -> None:
         scaling = Scaling.from_moments("minmax", moments)
@@ -209,4 +213,6 @@ class MinMaxScaler(_MomentsScaler):
         return self._scaling().inverse_transform(X).astype(X.dtype, copy=False)
 
     def _scaling(self) -> Scaling:
-        return Scaling("minmax", self.data_min_ - self.feature_range[0] / self.scale_, 1 / self.scale_)
+        return Scaling(
+            "minmax", self.data_min_ - self.feature_range[0] / self.scale_, 1 / self.scale_
+        )

@@ -1,7 +1,8 @@
 """Random numbers that belong to source rows.
 
-Row r draws the same number whatever block it lies in, whoever reads that block, and whatever a filter
-drops: a counter-based generator is set to the row's position and the dropped rows' numbers are discarded.
+Row r draws the same number whatever block it lies in, whoever reads that block, and whatever a
+filter drops: a counter-based generator is set to the row's position and the dropped rows' numbers
+are discarded.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ def generator(seed: int, *purpose: str | int) -> np.random.Generator:
 
 
 def uniforms(first: int, stop: int, seed: int, *purpose: str | int) -> Array:
-    """Draw one number in [0, 1) for each of the rows `first` to `stop - 1`, `(stop - first,)` float64."""
+    """Draw a number in [0, 1) for each of the rows `first` to `stop - 1`, as float64."""
     bits = _philox(seed, *purpose)
     bits.advance(first // DRAWS_PER_STEP)
     ahead = first % DRAWS_PER_STEP

@@ -1,9 +1,9 @@
 """The nearest centers of each row, exactly, in tiles whose size never depends on the block.
 
-A tile of `TILE_ROWS` rows is scored against `TILE_CENTERS` centers at a time by one matrix product; the
-score is `||c||^2 - 2 x.c` about the centers' mean, with the norm as one more feature of the product. The
-score only ranks: distances are taken directly from the differences, so that they lose nothing to
-cancellation. Scratch is bounded whatever the number of rows and centers.
+A tile of `TILE_ROWS` rows is scored against `TILE_CENTERS` centers at a time by one matrix product;
+the score is `||c||^2 - 2 x.c` about the centers' mean, with the norm as one more feature of the
+product. The score only ranks: distances are taken directly from the differences, so that they lose
+nothing to cancellation. Scratch is bounded whatever the number of rows and centers.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def nearest_two(X: Array, centers: Array) -> tuple[Array, Array]:
 
 
 def distances(X: Array, centers: Array) -> Array:
-    """Return the Euclidean distance of each row to each center, `(n_rows, n_centers)` of `X`'s dtype.
+    """Return the Euclidean distance of each row to each center, `(n_rows, n_centers)`.
 
     The result is as large as it says: only for rows that a user wants in this form.
     """
@@ -97,7 +97,7 @@ def _shift(centers: Array, dtype: np.dtype) -> Array:
 
 
 def _scorers(centers: Array) -> list[Array]:
-    """Matrices `(TILE_CENTERS or fewer, n_features + 1)` whose product with `(x, 1)` is the score."""
+    """Matrices of up to TILE_CENTERS rows whose product with `(x, 1)` is the score."""
     scorers = []
     for start in range(0, len(centers), TILE_CENTERS):
         part = centers[start : start + TILE_CENTERS]
@@ -111,7 +111,7 @@ def _scorers(centers: Array) -> list[Array]:
 
 
 def _best_of_tile(tile: Array, scorers: list[Array], scores: Array, n_best: int) -> Array:
-    """Indices of the `n_best` lowest scores of each row of `tile`, best first, `(TILE_ROWS, n_best)`."""
+    """Indices of the lowest scores of each row, best first, `(TILE_ROWS, n_best)`."""
     every_row = np.arange(len(tile))
     found, values = [], []
     for number, scorer in enumerate(scorers):

@@ -21,8 +21,8 @@ def _controller() -> ThreadpoolController:
 def one_blas_thread() -> Iterator[None]:
     """Limit BLAS to one thread until the last concurrent user of this context leaves it.
 
-    The limit belongs to the process, so it is counted: with one limiter per task, the first task to end
-    would lift it for those that still run.
+    The limit belongs to the process, so it is counted: with one limiter per task, the first task to
+    end would lift it for those that still run.
     """
     global _users, _limiter
     with _lock:

@@ -77,7 +77,9 @@ def _lists(array: "pa.Array | pa.ChunkedArray", column: FeatureColumn) -> Array:
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
         if isinstance(array, pa.ChunkedArray):
-            array = pa.concat_arrays(array.chunks) if array.num_chunks else array.type.wrap_array([])
+            array = (
+                pa.concat_arrays(array.chunks) if array.num_chunks else array.type.wrap_array([])
+            )
     width = column.width or 0
     if not pa.types.is_fixed_size_list(array.type) or array.type.list_size != width:
         lengths = pc.list_value_length(array)
@@ -96,7 +98,7 @@ def _lists(array: "pa.Array | pa.ChunkedArray", column: FeatureColumn) -> Array:
 
 
 def matrix(X: Any, columns: Sequence[FeatureColumn] | None, n_features: int, dtype: str) -> Array:
-    """Turn rows of any in-memory kind into a finite matrix, columns matched by name where there are names.
+    """Turn rows of any in-memory kind into a finite matrix, matching columns by name.
 
     Parameters
     ----------

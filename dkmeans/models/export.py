@@ -11,8 +11,8 @@ from dkmeans.models.model import Model
 def to_sklearn(model: Model) -> Pipeline:
     """Return a fitted Pipeline of scaler and KMeans with the centers of `model`.
 
-    scikit-learn's KMeans wants rows and centers of one dtype, so the pipeline begins with a cast to the
-    model's.
+    scikit-learn's KMeans wants rows and centers of one dtype, so the pipeline begins with a cast to
+    the model's.
     """
     names = None if model.feature_names is None else np.asarray(model.feature_names, dtype=object)
     cast = FunctionTransformer(np.asarray, kw_args={"dtype": np.dtype(model.dtype)})

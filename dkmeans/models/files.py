@@ -1,8 +1,8 @@
 """The files of a model: `model.json` and, named by their hashes, the `.npy` files that it lists.
 
-`model.json` is written last and replaced in one step, so that it is the model: parts that it does not
-list are leftovers. To change the format, raise `FORMAT`, teach `_build` the new one, and keep a saved
-model of the old one under test.
+`model.json` is written last and replaced in one step, so that it is the model: parts that it does
+not list are leftovers. To change the format, raise `FORMAT`, teach `_build` the new one, and keep a
+saved model of the old one under test.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def save(
     arrays = {name: getattr(model, name) for name in _ARRAYS}
     if model.scaling is not None:
         arrays |= {"scaling_shift": model.scaling.shift, "scaling_factor": model.scaling.factor}
-    parts = {}
+    parts: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
         data = _npy(array)
         digest = hashlib.sha256(data).hexdigest()
@@ -128,7 +128,9 @@ def _read_index(url: str, options: str) -> dict[str, Any]:
             f"reads format {FORMAT}: load it with the version that wrote it."
         )
     if body.get("sha256") != _digest(body):
-        raise ModelRefused(f"the model at {where} is damaged: {_INDEX} has changed since it was saved.")
+        raise ModelRefused(
+            f"the model at {where} is damaged: {_INDEX} has changed since it was saved."
+        )
     return body
 
 
@@ -144,11 +146,14 @@ def _build(url: str, body: dict[str, Any], options: str) -> Model:
         if body["scaling"] is not None:
             shapes |= {"scaling_shift": (d,), "scaling_factor": (d,)}
         arrays = {
-            name: _read_part(url, body["parts"][name], shape, options) for name, shape in shapes.items()
+            name: _read_part(url, body["parts"][name], shape, options)
+            for name, shape in shapes.items()
         }
         scaling = None
         if body["scaling"] is not None:
-            scaling = Scaling(body["scaling"], arrays.pop("scaling_shift"), arrays.pop("scaling_factor"))
+            scaling = Scaling(
+                body["scaling"], arrays.pop("scaling_shift"), arrays.pop("scaling_factor")
+            )
         columns = body["columns"]
         return Model(
             **arrays,
@@ -174,7 +179,9 @@ def _read_part(url: str, part: Mapping[str, Any], shape: tuple[int, ...], option
         raise ModelRefused(f"the model at {where} lists a part with the name {file!r}.")
     data = read_bytes(join(url, file), options)
     if len(data) != part["bytes"] or hashlib.sha256(data).hexdigest() != part["sha256"]:
-        raise ModelRefused(f"the model at {where} is damaged: {file} has changed since it was saved.")
+        raise ModelRefused(
+            f"the model at {where} is damaged: {file} has changed since it was saved."
+        )
     array = np.load(io.BytesIO(data), allow_pickle=False)
     if array.shape != shape or array.dtype not in (np.float64, np.int64):
         raise ModelRefused(

@@ -36,7 +36,8 @@ class Assignment:
 class Model:
     """Centers, scaling, cluster ids and provenance.
 
-    `save` and `load` keep it as JSON and `.npy` files; `predict` needs neither Dask nor scikit-learn.
+    `save` and `load` keep it as JSON and `.npy` files; `predict` needs neither Dask nor
+    scikit-learn.
     """
 
     scaled_centers: Array
@@ -113,8 +114,8 @@ class Model:
         Parameters
         ----------
         X
-            `(n_rows, n_features)`: NumPy array, pandas DataFrame or Arrow table. Columns are matched
-            by name where there are names.
+            `(n_rows, n_features)`: NumPy array, pandas DataFrame or Arrow table. Columns are
+            matched by name where there are names.
 
         Raises
         ------

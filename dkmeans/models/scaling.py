@@ -37,7 +37,7 @@ class Scaling:
 
     @classmethod
     def from_moments(cls, kind: str, moments: Moments, names: Sequence[str] | None = None) -> Self:
-        """Scale by what the moments of all rows say; a constant feature keeps its unit and is warned of."""
+        """Scale by the moments of all rows; a constant feature keeps its unit, with a warning."""
         if kind == "standard":
             shift, factor = moments.mean, np.sqrt(moments.variance)
         elif kind == "minmax":
@@ -54,7 +54,9 @@ class Scaling:
                 ConstantFeature,
                 stacklevel=2,
             )
-        return cls("standard" if kind == "standard" else "minmax", shift, np.where(constant, 1.0, factor))
+        return cls(
+            "standard" if kind == "standard" else "minmax", shift, np.where(constant, 1.0, factor)
+        )
 
     def transform(self, X: Array) -> Array:
         """Map rows `(n_rows, n_features)` to scaled units, in `X`'s dtype, feature-major."""

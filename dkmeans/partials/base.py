@@ -8,9 +8,9 @@ from typing import Protocol, Self, TypeVar
 class Partial(Protocol):
     """An immutable value built from one block of rows, that merges with its like.
 
-    `merge` is associative and commutative up to rounding, and exactly so on integer-valued data. Every
-    partial has a `zero`, which an empty block gives and which changes nothing it is merged with. All
-    arrays are owned and, where they hold sums, float64.
+    `merge` is associative and commutative up to rounding, and exactly so on integer-valued data.
+    Every partial has a `zero`, which an empty block gives and which changes nothing it is merged
+    with. All arrays are owned and, where they hold sums, float64.
     """
 
     def merge(self, other: Self) -> Self:

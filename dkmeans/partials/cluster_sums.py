@@ -1,4 +1,4 @@
-"""Weight, sum and squared distance of the rows of each cluster: all that a Lloyd iteration needs."""
+"""Weight, sum and squared distance of each cluster's rows: all that an iteration needs."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -15,7 +15,8 @@ class ClusterSums:
     """What rows contribute to the centers that they are nearest to."""
 
     origin: Array
-    """`(n_features,)` float64: the point that `sums` are measured from, the same for all that merge.
+    """`(n_features,)` float64: the point that `sums` are measured from, the same for all that
+    merge.
 
     Fixed for a whole run: rows far from zero lose no digits, and unchanged labels give bitwise
     unchanged centers.
@@ -101,7 +102,7 @@ class ClusterSums:
         return float((residuals**2 / weight).sum())
 
     def move(self, sources: Array, targets: Array, X: Array, weight: Array) -> Self:
-        """Take rows out of clusters `sources` and make each the only row of its cluster in `targets`.
+        """Take rows out of clusters `sources`, each to be the only row of its new cluster.
 
         Parameters
         ----------

@@ -15,11 +15,13 @@ class Moments:
     """Sums, sums of squares and range of each feature, measured from a fixed origin.
 
     The origin should lie within the data (a first block's mean does): then nothing is lost to
-    cancellation, and unlike merged means and variances the sums are exactly associative on integers.
+    cancellation, and unlike merged means and variances the sums are exactly associative on
+    integers.
     """
 
     origin: Array
-    """`(n_features,)` float64: the point that the sums are measured from, the same for all that merge."""
+    """`(n_features,)` float64: the point that the sums are measured from, the same for all that
+    merge."""
 
     n_rows: int
     """Rows counted, those of weight zero included."""
@@ -34,10 +36,12 @@ class Moments:
     """`(n_features,)` float64: weighted sum of `(x - origin)^2`."""
 
     minimum: Array
-    """`(n_features,)` float64: least value among rows of positive weight; +inf if there are none."""
+    """`(n_features,)` float64: least value among rows of positive weight; +inf if there are
+    none."""
 
     maximum: Array
-    """`(n_features,)` float64: greatest value among rows of positive weight; -inf if there are none."""
+    """`(n_features,)` float64: greatest value among rows of positive weight; -inf if there are
+    none."""
 
     @classmethod
     def zero(cls, origin: Array) -> Self:

@@ -13,10 +13,10 @@ from dkmeans.kernels.draws import exponentials
 class WeightedSample:
     """The rows with the smallest exponential keys, and the total importance of all rows.
 
-    A row of importance w gets the key `E / w`, E a standard exponential that belongs to the row. The
-    `size` smallest keys are a sample without replacement, each draw proportional to importance, whatever
-    the order in which the rows are seen. One more row is kept: its key is the threshold that the
-    inclusion probabilities depend on.
+    A row of importance w gets the key `E / w`, E a standard exponential that belongs to the row.
+    The `size` smallest keys are a sample without replacement, each draw proportional to importance,
+    whatever the order in which the rows are seen. One more row is kept: its key is the threshold
+    that the inclusion probabilities depend on.
 
     References
     ----------

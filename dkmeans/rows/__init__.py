@@ -1,1 +1,1 @@
-"""Where rows live and how a pass runs over them. With `cluster`, the only storey that imports Dask."""
+"""Where rows live and how a pass runs over them. With `cluster`, all that imports Dask."""

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-import dask
+from dask.base import is_dask_collection
 from distributed import CancelledError, Client, Future, KilledWorker, WorkerPlugin
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 from distributed.worker import Worker
 
 from dkmeans.cluster.preflight import no_workers_seconds, preflight
@@ -49,7 +49,7 @@ class ClusterEngine:
         alive = set(self._workers())
         part_of = {leaf.number: part for leaf, part in zip(leaves, parts, strict=True)}
         leaf_of = {leaf.number: leaf for leaf in leaves}
-        futures: dict[int, Future] = {}
+        futures: dict[int, Future[Any]] = {}
         to_submit = {leaf.number: leaf.staged and self._home(leaf) in alive for leaf in leaves}
         try:
             while to_submit:
@@ -109,8 +109,8 @@ class ClusterEngine:
     def _home(self, leaf: Leaf) -> str | None:
         return self._homes.get((leaf.owner, leaf.number))
 
-    def _submit(self, leaf: Leaf, part: Any, shared: Future, alive: set[str]) -> Future:
-        if dask.is_dask_collection(part):
+    def _submit(self, leaf: Leaf, part: Any, shared: Future[Any], alive: set[str]) -> Future[Any]:
+        if is_dask_collection(part):
             part = self._client.compute(part)
         home = self._home(leaf)
         # where the part lies already, it decides; else whoever holds the leaf's blocks and states
@@ -129,7 +129,7 @@ class ClusterEngine:
         workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
         return workers
 
-    def _wait(self, root: Future) -> Any:
+    def _wait(self, root: Future[Any]) -> Any:
         """Wait for a result as long as there is somebody who works on it."""
         idle_since: float | None = None
         while True:
@@ -146,7 +146,9 @@ class ClusterEngine:
                     "workers more memory, or make block_bytes smaller."
                 ) from None
             except ImportError as error:
-                raise WorkersUnfit(f"a worker cannot run dkmeans: {error}; install it there.") from None
+                raise WorkersUnfit(
+                    f"a worker cannot run dkmeans: {error}; install it there."
+                ) from None
             if self._client.status != "running":
                 raise ClusterLost("the connection to the scheduler was lost; run again.")
             if self._workers():

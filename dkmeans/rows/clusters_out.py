@@ -1,9 +1,9 @@
 """Write the clusters of rows beside the user's own keys, as Parquet.
 
 One output file for each input file, with its rows in its order, in a folder of the run. A manifest,
-written last and in one step, says which run counts and how many rows it has: without it, the output is
-not there. A run that was cut off is taken up where it stopped, because its folder is named by what it
-computes.
+written last and in one step, says which run counts and how many rows it has: without it, the output
+is not there. A run that was cut off is taken up where it stopped, because its folder is named by
+what it computes.
 """
 
 import datetime
@@ -30,7 +30,6 @@ from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.threads import one_blas_thread
 from dkmeans.models.files import model_id
 from dkmeans.models.model import Model
-from dkmeans.rows.engine import tree
 from dkmeans.rows.parquet_plan import ParquetPlan, RowGroup, partition_value
 from dkmeans.rows.parquet_source import GroupPiece, ParquetSource
 from dkmeans.rows.progress import reporter
@@ -47,7 +46,7 @@ from dkmeans.storage.filesystem import (
     store_errors,
 )
 from dkmeans.storage.listing import StoredFile
-from dkmeans.storage.parquet_file import open_row_group, read_footer
+from dkmeans.storage.parquet_file import read_footer
 
 MANIFEST = "_dkmeans.json"
 _FORMAT = 1
@@ -107,10 +106,10 @@ def write_clusters(
 ) -> dict[str, Any]:
     """Write the cluster of each row beside its keys, in one pass.
 
-    Columns of the output: the key columns, `cluster_id` (int32), `distance` and `second_distance` (to
-    the nearest and second nearest center, in the space where the model measures; the second is null for
-    a single cluster). Every row of every input file is there, in its order; rows that a filter drops
-    have nulls.
+    Columns of the output: the key columns, `cluster_id` (int32), `distance` and `second_distance`
+    (to the nearest and second nearest center, in the space where the model measures; the second is
+    null for a single cluster). Every row of every input file is there, in its order; rows that a
+    filter drops have nulls.
 
     Parameters
     ----------
@@ -165,7 +164,7 @@ def write_clusters(
     start = datetime.datetime.now(datetime.UTC)
     written: list[WrittenFile] = rows.engine.map(write_file, tasks, job, reporter().leaf_done)
     _check_counts(written, plan)
-    record = {
+    record: dict[str, Any] = {
         "kind": "write clusters",
         "seconds": (datetime.datetime.now(datetime.UTC) - start).total_seconds(),
         "rows_read": plan.n_rows,
@@ -207,7 +206,11 @@ def refuse_existing_output(url: str, overwrite: bool, options: str) -> None:
     with store_errors(url):
         if not fs.exists(path):
             return
-        names = [] if fs.isfile(path) else [name.rstrip("/").rpartition("/")[2] for name in fs.ls(path, detail=False)]
+        names = (
+            []
+            if fs.isfile(path)
+            else [name.rstrip("/").rpartition("/")[2] for name in fs.ls(path, detail=False)]
+        )
         if not names and fs.isfile(path):
             names = [path]
     foreign = [name for name in names if name and name != MANIFEST and not name.startswith("run-")]
@@ -251,14 +254,16 @@ def _plan_of(rows: Rows, model: Model) -> ParquetPlan:
             f"{_listed(model.feature_names)}; read them with columns= of the model."
         )
     if rows.dtype != model.dtype:
-        raise ArgumentError(f"the rows are {rows.dtype}, the model {model.dtype}; read them with dtype=.")
+        raise ArgumentError(
+            f"the rows are {rows.dtype}, the model {model.dtype}; read them with dtype=."
+        )
     return rows.parquet
 
 
 def _tables(
     task: FileTask, job: WriteJob, schema: pa.Schema
 ) -> Iterator[tuple[pa.Table, int, int]]:
-    """The rows of the output file, slice by slice, with the rows assigned and bytes read for each."""
+    """The rows of the output file in slices, each with its rows assigned and bytes read."""
     footer = read_footer(task.file, job.source.options)
     planned = {group.number: group for group in task.row_groups}
     row_bytes = 8 * max(1, job.model.n_features)
@@ -328,7 +333,9 @@ class _KeyReader:
 def _cluster_columns(
     block: Block | None, n_rows: int, job: WriteJob, schema: pa.Schema
 ) -> list[pa.Array]:
-    types = {name: schema.field(name).type for name in ("cluster_id", "distance", "second_distance")}
+    types = {
+        name: schema.field(name).type for name in ("cluster_id", "distance", "second_distance")
+    }
     if block is None or block.n_rows == 0:
         return [pa.nulls(n_rows, kind) for kind in types.values()]
     assigned = job.model.assign_scaled(job.model.scale(block.X))
@@ -361,7 +368,7 @@ def _out_schema(job: WriteJob) -> pa.Schema:
 
 
 def _assigned_in(task: FileTask, options: str) -> int | None:
-    """Rows with a cluster in the output file, if a run that was cut off left a whole one; else None."""
+    """Rows with a cluster in the output file that an earlier run left whole; else None."""
     if not exists(task.out_url, options):
         return None
     fs, path = open_filesystem(task.out_url, options)

@@ -1,20 +1,24 @@
 """Run a pass: on Dask's local schedulers, or on a cluster.
 
-Both submit one task a leaf and merge the results in a tree of fixed shape, so that the bits are the same
-on either, with any number of threads or workers.
+Both submit one task a leaf and merge the results in a tree of fixed shape, so that the bits are the
+same on either, with any number of threads or workers.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import dask
+import dask.config
 import psutil
+from dask.base import compute, is_dask_collection
 from dask.delayed import delayed
 
 from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.leaf import Leaf, LeafResult, Pass, merge_results, run_leaf
 from dkmeans.rows.store import release
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 OnLeaf = Callable[[], None]
 """Called in the client whenever a leaf is done, from any thread."""
@@ -84,12 +88,12 @@ class LocalEngine:
         # leaves go in as part of the function: Dask would search arguments for collections
         nodes = [
             delayed(partial(task, leaf), pure=False)(part)
-            if dask.is_dask_collection(part)
+            if is_dask_collection(part)
             else delayed(partial(task, leaf, part), pure=False)()
             for leaf, part in zip(leaves, parts, strict=True)
         ]
         root = tree(nodes, lambda results: delayed(merge_results, pure=False)(list(results)))
-        (result,) = dask.compute(root, scheduler=_scheduler(), optimize_graph=False)
+        (result,) = compute(root, scheduler=_scheduler(), optimize_graph=False)
         assert isinstance(result, LeafResult)
         return result
 
@@ -104,7 +108,7 @@ class LocalEngine:
             return result
 
         nodes = [delayed(partial(task, item), pure=False)() for item in items]
-        return list(dask.compute(*nodes, scheduler=_scheduler(), optimize_graph=False))
+        return list(compute(*nodes, scheduler=_scheduler(), optimize_graph=False))
 
     def memory_bytes(self) -> int:
         """Memory that this machine has available."""
@@ -120,3 +124,17 @@ class LocalEngine:
 
 def _scheduler() -> Any:
     return dask.config.get("scheduler", None) or "threads"
+
+
+def engine_for(client: "Client | None") -> Engine:
+    """Return the engine of a client, else of the client in scope, else of this process."""
+    if client is None:
+        from distributed import default_client
+
+        try:
+            client = default_client()
+        except ValueError:
+            return LocalEngine()
+    from dkmeans.rows.cluster_engine import engine_of
+
+    return engine_of(client)

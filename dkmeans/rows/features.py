@@ -116,7 +116,7 @@ def _holds_numbers(kind: pa.DataType) -> bool:
 
 
 def _width(kind: pa.DataType) -> int | None:
-    """The length of the lists of a column; 0 where the type does not say, None for plain numbers."""
+    """The length of a column's lists; 0 if the type does not say, None for plain numbers."""
     if not is_list(kind):
         return None
     return int(kind.list_size) if pa.types.is_fixed_size_list(kind) else 0

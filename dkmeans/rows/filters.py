@@ -1,7 +1,7 @@
 """Row filters: `(column, operator, value)`, and-ed in a list, or-ed in a list of lists.
 
-The same predicate is applied three times: to the partition columns of a file, to the statistics of a row
-group, and to the rows. Rows whose value is null pass no comparison.
+The same predicate is applied three times: to the partition columns of a file, to the statistics of
+a row group, and to the rows. Rows whose value is null pass no comparison.
 """
 
 import ast
@@ -73,7 +73,8 @@ class Predicate:
 
 
 Filter = tuple[tuple[Predicate, ...], ...]
-"""Predicates, and-ed in the inner tuples, or-ed in the outer; an empty outer tuple lets all rows pass."""
+"""Predicates, and-ed in the inner tuples, or-ed in the outer; an empty outer tuple lets all rows
+pass."""
 
 
 def parse_filters(filters: Any) -> Filter:
@@ -109,7 +110,9 @@ def parse_comparison(text: str) -> tuple[str, str, Any]:
     """Turn `amount > 0`, as written on a command line, into `(column, operator, value)`."""
     found = re.match(r"\s*(.+?)\s*(==|!=|<=|>=|=|<|>|\bnot in\b|\bin\b)\s*(.+?)\s*$", text)
     if not found:
-        raise ArgumentError(f"--filter {text!r} should look like 'amount > 0' or 'kind in [\"a\", \"b\"]'.")
+        raise ArgumentError(
+            f"--filter {text!r} should look like 'amount > 0' or 'kind in [\"a\", \"b\"]'."
+        )
     column, op, value = found.groups()
     try:
         parsed = ast.literal_eval(value)
@@ -124,7 +127,7 @@ def columns_of(filters: Filter) -> set[str]:
 
 
 def without_partition(filters: Filter, partition: Mapping[str, Any]) -> Filter | None:
-    """What is left to ask of the rows of a file, given its partition values; None if no row passes."""
+    """Return what is left to ask of a file's rows, given its folders; None if no row passes."""
     if not filters:
         return ()
     left = []
@@ -138,7 +141,7 @@ def without_partition(filters: Filter, partition: Mapping[str, Any]) -> Filter |
 
 
 def possible(filters: Filter, bounds: Mapping[str, tuple[Any, Any]]) -> bool:
-    """Whether a row group can hold rows that pass, given the least and greatest values of columns."""
+    """Whether a row group can hold rows that pass, given the bounds of its columns."""
     return not filters or any(
         all(one.possible(*bounds[one.column]) for one in group if one.column in bounds)
         for group in filters
@@ -165,7 +168,11 @@ def passing(filters: Filter, batch: pa.RecordBatch | pa.Table) -> Array:
                     f"filter {one.column} {one.op} {one.value!r} does not fit the column, "
                     f"which is {kind}: {error}"
                 ) from None
-            together &= mask.to_numpy() if isinstance(mask, pa.ChunkedArray) else mask.to_numpy(zero_copy_only=False)
+            together &= (
+                mask.to_numpy()
+                if isinstance(mask, pa.ChunkedArray)
+                else mask.to_numpy(zero_copy_only=False)
+            )
         passed |= together
     return passed
 
@@ -192,4 +199,8 @@ def _predicate(column: str, op: str, value: Any) -> Predicate:
 
 def _like(value: Any, other: Any) -> Any:
     """`value` in the type of a partition value: 2024 and "2024" are the same folder."""
-    return type(other)(value) if isinstance(value, (int, str)) and type(value) is not type(other) else value
+    return (
+        type(other)(value)
+        if isinstance(value, (int, str)) and type(value) is not type(other)
+        else value
+    )

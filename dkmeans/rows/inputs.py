@@ -14,7 +14,6 @@ from dkmeans.rows.features import choose
 from dkmeans.rows.layout import rows_per_block
 from dkmeans.rows.part_source import PartSource, check_weight
 
-
 Place = Literal["client", "cluster"] | None
 
 
@@ -71,7 +70,9 @@ def parts_of_array(
         except (ValueError, TypeError) as error:
             raise SchemaMismatch(f"X does not hold numbers: {error}") from None
     if matrix.ndim != 2:
-        raise SchemaMismatch(f"X has {matrix.ndim} dimensions; (n_samples, n_features) is expected.")
+        raise SchemaMismatch(
+            f"X has {matrix.ndim} dimensions; (n_samples, n_features) is expected."
+        )
     n_rows, n_features = matrix.shape
     if n_rows == 0 or n_features == 0:
         raise TooFewRows(f"X of shape {matrix.shape} has nothing to cluster.")
@@ -87,7 +88,9 @@ def parts_of_array(
     step = rows_per_block(n_rows, row_bytes, block_bytes, block_rows)
     cuts = range(0, n_rows, step)
     return Parts(
-        tuple((matrix[i : i + step], None if weight is None else weight[i : i + step]) for i in cuts),
+        tuple(
+            (matrix[i : i + step], None if weight is None else weight[i : i + step]) for i in cuts
+        ),
         tuple(source for _ in cuts),
         tuple(min(step, n_rows - i) for i in cuts),
         feature_columns,
@@ -135,7 +138,9 @@ def _parts_of_frame(
     schema = pa.Schema.from_pandas(X._meta_nonempty, preserve_index=False)
     choice = choose(schema, columns, [(weight, "weight")] if weight else [], "X")
     if any(column.width is not None for column in choice.features):
-        raise SchemaMismatch("X has list columns; pass the Parquet files, or a Dask Array, instead.")
+        raise SchemaMismatch(
+            "X has list columns; pass the Parquet files, or a Dask Array, instead."
+        )
     if weight is not None and weight not in schema.names:
         raise SchemaMismatch(f"weight column {weight!r} is not in X.")
     dtype = dtype or _dtype_for([X.dtypes[column.name] for column in choice.features])
@@ -144,13 +149,17 @@ def _parts_of_frame(
         delayed_parts = _with_weights(delayed_parts, sample_weight, None)
     names = feature_names(choice.features)
     sources = tuple(
-        PartSource(f"partition {i} of X", len(choice.features), dtype, names, choice.features, weight)
+        PartSource(
+            f"partition {i} of X", len(choice.features), dtype, names, choice.features, weight
+        )
         for i in range(len(delayed_parts))
     )
     return Parts(tuple(delayed_parts), sources, None, choice.features, dtype, _place(X), X)
 
 
-def _with_weights(parts: list[Any], sample_weight: Any, lengths: tuple[int, ...] | None) -> list[Any]:
+def _with_weights(
+    parts: list[Any], sample_weight: Any, lengths: tuple[int, ...] | None
+) -> list[Any]:
     """Each part with its weights; they are cut where the rows are."""
     from dask.delayed import delayed
 
@@ -169,7 +178,7 @@ def _with_weights(parts: list[Any], sample_weight: Any, lengths: tuple[int, ...]
     weights = list(weights.ravel()) if hasattr(weights, "ravel") else list(weights)
     if len(weights) != len(parts):
         raise ArgumentError(
-            f"sample_weight has {len(weights)} partitions, X has {len(parts)}; they must be cut alike."
+            f"sample_weight has {len(weights)} partitions, X has {len(parts)}; cut them alike."
         )
     pair = delayed(_pair, pure=False)
     return [pair(part, weight) for part, weight in zip(parts, weights, strict=True)]

@@ -1,9 +1,10 @@
 """Cut rows into blocks and blocks into leaves. A pure function of the data: never of the machine.
 
-A block is what is decoded at a time; a leaf is what a task walks, and the unit of merging. Small data
-get smaller blocks and leaves, so that a few workers have something to share.
+A block is what is decoded at a time; a leaf is what a task walks, and the unit of merging. Small
+data get smaller blocks and leaves, so that a few workers have something to share.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,8 +32,10 @@ class Piece:
     """Row after the last."""
 
 
-def rows_per_block(n_rows: int, row_bytes: int, block_bytes: int | None, block_rows: int | None) -> int:
-    """Return how many rows a block holds at most: what the caller says, or a constant size of bytes."""
+def rows_per_block(
+    n_rows: int, row_bytes: int, block_bytes: int | None, block_rows: int | None
+) -> int:
+    """Return how many rows a block holds: what the caller says, or a constant size."""
     if block_rows is not None:
         return block_rows
     if block_bytes is not None:
@@ -56,9 +59,7 @@ def cut_blocks(row_group_rows: Sequence[int], block_rows: int) -> list[tuple[Pie
         if n_rows > block_rows:
             n_parts = -(-n_rows // block_rows)
             cuts = [n_rows * i // n_parts for i in range(n_parts + 1)]
-            blocks += [
-                (Piece(number, start, stop),) for start, stop in zip(cuts, cuts[1:], strict=False)
-            ]
+            blocks += [(Piece(number, start, stop),) for start, stop in itertools.pairwise(cuts)]
         elif n_rows:
             gathered.append(Piece(number, 0, n_rows))
             n_gathered += n_rows

@@ -72,11 +72,11 @@ def _n_rows(rows: "Rows", leaf: Leaf) -> int | float:
     if isinstance(leaf.source, ParquetSource):
         if rows.parquet is not None and rows.parquet.filters:
             return float("nan")
-        return sum(
-            piece.stop - piece.start for _, pieces in leaf.source.blocks for piece in pieces
-        )
+        return sum(piece.stop - piece.start for _, pieces in leaf.source.blocks for piece in pieces)
     layout = rows.layout
     if leaf.first_row is None or layout.n_rows is None:
         return float("nan")
     following = [other.first_row for other in layout.leaves if other.number == leaf.number + 1]
-    return (following[0] if following and following[0] is not None else layout.n_rows) - leaf.first_row
+    return (
+        following[0] if following and following[0] is not None else layout.n_rows
+    ) - leaf.first_row

@@ -57,8 +57,8 @@ class Leaf:
     """Whether blocks are kept in the store."""
 
     first_row: int | None = None
-    """Source row number of the first row of the leaf's one block, where its source cannot know it."""
-
+    """Source row number of the first row of the leaf's one block, where its source cannot know
+    it."""
 
 
 @dataclass(frozen=True)
@@ -118,15 +118,17 @@ def run_leaf(leaf: Leaf, shared: Pass, part: Any = None) -> LeafResult:
                 if partials
                 else answers
             )
-    return LeafResult(
-        tuple(partials), n_rows, n_source_rows, n_bytes, ((leaf.number, _worker()),)
-    )
+    return LeafResult(tuple(partials), n_rows, n_source_rows, n_bytes, ((leaf.number, _worker()),))
 
 
 def merge_results(results: Sequence[LeafResult]) -> LeafResult:
     """Merge what consecutive leaves contribute, in order."""
     missing = tuple(number for result in results for number in result.missing)
-    partials = () if missing else tuple(map(merge_all, zip(*(result.partials for result in results), strict=True)))
+    partials = (
+        ()
+        if missing
+        else tuple(map(merge_all, zip(*(result.partials for result in results), strict=True)))
+    )
     return LeafResult(
         partials,
         sum(result.n_rows for result in results),

@@ -4,6 +4,7 @@ Every file is checked here, and everything that is wrong with any is reported at
 """
 
 import hashlib
+import itertools
 import logging
 import re
 import warnings
@@ -14,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dkmeans.errors import (
     ArgumentError,
@@ -167,7 +167,9 @@ def plan_parquet(
             raise SchemaMismatch(f"{what} column {name!r} is not in {first_file}.")
     _check_filter_columns(parsed, schema, first_file)
     if weight and not is_number(schema.field(weight).type):
-        raise SchemaMismatch(f"weight column {weight!r} is {schema.field(weight).type}, not a number.")
+        raise SchemaMismatch(
+            f"weight column {weight!r} is {schema.field(weight).type}, not a number."
+        )
 
     wanted = [column.name for column in choice.features] + list(keys)
     wanted += [name for name in columns_of(parsed) | ({weight} if weight else set()) if name]
@@ -192,7 +194,13 @@ def plan_parquet(
             if group.n_rows and possible(left, dict(group.bounds)):
                 row_groups.append(
                     RowGroup(
-                        file, number, group.n_rows, first_row, group.leaf_columns, group.n_bytes, left
+                        file,
+                        number,
+                        group.n_rows,
+                        first_row,
+                        group.leaf_columns,
+                        group.n_bytes,
+                        left,
                     )
                 )
             first_row += group.n_rows
@@ -309,9 +317,7 @@ def _summarize(
     groups = []
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
-        chunks = {
-            name: [group.column(i) for i in leaves[name]] for name in read if name in leaves
-        }
+        chunks = {name: [group.column(i) for i in leaves[name]] for name in read if name in leaves}
         statistics = {
             name: parts[0].statistics
             for name, parts in chunks.items()
@@ -364,7 +370,10 @@ def _check_filter_columns(filters: Filter, schema: pa.Schema, where: str) -> Non
 
 
 def _check_schemas(
-    files: Sequence[StoredFile], summaries: Sequence[_FileSummary], first: pa.Schema, wanted: set[str]
+    files: Sequence[StoredFile],
+    summaries: Sequence[_FileSummary],
+    first: pa.Schema,
+    wanted: set[str],
 ) -> None:
     """Each wanted column must be there once, of the kind that it has in the first file."""
     problems: list[DkmeansError] = []
@@ -409,7 +418,7 @@ def _with_widths(
                     problems.append(
                         SchemaMismatch(
                             f"column {name!r} of {redact(file.url)} (row group {number}) has "
-                            f"{width:g} values a row where {widths[name]} are expected; an embedding "
+                            f"{width:g} values a row, not {widths[name]}; an embedding "
                             "column needs lists of one length without nulls."
                         )
                     )
@@ -454,7 +463,7 @@ def _warn_of_ids(
             pa.types.is_integer(kind)
             and n_rows > 1000
             and all(bounds)
-            and all(a[1] < b[0] for a, b in zip(bounds, bounds[1:], strict=False) if a and b)
+            and all(a[1] < b[0] for a, b in itertools.pairwise(bounds) if a and b)
             and bounds[-1][1] - bounds[0][0] + 1 == n_rows  # type: ignore[index]
         )
         if counts or looks_like_an_id(column.name, kind):

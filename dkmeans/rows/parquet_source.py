@@ -160,7 +160,13 @@ class ParquetReader:
         columns = feature_names(self._source.features)
         for group in dict.fromkeys(piece.group for piece in pieces):
             stream = self._source.stream(group)
-            counts = {"nulls": 0, "NaN": 0, "infinite values": 0, "negative values": 0, "huge values": 0}
+            counts = {
+                "nulls": 0,
+                "NaN": 0,
+                "infinite values": 0,
+                "negative values": 0,
+                "huge values": 0,
+            }
             for batch in stream.rows(0, group.n_rows):
                 if group.filters:
                     batch = batch.filter(pa.array(passing(group.filters, batch)))
@@ -190,8 +196,8 @@ class ParquetReader:
                     else "filter these rows out, or leave the column out"
                 )
                 return (
-                    f"{what} {feature!r} of {redact(group.file.url)} (row group {group.number}) has "
-                    f"{' and '.join(found)}; {remedy}."
+                    f"{what} {feature!r} of {redact(group.file.url)} (row group {group.number}) "
+                    f"has {' and '.join(found)}; {remedy}."
                 )
         return f"column {feature!r} of {_place(pieces[0])} has values that cannot be used."
 
@@ -200,7 +206,12 @@ class RowGroupStream:
     """Some columns of one row group, in batches, forwards."""
 
     def __init__(
-        self, group: RowGroup, columns: Sequence[str], options: str, schema: pa.Schema, batch_rows: int
+        self,
+        group: RowGroup,
+        columns: Sequence[str],
+        options: str,
+        schema: pa.Schema,
+        batch_rows: int,
     ) -> None:
         self._group, self._columns, self._schema = group, columns, schema
         self._file, self.n_bytes = open_row_group(

@@ -1,4 +1,4 @@
-"""Blocks from data that are computed by Dask or lie in the memory of the client: one part a leaf."""
+"""Blocks from parts that Dask computes, or that lie in the memory of the client."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +33,7 @@ class PartSource:
     """Rows of the part; 0 if they are not counted yet."""
 
     def open(self, part: Any) -> "PartReader | None":
-        """Return a reader of `part`: an array, a DataFrame, or a pair of an array and its weights."""
+        """Return a reader of `part`: an array, a DataFrame, or a pair of these and weights."""
         return None if part is None else PartReader(self, part)
 
 
@@ -50,7 +50,8 @@ class PartReader:
         Raises
         ------
         BadValues
-            If a value is null, NaN, infinite or too large, or a weight is not a number from zero on.
+            If a value is null, NaN, infinite or too large, or a weight is not a number from zero
+            on.
         """
         source, part = self._source, self._part
         weight = None if self._weight is None else np.array(self._weight, np.float64)
@@ -95,7 +96,9 @@ def _check_values(X: Array, source: PartSource) -> None:
 def check_weight(weight: Array, n_rows: int, what: str) -> None:
     """Raise `BadValues` if weights are not finite numbers from zero on, one for each row."""
     if weight.shape != (n_rows,):
-        raise BadValues(f"the weights of {what} have shape {weight.shape}; ({n_rows},) is expected.")
+        raise BadValues(
+            f"the weights of {what} have shape {weight.shape}; ({n_rows},) is expected."
+        )
     if n_rows and not (weight.min() >= 0 and weight.max() < np.inf):
         bad = int((~(weight >= 0) | np.isinf(weight)).sum())
         raise BadValues(

@@ -135,9 +135,9 @@ def reporting(out: TextIO | None = None) -> Iterator[None]:
 def describe(record: Mapping[str, Any]) -> str:
     """One line of what a pass was and found."""
     words = [f"{record['kind']:<22}", f"{record['seconds']:7.2f} s"]
-    for name in ("cost", "inertia"):
-        if record.get(name) is not None:
-            words.append(f"{name} {record[name]:.6g}")
+    words += [
+        f"{name} {record[name]:.6g}" for name in ("cost", "inertia") if record.get(name) is not None
+    ]
     if record.get("gain") is not None and record["inertia"]:
         words.append(f"gain {record['gain'] / record['inertia']:.1e}")
     if record.get("empty_clusters"):

@@ -8,7 +8,8 @@ from dkmeans.kernels.block import Block
 from dkmeans.partials.base import Partial
 
 State = Any
-"""Arrays beside a block that a scan takes from one pass to the next; it has `nbytes`, or is a tuple of such."""
+"""Arrays beside a block that a scan takes from one pass to the next; it has `nbytes`, or is a tuple
+of such."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Scan:
     """
 
     broadcasts: tuple[tuple[Any, ...], ...]
-    """Those of all passes of the scan so far, this pass's last: a lost state is computed again from them."""
+    """Those of all passes of the scan so far, this pass's last: a lost state is computed again from
+    them."""
 
     name: str
     """Names the state; unique to the scan."""
@@ -69,7 +71,7 @@ def evaluate(request: Request, block: Block, states: "States") -> Partial:
 
 
 class States:
-    """Where the states of one block are kept between passes. This one keeps them in a dictionary."""
+    """Where the states of one block are kept between passes: here, in a dictionary."""
 
     def __init__(self) -> None:
         self._states: dict[tuple[str, int], State] = {}

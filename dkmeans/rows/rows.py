@@ -1,11 +1,10 @@
-"""`Rows`: samples that may not fit in memory, and the one way to compute something over all of them."""
+"""`Rows`: samples that may not fit in memory, and the one way to compute over them."""
 
 import time
-import uuid
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -14,23 +13,22 @@ from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn, feature_names
 from dkmeans.models.scaling import Scaling
 from dkmeans.partials.base import Partial
-from dkmeans.rows.engine import Engine, LocalEngine
+from dkmeans.partials.moments import Moments
+from dkmeans.rows.engine import Engine, LocalEngine, engine_for
+from dkmeans.rows.gathered import Gathered
 from dkmeans.rows.inputs import Parts, parts_of_array, parts_of_dask
-from dkmeans.rows.layout import cut_blocks, cut_leaves, rows_per_block
-from dkmeans.rows.leaf import Leaf, LeafResult, Pass, Source
-from dkmeans.rows.parquet_plan import ParquetPlan, plan_parquet
-from dkmeans.rows.parquet_source import GroupPiece, ParquetSource
+from dkmeans.rows.leaf import Leaf, LeafResult, Pass
+from dkmeans.rows.leaves import Leaves, numbered, part_leaves
+from dkmeans.rows.parquet_plan import ParquetPlan
 from dkmeans.rows.progress import reporter
-from dkmeans.rows.requests import Reduce, Request, Scan
+from dkmeans.rows.requests import Reduce, Request
 from dkmeans.rows.row_counts import RowCounts
-from dkmeans.rows.store import MEMORY_SHARE
-from dkmeans.storage.filesystem import remember
+from dkmeans.rows.scan import RunningScan
+from dkmeans.rows.staging import StageName, keeps_blocks, row_bytes
 
 if TYPE_CHECKING:
     import dask.array as da
     from distributed import Client
-
-StageName = Literal["auto", "memory", "none"]
 
 
 @dataclass
@@ -44,25 +42,15 @@ class Counters:
     """Rows that pass all filters; None until a pass has counted them."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The leaves of some rows, and the data to send along with each."""
-
-    leaves: tuple[Leaf, ...]
-    parts: tuple[Any, ...]
-    n_rows: int | None
-    """Source rows; None where they are not counted yet."""
-
-
 @dataclass(eq=False)
 class Rows:
     """Samples in blocks, from Parquet, Dask, or memory.
 
-    Made by `read_parquet`, `Rows.from_array` or `Rows.from_dask`. A *pass* reads every row once and gives
-    one partial a request: `reduce` and `scan` make one, `run` makes one for several requests.
+    Made by `read_parquet`, `Rows.from_array` or `Rows.from_dask`. A *pass* reads every row once and
+    gives one partial a request: `reduce` and `scan` make one, `run` makes one for several requests.
     """
 
-    layout: Layout
+    layout: Leaves
     engine: Engine
     columns: tuple[FeatureColumn, ...] | None
     """The feature columns; None for bare arrays."""
@@ -115,7 +103,7 @@ class Rows:
         InputRefused
             If there is nothing in X that can be clustered.
         """
-        _check_common(dtype, block_bytes, block_rows, stage)
+        check_options(dtype, block_bytes, block_rows, stage)
         parts = parts_of_array(X, sample_weight, columns, dtype, block_bytes, block_rows)
         return cls._from_parts(parts, stage, client)
 
@@ -133,8 +121,8 @@ class Rows:
     ) -> Self:
         """Take rows from a Dask Array or DataFrame; each of its partitions becomes a block.
 
-        Partitions that lie in the memory of the cluster are used where they are. Unknown chunk sizes
-        are counted by the first pass.
+        Partitions that lie in the memory of the cluster are used where they are. Unknown chunk
+        sizes are counted by the first pass.
 
         Parameters
         ----------
@@ -154,26 +142,28 @@ class Rows:
         InputRefused
             If there is nothing in X that can be clustered.
         """
-        _check_common(dtype, None, None, stage)
-        return cls._from_parts(parts_of_dask(X, sample_weight, columns, weight, dtype), stage, client)
+        check_options(dtype, None, None, stage)
+        return cls._from_parts(
+            parts_of_dask(X, sample_weight, columns, weight, dtype), stage, client
+        )
 
     @classmethod
     def _from_parts(cls, parts: Parts, stage: StageName, client: "Client | None") -> Self:
-        engine = _engine(client)
+        engine = engine_for(client)
         n_features = parts.sources[0].n_features
         n_rows = None if parts.lengths is None else sum(parts.lengths)
         at_hand = "client" if isinstance(engine, LocalEngine) else "cluster"
-        decoded = None if n_rows is None else n_rows * _row_bytes(n_features, parts.dtype, True)
-        staged = parts.place != at_hand and _decide(stage, decoded, engine)
+        decoded = None if n_rows is None else n_rows * row_bytes(n_features, parts.dtype, True)
+        staged = parts.place != at_hand and keeps_blocks(stage, decoded, engine)
         return cls(
-            _part_layout(parts, staged),
+            part_leaves(parts, staged),
             engine,
             parts.columns,
             n_features,
             parts.dtype,
             collection=parts.collection,
             counters=Counters(n_samples=n_rows),
-        )._released_with_us()
+        ).released_with_us()
 
     @property
     def shape(self) -> tuple[int | float, int]:
@@ -222,7 +212,7 @@ class Rows:
         if self.n_source_rows is None:
             return None
         weighted = self.parquet is None or self.parquet.weight is not None
-        return self.n_source_rows * _row_bytes(self.n_features, self.dtype, weighted)
+        return self.n_source_rows * row_bytes(self.n_features, self.dtype, weighted)
 
     @property
     def staged(self) -> bool:
@@ -230,18 +220,21 @@ class Rows:
         return any(leaf.staged for leaf in self.layout.leaves)
 
     def reduce(self, from_block: Callable[..., Any], *broadcast: Any, kind: str = "reduce") -> Any:
-        """Make one pass: call `from_block(block, *broadcast)` for every block and merge the partials."""
+        """Make one pass: merge `from_block(block, *broadcast)` of every block."""
         return self.run([Reduce(kind, from_block, broadcast)])[0]
 
-    def scan(self, step: Callable[..., Any], *broadcast: Any, kind: str = "scan") -> "RunningScan":
+    def scan(self, step: Callable[..., Any], *broadcast: Any, kind: str = "scan") -> RunningScan:
         """Begin a scan: passes that keep state beside each block.
 
-        The first pass is made at once, by `step(block, None, *broadcast)`, which gives a partial and a
-        state. `RunningScan.next(*broadcast)` makes another, with the state that the one before left.
+        The first pass is made at once, by `step(block, None, *broadcast)`, which gives a partial
+        and a state. `RunningScan.next(*broadcast)` makes another, with the state that the one
+        before left.
         """
         return RunningScan(self, step, kind, (broadcast,))
 
-    def run(self, requests: Sequence[Request], record: dict[str, Any] | None = None) -> list[Partial]:
+    def run(
+        self, requests: Sequence[Request], record: dict[str, Any] | None = None
+    ) -> list[Partial]:
         """Make one pass that answers all `requests`, in order.
 
         Parameters
@@ -286,7 +279,7 @@ class Rows:
         return result
 
     def _count(self) -> None:
-        """Count the rows of parts of unknown length, which numbers them; keeps blocks as it goes."""
+        """Count the rows of parts of unknown length, which numbers them."""
         if self.layout.n_rows is not None:
             return
         record: dict[str, Any] = {}
@@ -294,12 +287,11 @@ class Rows:
         reporter().ended(record)
         counts = result.partials[0]
         assert isinstance(counts, RowCounts)
-        self.layout = _numbered(self.layout, counts.n_rows)
+        self.layout = numbered(self.layout, counts.n_rows)
 
     def scaled(self, scaling: Scaling | None) -> "Rows":
         """Return the same rows as seen through a scaling, which is applied as blocks are read."""
-        view = Rows(**{**vars(self), "scaling": scaling})
-        return view
+        return Rows(**{**vars(self), "scaling": scaling})
 
     def subset(self, share: float) -> "Rows":
         """Return about a `share` of the rows: whole leaves, spread evenly over the data."""
@@ -308,7 +300,7 @@ class Rows:
         leaves, parts = self.layout.leaves, self.layout.parts
         n = max(1, round(share * len(leaves)))
         chosen = sorted({(2 * i + 1) * len(leaves) // (2 * n) for i in range(n)})
-        part = Layout(
+        part = Leaves(
             tuple(leaves[i] for i in chosen), tuple(parts[i] for i in chosen), self.layout.n_rows
         )
         return Rows(**{**vars(self), "layout": part, "counters": Counters()})
@@ -318,8 +310,6 @@ class Rows:
 
         Reads one leaf, the next ones while it has no rows. Not a pass.
         """
-        from dkmeans.partials.moments import Moments
-
         origin = np.zeros(self.n_features)
         shared = Pass((Reduce("pilot", Moments.from_block, (origin,)),), self.scaling)
         for leaf, part in zip(self.layout.leaves, self.layout.parts, strict=True):
@@ -341,13 +331,11 @@ class Rows:
         TooLarge
             If they have more than `most_bytes`.
         """
-        from dkmeans.rows.gathered import Gathered
-
         self._count()
         if (self.decoded_bytes or 0) > most_bytes:
             raise TooLarge(
-                f"the rows have {(self.decoded_bytes or 0) / 1e9:.1f} GB, more than one process may "
-                f"hold ({most_bytes / 1e9:.1f} GB)."
+                f"the rows have {(self.decoded_bytes or 0) / 1e9:.1f} GB, more than one process "
+                f"may hold ({most_bytes / 1e9:.1f} GB)."
             )
         record: dict[str, Any] = {}
         (gathered,) = self.run([Reduce("gather rows", Gathered.from_block)], record)
@@ -383,7 +371,8 @@ class Rows:
         """Return the rows as a Dask Array, `(n_samples, n_features)`, one chunk a block."""
         return self.map(_own_rows, width=self.n_features)
 
-    def _released_with_us(self) -> Self:
+    def released_with_us(self) -> Self:
+        """Have block stores of this process forget the rows when these are garbage."""
         # only in this process: asking workers from within a garbage collection could deadlock, and
         # their stores make room for whoever comes next
         if isinstance(self.engine, LocalEngine):
@@ -403,206 +392,10 @@ class Rows:
         self.close()
 
 
-class RunningScan:
-    """A scan between two of its passes."""
-
-    def __init__(
-        self, rows: Rows, step: Callable[..., Any], kind: str, broadcasts: tuple[tuple[Any, ...], ...]
-    ) -> None:
-        self._rows, self._step, self._kind, self._broadcasts = rows, step, kind, broadcasts
-        self._name = f"scan-{uuid.uuid4().hex}"
-        self.partial = self._run()
-        """What the last pass gave."""
-
-    def next(self, *broadcast: Any) -> Any:
-        """Make another pass and return its partial."""
-        self._broadcasts = (*self._broadcasts, broadcast)
-        self.partial = self._run()
-        return self.partial
-
-    def _run(self) -> Any:
-        return self._rows.run([Scan(self._kind, self._step, self._broadcasts, self._name)])[0]
-
-
-def read_parquet(
-    url: str | Sequence[str],
-    columns: Sequence[str] | None = None,
-    filters: Any = None,
-    weight: str | None = None,
-    keys: Sequence[str] | None = None,
-    dtype: str = "float32",
-    block_bytes: int | None = None,
-    storage_options: Mapping[str, Any] | None = None,
-    *,
-    block_rows: int | None = None,
-    stage: StageName = "auto",
-    client: "Client | None" = None,
-) -> Rows:
-    """Plan the reading of Parquet files; rows are read when a pass needs them.
-
-    Parameters
-    ----------
-    url
-        A file, a folder (hive partitions too), a glob, or a list of these, on a local disk, `s3://` or
-        any other fsspec URL.
-    columns
-        The feature columns. None for all columns of numbers, booleans, and lists of numbers of one
-        length, that are not key, weight or partition.
-    filters
-        Which rows to use: `(column, operator, value)`, a list of such (and), or a list of lists (or).
-        Operators are ==, !=, <, <=, >, >=, in, not in.
-    weight
-        The column of sample weights.
-    keys
-        Columns that tell rows apart, for `write_clusters`; never features unless named in `columns`.
-    dtype
-        "float32" or "float64": what features are decoded to.
-    block_bytes, block_rows
-        Most bytes or rows of a decoded block. None for 32 MiB, or less where the data are small. The
-        same blocks give the same bits; others give the same rows in another order of summation.
-    storage_options
-        For fsspec. They stay out of graphs, logs and models.
-    stage
-        "memory" keeps decoded blocks on the workers between passes, "none" reads them again, "auto"
-        keeps them if they fit in half of the memory there is. The result does not depend on it.
-    client
-        Where passes run; None for the client in scope, else Dask's threads.
-
-    Raises
-    ------
-    InputRefused
-        If a file is missing or damaged or its columns do not fit; all such files are named, and no row
-        has been read.
-    """
-    _check_common(dtype, block_bytes, block_rows, stage)
-    engine = _engine(client)
-    options = remember(storage_options)
-    plan = plan_parquet(
-        url,
-        columns=columns,
-        filters=filters,
-        weight=weight,
-        keys=tuple(keys or ()),
-        dtype=dtype,
-        options=options,
-    )
-    engine.share_options(options)
-    n_features = len(feature_names(plan.choice.features))
-    row_bytes = _row_bytes(n_features, dtype, weight is not None)
-    n_rows = sum(group.n_rows for group in plan.row_groups)
-    step = rows_per_block(n_rows, row_bytes, block_bytes, block_rows)
-    return Rows(
-        _parquet_layout(plan, step, _decide(stage, n_rows * row_bytes, engine)),
-        engine,
-        plan.choice.features,
-        n_features,
-        dtype,
-        parquet=plan,
-        counters=Counters(n_samples=None if plan.filters else n_rows),
-    )._released_with_us()
-
-
-def as_rows(
-    X: Any,
-    sample_weight: Any = None,
-    *,
-    stage: StageName = "auto",
-    dtype: str | None = None,
-) -> Rows:
-    """Turn whatever a user may pass as X into `Rows`: they themselves, a URL, Dask, or memory."""
-    if isinstance(X, Rows):
-        if sample_weight is not None:
-            raise ArgumentError("sample_weight goes into the Rows: pass weight= where they are made.")
-        return X
-    if isinstance(X, str) or (isinstance(X, (list, tuple)) and X and isinstance(X[0], str)):
-        if sample_weight is not None:
-            raise ArgumentError("name the weight column: read_parquet(url, weight=...).")
-        return read_parquet(X, stage=stage, dtype=dtype or "float32")
-    if is_lazy(X):
-        return Rows.from_dask(X, sample_weight, stage=stage, dtype=dtype)
-    if hasattr(X, "__fspath__"):
-        return as_rows(str(X), sample_weight, stage=stage, dtype=dtype)
-    return Rows.from_array(X, sample_weight, stage=stage, dtype=dtype)
-
-
-def is_lazy(X: Any) -> bool:
-    """Whether X is a collection of Dask."""
-    return hasattr(X, "__dask_graph__") and X.__dask_graph__() is not None
-
-
-def _parquet_layout(plan: ParquetPlan, block_rows: int, staged: bool) -> Layout:
-    blocks = cut_blocks([group.n_rows for group in plan.row_groups], block_rows)
-    owner = f"{plan.fingerprint}-{uuid.uuid4().hex[:8]}"
-    leaves = []
-    for number, members in enumerate(cut_leaves(blocks)):
-        pieces = [
-            (
-                i,
-                tuple(
-                    GroupPiece(plan.row_groups[piece.row_group], piece.start, piece.stop)
-                    for piece in blocks[i]
-                ),
-            )
-            for i in members
-        ]
-        source: Source = ParquetSource.of(plan, pieces)
-        leaves.append(Leaf(owner, number, tuple(members), source, staged))
-    return Layout(tuple(leaves), (None,) * len(leaves), plan.n_rows)
-
-
-def _part_layout(parts: Parts, staged: bool) -> Layout:
-    owner = f"parts-{uuid.uuid4().hex}"
-    leaves = tuple(
-        Leaf(owner, number, (number,), source, staged)
-        for number, source in enumerate(parts.sources)
-    )
-    layout = Layout(leaves, parts.parts, None)
-    return layout if parts.lengths is None else _numbered(layout, parts.lengths)
-
-
-def _numbered(layout: Layout, lengths: Sequence[int]) -> Layout:
-    first_rows = np.concatenate([[0], np.cumsum(lengths)])
-    return Layout(
-        tuple(
-            Leaf(**{**vars(leaf), "first_row": int(first)})
-            for leaf, first in zip(layout.leaves, first_rows, strict=False)
-        ),
-        layout.parts,
-        int(first_rows[-1]),
-    )
-
-
-def _engine(client: "Client | None") -> Engine:
-    if client is None:
-        from distributed import default_client
-
-        try:
-            client = default_client()
-        except ValueError:
-            return LocalEngine()
-    from dkmeans.rows.cluster_engine import engine_of
-
-    return engine_of(client)
-
-
-def _decide(stage: StageName, decoded_bytes: int | None, engine: Engine) -> bool:
-    """Whether to keep decoded blocks in memory between passes."""
-    if stage != "auto":
-        return stage == "memory"
-    room = int(MEMORY_SHARE * engine.memory_bytes())
-    if decoded_bytes is None:
-        return True
-    fits = decoded_bytes <= room
-    reporter().note(
-        f"stage: {'memory' if fits else 'none'} (decoded rows {decoded_bytes / 1e6:,.0f} MB, "
-        f"half of the memory {room / 1e6:,.0f} MB)"
-    )
-    return fits
-
-
-def _check_common(
+def check_options(
     dtype: str | None, block_bytes: int | None, block_rows: int | None, stage: str
 ) -> None:
+    """Raise `ArgumentError` if an option cannot be."""
     if dtype not in (None, "float32", "float64"):
         raise ArgumentError(f"dtype={dtype!r} should be 'float32' or 'float64'.")
     for name, value in (("block_bytes", block_bytes), ("block_rows", block_rows)):
@@ -610,10 +403,6 @@ def _check_common(
             raise ArgumentError(f"{name}={value} should be at least 1.")
     if stage not in ("auto", "memory", "none"):
         raise ArgumentError(f"stage={stage!r} should be 'auto', 'memory' or 'none'.")
-
-
-def _row_bytes(n_features: int, dtype: str, weighted: bool) -> int:
-    return n_features * np.dtype(dtype).itemsize + (8 if weighted else 0)
 
 
 def _own_rows(block: Block) -> Array:

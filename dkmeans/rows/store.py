@@ -1,8 +1,8 @@
 """The block store: what a process keeps between passes, blocks and the state beside them.
 
-One store a process, in memory, within a budget. It is a cache and no more: anything may be missing, and
-is then read or computed again with the same result. Nothing in it passes through Dask, so nothing of it
-is spilled, sent or counted by Dask.
+One store a process, in memory, within a budget. It is a cache and no more: anything may be missing,
+and is then read or computed again with the same result. Nothing in it passes through Dask, so
+nothing of it is spilled, sent or counted by Dask.
 """
 
 from collections import OrderedDict
@@ -34,7 +34,7 @@ class BlockStore:
             return None if found is None else found[0]
 
     def put(self, key: Key, value: Any, n_bytes: int) -> bool:
-        """Keep `value` if there is room, taking it from other owners if need be; say whether it is kept."""
+        """Keep `value` if there is room, taken from other owners if need be; say if it is kept."""
         owner = str(key[0])
         with self._lock:
             self._discard(key)
@@ -88,7 +88,7 @@ def release(owner: str) -> None:
 
 
 def _memory_of_this_process() -> int:
-    """The limit of the Dask worker that runs in this process, else what the machine has available."""
+    """The limit of this process's Dask worker, else what the machine has available."""
     from distributed.worker import get_worker
 
     available = int(psutil.virtual_memory().available)

@@ -1,7 +1,8 @@
 """From a URL to a filesystem, without letting credentials travel.
 
 Options that a user passed (keys, tokens, endpoints) stay in a table of this process under a random
-reference. Tasks, plans and models carry the reference; the cluster storey copies the table to workers.
+reference. Tasks, plans and models carry the reference; the cluster storey copies the table to
+workers.
 """
 
 import re
@@ -113,7 +114,7 @@ def redact(url: str) -> str:
 
 @contextmanager
 def store_errors(url: str) -> Iterator[None]:
-    """Turn what stores and their libraries raise into errors that name `url` and hold no secrets."""
+    """Turn what stores raise into errors that name `url` and hold no secrets."""
     try:
         yield
     except DkmeansError:
@@ -157,7 +158,9 @@ def _is_from_a_store(error: Exception) -> bool:
 
 def _short(error: Exception) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-    return re.sub(r"(?i)(key|secret|token|password|signature)[^\s=:]*\s*[=:]\s*\S+", r"\1=...", first)
+    return re.sub(
+        r"(?i)(key|secret|token|password|signature)[^\s=:]*\s*[=:]\s*\S+", r"\1=...", first
+    )
 
 
 def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:

@@ -2,12 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 import fsspec
 
 from dkmeans.errors import InputRefused, MissingInput
-from dkmeans.storage.filesystem import NO_OPTIONS, absolute, as_url, open_filesystem, redact, store_errors
+from dkmeans.storage.filesystem import (
+    NO_OPTIONS,
+    absolute,
+    as_url,
+    open_filesystem,
+    redact,
+    store_errors,
+)
 
 _PARQUET_SUFFIXES = ("parquet", "parq", "pq")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -47,8 +55,7 @@ def list_parquet(url: str | Sequence[str], options: str = NO_OPTIONS) -> list[St
     if not urls:
         raise MissingInput("the list of files is empty; name at least one.")
     found = [file for one in urls for file in _list_one(absolute(one), options)]
-    seen: set[str] = set()
-    return [file for file in found if not (file.url in seen or seen.add(file.url))]
+    return list({file.url: file for file in found}.values())
 
 
 def _list_one(url: str, options: str) -> list[StoredFile]:
@@ -75,8 +82,8 @@ def _list_one(url: str, options: str) -> list[StoredFile]:
     return [_pin(fs, info, root) for info in sorted(able, key=lambda info: info["name"])]
 
 
-def _find(fs: fsspec.AbstractFileSystem, path: str, url: str) -> dict[str, dict]:
-    entries = fs.find(path, detail=True)
+def _find(fs: fsspec.AbstractFileSystem, path: str, url: str) -> dict[str, dict[str, Any]]:
+    entries: dict[str, dict[str, Any]] = fs.find(path, detail=True)
     below = [name.removeprefix(path.rstrip("/") + "/") for name in entries]
     if any(name.startswith("_delta_log/") for name in below):
         kind, how = "a Delta", "deltalake.DeltaTable(...).file_uris()"
@@ -100,7 +107,7 @@ def _suffix(name: str) -> str:
     return base.rpartition(".")[2].lower() if "." in base else ""
 
 
-def _pin(fs: fsspec.AbstractFileSystem, info: dict, root: str) -> StoredFile:
+def _pin(fs: fsspec.AbstractFileSystem, info: dict[str, Any], root: str) -> StoredFile:
     version = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("created") or ""
     folders = info["name"].removeprefix(root).split("/")[:-1]
     pairs = [folder.partition("=") for folder in folders if "=" in folder]
@@ -108,5 +115,7 @@ def _pin(fs: fsspec.AbstractFileSystem, info: dict, root: str) -> StoredFile:
         as_url(fs, info["name"]),
         int(info["size"]),
         str(version).strip('"'),
-        tuple((key, None if value == _NULL_PARTITION else unquote(value)) for key, _, value in pairs),
+        tuple(
+            (key, None if value == _NULL_PARTITION else unquote(value)) for key, _, value in pairs
+        ),
     )

@@ -1,7 +1,7 @@
 """Open one Parquet file so that each byte that is needed is asked for once.
 
-Local files are handed to Arrow as they are. From other stores the footer comes in one request for the
-end of the file, and the column chunks of a row group in one round of concurrent requests.
+Local files are handed to Arrow as they are. From other stores the footer comes in one request for
+the end of the file, and the column chunks of a row group in one round of concurrent requests.
 """
 
 import io

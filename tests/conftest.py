@@ -1,0 +1,120 @@
+"""Fixtures that many tests share: data, a cluster, an S3 server. Servers are real processes, started once."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def oracle_data() -> Path:
+    """The folder of real data sets that other people's figures hold on."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the reference data sets are not at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture
+def blobs() -> tuple[np.ndarray, np.ndarray]:
+    """Ten well separated clusters in 4 dimensions: 5 000 rows, and the true centers."""
+    rng = np.random.default_rng(0)
+    centers = rng.uniform(-100, 100, size=(10, 4))
+    return centers[rng.integers(0, 10, 5000)] + rng.normal(size=(5000, 4)), centers
+
+
+def write_parquet(
+    folder: Path, X: np.ndarray, *, n_files: int = 3, row_group_rows: int = 500, **columns: object
+) -> Path:
+    """Write the rows of X as columns f0, f1, ... of several files, with other columns beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {f"f{i}": X[:, i] for i in range(X.shape[1])}
+    table = pa.table({**names, **columns})
+    for number, rows in enumerate(np.array_split(np.arange(len(X)), n_files)):
+        part = table.slice(int(rows[0]), len(rows)) if len(rows) else table.slice(0, 0)
+        pq.write_table(part, folder / f"part-{number}.parquet", row_group_size=row_group_rows)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[object]:
+    """A client of two single-threaded worker processes. It is not made the default client."""
+    from distributed import Client, LocalCluster
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 100}),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            memory_limit="2GiB",
+            dashboard_address=None,
+            host="127.0.0.1",
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 60) -> None:
+    """Wait until somebody listens on a port of this machine."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert process.poll() is None, f"the server ended with {process.returncode}"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on port {port} after {seconds} s")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
+    """Storage options of an S3 server that runs as a process of its own."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("s3") / "server.log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        wait_for_port(port, server)
+        yield {
+            "key": "test-key",
+            "secret": "test-secret-canary",
+            "client_kwargs": {
+                "endpoint_url": f"http://127.0.0.1:{port}",
+                "region_name": "us-east-1",
+            },
+        }
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture
+def bucket(s3: dict) -> str:
+    """The URL of a new, empty bucket on the S3 server."""
+    import s3fs
+
+    name = f"bucket-{os.urandom(6).hex()}"
+    s3fs.S3FileSystem(**s3).mkdir(name)
+    return f"s3://{name}"
