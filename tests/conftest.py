@@ -1,4 +1,5 @@
-"""Fixtures that many tests share: data, a cluster, an S3 server. Servers are real processes, started once."""
+"""Fixtures that many tests share: data, a cluster, an S3 server. Servers are real processes,
+started once."""
 
 import os
 import socket
@@ -36,7 +37,8 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
 def write_parquet(
     folder: Path, X: np.ndarray, *, n_files: int = 3, row_group_rows: int = 500, **columns: object
 ) -> Path:
-    """Write the rows of X as columns f0, f1, ... of several files, with other columns beside them."""
+    """Write the rows of X as columns f0, f1, ... of several files, with other columns beside
+    them."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {f"f{i}": X[:, i] for i in range(X.shape[1])}
     table = pa.table({**names, **columns})

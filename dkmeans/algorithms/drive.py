@@ -12,8 +12,10 @@ from dkmeans.rows.rows import Rows
 _T = TypeVar("_T")
 
 Record = dict[str, Any]
-"""What history says of a pass: kind, seconds, rows_read, bytes_read, and the algorithm's
-findings."""
+"""What history says of a pass: kind, seconds, rows_read, bytes_read, and `FINDINGS`."""
+
+FINDINGS = ("cost", "inertia", "gain", "shift", "empty_clusters")
+"""What algorithms find in a pass; None where it does not apply. `cost` is k-means||'s."""
 
 
 class Answer(NamedTuple):
@@ -61,7 +63,7 @@ def drive(rows: Rows, runs: Sequence[Passes[_T]]) -> list[tuple[_T, list[Record]
         cost: Record = {}
         partials = rows.run([wanted[i] for i in taking_part], cost)
         for i, partial in zip(taking_part, partials, strict=True):
-            record = {**cost, "kind": wanted[i].kind}
+            record = {**dict.fromkeys(FINDINGS), **cost, "kind": wanted[i].kind}
             advance(i, Answer(partial, record))
             histories[i].append(record)
         latest = [histories[i][-1] for i in taking_part]

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dkmeans.algorithms.drive import Passes, Record, drive
+from dkmeans.algorithms.checks import check_enough
+from dkmeans.algorithms.drive import FINDINGS, Passes, Record, drive
 from dkmeans.algorithms.lloyd import Fit, lloyd_passes
 from dkmeans.algorithms.seeding import FIRST_CENTER, plus_plus, scalable_passes
-from dkmeans.errors import ArgumentError, BadValues, TooFewRows
+from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.draws import generator
 from dkmeans.models.scaling import Scaling
@@ -134,20 +135,14 @@ def _first_pass(
             Reduce("first centers", WeightedSample.from_block, (size, seed, ("random rows",)))
             for seed in seeds
         ]
-    record: Record = {}
+    record: Record = dict.fromkeys(FINDINGS)
     moments, *samples = rows.run(
         [Reduce("moments", Moments.from_block, (rows.pilot_mean(),)), *draws], record
     )
     assert isinstance(moments, Moments)
     history.append(record)
     reporter().ended(record)
-    if moments.n_rows < settings.n_clusters:
-        raise TooFewRows(
-            f"n_clusters={settings.n_clusters} needs at least {settings.n_clusters} rows; "
-            f"the data has {moments.n_rows}."
-        )
-    if moments.weight <= 0:
-        raise BadValues("all sample weights are zero; at least one row needs a positive weight.")
+    check_enough(moments.n_rows, moments.weight, settings.n_clusters)
     scaling = None
     if settings.scale is not None:
         scaling = Scaling.from_moments(settings.scale, moments, rows.feature_names)

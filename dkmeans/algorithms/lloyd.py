@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import Passes, Record, drive
 from dkmeans.algorithms.relocation import relocate
-from dkmeans.errors import BadValues, TooFewRows
 from dkmeans.kernels.block import Array
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.partials.farthest import Farthest
@@ -99,7 +99,7 @@ def lloyd_passes(centers: Array, *, max_iter: int, tol: float) -> Passes[Fit]:
     for n_iter in range(1, max_iter + 1):
         kind = f"iteration {n_iter}"
         ledger, record = yield Reduce(kind, ClusterSums.from_block, (centers, origin))
-        _check(ledger)
+        check_enough(ledger.n_rows, float(ledger.weight.sum()), ledger.n_clusters)
         moved = ledger.centers(otherwise=centers)
         gain = ledger.gain(centers)
         record.update(_findings(ledger, gain, moved - centers))
@@ -114,7 +114,7 @@ def lloyd_passes(centers: Array, *, max_iter: int, tol: float) -> Passes[Fit]:
             return Fit(centers, ledger, n_iter, True, gain)
         centers = moved
     ledger, record = yield Reduce("final assignment", ClusterSums.from_block, (centers, origin))
-    _check(ledger)
+    check_enough(ledger.n_rows, float(ledger.weight.sum()), ledger.n_clusters)
     gain = ledger.gain(centers)
     record.update(_findings(ledger, gain, np.zeros_like(centers)))
     return Fit(centers, ledger, max_iter, tol > 0 and gain <= tol * ledger.inertia, gain)
@@ -127,13 +127,3 @@ def _findings(ledger: ClusterSums, gain: float, moves: Array) -> Record:
         "shift": float(np.sqrt((moves**2).sum())),
         "empty_clusters": int(ledger.empty.sum()),
     }
-
-
-def _check(ledger: ClusterSums) -> None:
-    if ledger.n_rows < ledger.n_clusters:
-        raise TooFewRows(
-            f"n_clusters={ledger.n_clusters} needs at least {ledger.n_clusters} rows; "
-            f"the data has {ledger.n_rows}."
-        )
-    if not ledger.weight.any():
-        raise BadValues("all sample weights are zero; at least one row needs a positive weight.")

@@ -5,6 +5,7 @@ import uuid
 
 import numpy as np
 
+from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import Passes, drive
 from dkmeans.algorithms.plus_plus import best_of_restarts, greedy_plus_plus
 from dkmeans.errors import ArgumentError, TooLarge
@@ -171,6 +172,7 @@ def plus_plus(rows: Rows, n_clusters: int, seeds: list[int]) -> list[Array]:
         raise ArgumentError(
             f"init='k-means++' needs all rows in one process: {error} Use init='k-means||'."
         ) from None
+    check_enough(block.n_rows, block.total_weight, n_clusters)
     with one_blas_thread():
         return [
             greedy_plus_plus(block.X, block.weights, n_clusters, generator(seed, "k-means++"))

@@ -74,20 +74,22 @@ def _nearest(X: Array, centers: Array, n_best: int) -> tuple[Array, Array]:
     shift = _shift(centers, X.dtype)
     moved = (centers - shift).astype(X.dtype)
     scorers = _scorers(moved)
+    by_feature = np.ascontiguousarray(moved.T)
     labels = np.empty((n_rows, n_best), np.int32)
     sq_distances = np.empty((n_rows, n_best), X.dtype)
-    tile = np.zeros((TILE_ROWS, n_features + 1), X.dtype)
-    tile[:, -1] = 1
+    # feature-major, as blocks are: nothing is transposed on the way
+    tile = np.zeros((n_features + 1, TILE_ROWS), X.dtype)
+    tile[-1] = 1
     scores = np.empty((TILE_ROWS, max(len(scorer) for scorer in scorers)), X.dtype)
     for start in range(0, n_rows, TILE_ROWS):
         m = min(TILE_ROWS, n_rows - start)
-        np.subtract(X[start : start + m], shift, out=tile[:m, :-1])
+        np.subtract(X[start : start + m].T, shift[:, None], out=tile[:-1, :m])
         best = _best_of_tile(tile, scorers, scores, n_best)[:m]
         labels[start : start + m] = best
         for b in range(n_best):
-            difference = moved.take(best[:, b], axis=0)
-            np.subtract(tile[:m, :-1], difference, out=difference)
-            np.einsum("ij,ij->i", difference, difference, out=sq_distances[start : start + m, b])
+            difference = by_feature.take(best[:, b], axis=1)
+            np.subtract(tile[:-1, :m], difference, out=difference)
+            sq_distances[start : start + m, b] = np.einsum("ij,ij->j", difference, difference)
     return labels, sq_distances
 
 
@@ -112,11 +114,11 @@ def _scorers(centers: Array) -> list[Array]:
 
 def _best_of_tile(tile: Array, scorers: list[Array], scores: Array, n_best: int) -> Array:
     """Indices of the lowest scores of each row, best first, `(TILE_ROWS, n_best)`."""
-    every_row = np.arange(len(tile))
+    every_row = np.arange(TILE_ROWS)
     found, values = [], []
     for number, scorer in enumerate(scorers):
         part = scores[:, : len(scorer)]
-        np.matmul(tile, scorer.T, out=part)
+        np.matmul(tile.T, scorer.T, out=part)
         for b in range(n_best):
             index = part.argmin(axis=1)
             found.append(index + number * TILE_CENTERS)

@@ -1,0 +1,1 @@
+"""Speed and memory against peers, run by hand; nothing here is asserted in CI."""
