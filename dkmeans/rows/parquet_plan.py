@@ -4,12 +4,9 @@ Every file is checked here, and everything that is wrong with any is reported at
 """
 
 import hashlib
-import itertools
 import logging
 import re
-import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,25 +15,21 @@ import pyarrow as pa
 
 from dkmeans.errors import (
     ArgumentError,
-    BadValues,
     DkmeansError,
-    InputRefused,
     SchemaMismatch,
-    SuspectColumn,
     TooFewRows,
     UnreadableFile,
 )
 from dkmeans.models.columns import FeatureColumn
-from dkmeans.rows.features import Choice, choose, is_list, is_number, looks_like_an_id
+from dkmeans.rows.features import Choice, choose, is_number
 from dkmeans.rows.filters import Filter, columns_of, parse_filters, possible, without_partition
+from dkmeans.rows.footers import caught, in_parallel, raise_all, summarize
+from dkmeans.rows.parquet_checks import check_nulls, check_schemas, warn_of_ids, with_widths
 from dkmeans.storage.filesystem import redact
 from dkmeans.storage.listing import StoredFile, list_parquet
 from dkmeans.storage.parquet_file import read_footer
 
 log = logging.getLogger(__name__)
-
-_FOOTER_THREADS = 16
-_PROBLEMS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -106,29 +99,6 @@ class ParquetPlan:
         return hashlib.sha256(repr((parts, asked)).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class _FileSummary:
-    """What planning needs to know of one file."""
-
-    schema: pa.Schema
-    row_groups: tuple["_RowGroupSummary", ...]
-
-
-@dataclass(frozen=True)
-class _RowGroupSummary:
-    n_rows: int
-    leaf_columns: tuple[int, ...]
-    n_bytes: int
-    nulls: tuple[tuple[str, int], ...]
-    """Columns of numbers that have nulls, and how many."""
-
-    bounds: tuple[tuple[str, tuple[Any, Any]], ...]
-    """Least and greatest values of columns that have statistics."""
-
-    widths: tuple[tuple[str, float], ...]
-    """Values per row of list columns."""
-
-
 def plan_parquet(
     url: str | Sequence[str],
     *,
@@ -173,19 +143,19 @@ def plan_parquet(
 
     wanted = [column.name for column in choice.features] + list(keys)
     wanted += [name for name in columns_of(parsed) | ({weight} if weight else set()) if name]
-    summarize = partial(
-        _summarize,
+    summary_of = partial(
+        summarize,
         options=options,
         features=[column.name for column in choice.features],
         read=_columns_read(choice.features, weight, parsed),
     )
-    summaries = _in_parallel(summarize, files_read)
-    _check_schemas(files_read, summaries, schema, set(wanted) - set(partitions))
-    choice = replace(choice, features=_with_widths(choice.features, files_read, summaries))
+    summaries = in_parallel(summary_of, files_read)
+    check_schemas(files_read, summaries, schema, set(wanted) - set(partitions))
+    choice = replace(choice, features=with_widths(choice.features, files_read, summaries))
     if not parsed:
-        _check_nulls(files_read, summaries)
+        check_nulls(files_read, summaries)
     if columns is None:
-        _warn_of_ids(choice, schema, files_read, summaries)
+        warn_of_ids(choice, schema, files_read, summaries)
 
     row_groups: list[RowGroup] = []
     first_row = 0
@@ -271,208 +241,19 @@ def _first_schema(
         fields = [field for field in schema if field.name not in partitions]
         fields += [pa.field(name, kind) for name, kind in partitions.items()]
         return pa.schema(fields), redact(file.url)
-    _raise_all(_problems_of(files, options))
+    raise_all(_problems_of(files, options))
     raise AssertionError
 
 
 def _problems_of(files: Sequence[StoredFile], options: str) -> list[DkmeansError]:
-    problems = _in_parallel(partial(_caught, read_footer, options=options), files, check=False)
+    problems = in_parallel(partial(caught, read_footer, options=options), files, check=False)
     return [problem for problem in problems if isinstance(problem, DkmeansError)]
-
-
-def _caught(function: Any, file: StoredFile, **arguments: Any) -> Any:
-    try:
-        return function(file, **arguments)
-    except InputRefused as error:
-        return error
-
-
-def _in_parallel(function: Any, files: Sequence[StoredFile], check: bool = True) -> list[Any]:
-    """Call `function` for every file; raise all refusals together."""
-    with ThreadPoolExecutor(min(_FOOTER_THREADS, len(files))) as pool:
-        results = list(pool.map(partial(_caught, function), files))
-    if check:
-        _raise_all([result for result in results if isinstance(result, DkmeansError)])
-    return results
-
-
-def _raise_all(problems: Sequence[DkmeansError]) -> None:
-    if not problems:
-        return
-    if len(problems) == 1:
-        raise problems[0]
-    shown = "; ".join(str(problem).rstrip(".") for problem in problems[:_PROBLEMS_SHOWN])
-    more = len(problems) - _PROBLEMS_SHOWN
-    raise type(problems[0])(
-        f"{len(problems)} problems: {shown}{f'; and {more} more' if more > 0 else ''}."
-    )
-
-
-def _summarize(
-    file: StoredFile, *, options: str, features: Sequence[str], read: Sequence[str]
-) -> _FileSummary:
-    footer = read_footer(file, options)
-    schema = footer.schema.to_arrow_schema()
-    leaves = dict(leaf_columns(schema))
-    groups = []
-    for number in range(footer.num_row_groups):
-        group = footer.row_group(number)
-        chunks = {name: [group.column(i) for i in leaves[name]] for name in read if name in leaves}
-        statistics = {
-            name: parts[0].statistics
-            for name, parts in chunks.items()
-            if len(parts) == 1 and parts[0].is_stats_set and not is_list(schema.field(name).type)
-        }
-        groups.append(
-            _RowGroupSummary(
-                group.num_rows,
-                tuple(i for name in read for i in leaves.get(name, ())),
-                sum(part.total_compressed_size for parts in chunks.values() for part in parts),
-                tuple(
-                    (name, found.null_count)
-                    for name, found in statistics.items()
-                    if name in features and found.has_null_count and found.null_count
-                ),
-                tuple(
-                    (name, (found.min, found.max))
-                    for name, found in statistics.items()
-                    if found.has_min_max
-                ),
-                tuple(
-                    (name, parts[0].num_values / group.num_rows)
-                    for name, parts in chunks.items()
-                    if group.num_rows and is_list(schema.field(name).type)
-                ),
-            )
-        )
-    return _FileSummary(schema, tuple(groups))
-
-
-def leaf_columns(schema: pa.Schema) -> Iterator[tuple[str, range]]:
-    """Each column with the numbers of the Parquet columns that hold it."""
-    first = 0
-    for field in schema:
-        n = _n_leaves(field.type)
-        yield field.name, range(first, first + n)
-        first += n
-
-
-def _n_leaves(kind: pa.DataType) -> int:
-    if pa.types.is_dictionary(kind):
-        return 1
-    return sum(_n_leaves(kind.field(i).type) for i in range(kind.num_fields)) or 1
 
 
 def _check_filter_columns(filters: Filter, schema: pa.Schema, where: str) -> None:
     for name in sorted(columns_of(filters)):
         if name not in schema.names:
             raise ArgumentError(f"filter column {name!r} is not in {where}.")
-
-
-def _check_schemas(
-    files: Sequence[StoredFile],
-    summaries: Sequence[_FileSummary],
-    first: pa.Schema,
-    wanted: set[str],
-) -> None:
-    """Each wanted column must be there once, of the kind that it has in the first file."""
-    problems: list[DkmeansError] = []
-    for file, summary in zip(files, summaries, strict=True):
-        for name in sorted(wanted):
-            count = summary.schema.names.count(name)
-            if count != 1:
-                what = "is missing from" if count == 0 else f"occurs {count} times in"
-                problems.append(SchemaMismatch(f"column {name!r} {what} {redact(file.url)}."))
-                continue
-            here, there = summary.schema.field(name).type, first.field(name).type
-            if here != there and not _interchangeable(here, there):
-                problems.append(
-                    SchemaMismatch(
-                        f"column {name!r} is {here} in {redact(file.url)} but {there} in "
-                        f"{redact(files[0].url)}."
-                    )
-                )
-    _raise_all(problems)
-
-
-def _interchangeable(here: pa.DataType, there: pa.DataType) -> bool:
-    if is_list(here) and is_list(there):
-        return is_number(here.value_type) and is_number(there.value_type)
-    return is_number(here) and is_number(there)
-
-
-def _with_widths(
-    features: Sequence[FeatureColumn],
-    files: Sequence[StoredFile],
-    summaries: Sequence[_FileSummary],
-) -> tuple[FeatureColumn, ...]:
-    """The feature columns with the widths that the footers tell, checked to be one."""
-    widths: dict[str, int] = {column.name: column.width or 0 for column in features}
-    problems: list[DkmeansError] = []
-    for file, summary in zip(files, summaries, strict=True):
-        for number, group in enumerate(summary.row_groups):
-            for name, width in group.widths:
-                if not widths.get(name):
-                    widths[name] = round(width)
-                if width != widths[name] and name in {column.name for column in features}:
-                    problems.append(
-                        SchemaMismatch(
-                            f"column {name!r} of {redact(file.url)} (row group {number}) has "
-                            f"{width:g} values a row, not {widths[name]}; an embedding "
-                            "column needs lists of one length without nulls."
-                        )
-                    )
-    _raise_all(problems)
-    return tuple(
-        column if column.width is None else FeatureColumn(column.name, widths[column.name])
-        for column in features
-    )
-
-
-def _check_nulls(files: Sequence[StoredFile], summaries: Sequence[_FileSummary]) -> None:
-    _raise_all(
-        [
-            BadValues(
-                f"column {name!r} of {redact(file.url)} (row group {number}) has {count} nulls; "
-                f"filter them out, or leave the column out."
-            )
-            for file, summary in zip(files, summaries, strict=True)
-            for number, group in enumerate(summary.row_groups)
-            for name, count in group.nulls
-        ]
-    )
-
-
-def _warn_of_ids(
-    choice: Choice,
-    schema: pa.Schema,
-    files: Sequence[StoredFile],
-    summaries: Sequence[_FileSummary],
-) -> None:
-    """Warn of integer columns that are named like identifiers, or count the rows."""
-    n_rows = sum(group.n_rows for summary in summaries for group in summary.row_groups)
-    for column in choice.features:
-        kind = schema.field(column.name).type
-        bounds = [
-            dict(group.bounds).get(column.name)
-            for summary in summaries
-            for group in summary.row_groups
-            if group.n_rows
-        ]
-        counts = (
-            pa.types.is_integer(kind)
-            and n_rows > 1000
-            and all(bounds)
-            and all(a[1] < b[0] for a, b in itertools.pairwise(bounds) if a and b)
-            and bounds[-1][1] - bounds[0][0] + 1 == n_rows  # type: ignore[index]
-        )
-        if counts or looks_like_an_id(column.name, kind):
-            warnings.warn(
-                f"column {column.name!r} looks like an identifier and is clustered as a number; "
-                f"pass keys=[{column.name!r}], or name the features in columns=.",
-                SuspectColumn,
-                stacklevel=4,
-            )
 
 
 def _where(url: str | Sequence[str]) -> str:

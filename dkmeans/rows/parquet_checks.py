@@ -1,0 +1,121 @@
+"""Checks that all files have the wanted columns, with types and values that can be clustered."""
+
+import itertools
+import warnings
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from dkmeans.errors import BadValues, DkmeansError, SchemaMismatch, SuspectColumn
+from dkmeans.models.columns import FeatureColumn
+from dkmeans.rows.features import Choice, is_list, is_number, looks_like_an_id
+from dkmeans.rows.footers import FileSummary, raise_all
+from dkmeans.storage.filesystem import redact
+from dkmeans.storage.listing import StoredFile
+
+
+def check_schemas(
+    files: Sequence[StoredFile],
+    summaries: Sequence[FileSummary],
+    first: pa.Schema,
+    wanted: set[str],
+) -> None:
+    """Each wanted column must be there once, of the kind that it has in the first file."""
+    problems: list[DkmeansError] = []
+    for file, summary in zip(files, summaries, strict=True):
+        for name in sorted(wanted):
+            count = summary.schema.names.count(name)
+            if count != 1:
+                what = "is missing from" if count == 0 else f"occurs {count} times in"
+                problems.append(SchemaMismatch(f"column {name!r} {what} {redact(file.url)}."))
+                continue
+            here, there = summary.schema.field(name).type, first.field(name).type
+            if here != there and not _interchangeable(here, there):
+                problems.append(
+                    SchemaMismatch(
+                        f"column {name!r} is {here} in {redact(file.url)} but {there} in "
+                        f"{redact(files[0].url)}."
+                    )
+                )
+    raise_all(problems)
+
+
+def _interchangeable(here: pa.DataType, there: pa.DataType) -> bool:
+    if is_list(here) and is_list(there):
+        return is_number(here.value_type) and is_number(there.value_type)
+    return is_number(here) and is_number(there)
+
+
+def with_widths(
+    features: Sequence[FeatureColumn],
+    files: Sequence[StoredFile],
+    summaries: Sequence[FileSummary],
+) -> tuple[FeatureColumn, ...]:
+    """The feature columns with the widths that the footers tell, checked to be one."""
+    widths: dict[str, int] = {column.name: column.width or 0 for column in features}
+    problems: list[DkmeansError] = []
+    for file, summary in zip(files, summaries, strict=True):
+        for number, group in enumerate(summary.row_groups):
+            for name, width in group.widths:
+                if not widths.get(name):
+                    widths[name] = round(width)
+                if width != widths[name] and name in {column.name for column in features}:
+                    problems.append(
+                        SchemaMismatch(
+                            f"column {name!r} of {redact(file.url)} (row group {number}) has "
+                            f"{width:g} values a row, not {widths[name]}; an embedding "
+                            "column needs lists of one length without nulls."
+                        )
+                    )
+    raise_all(problems)
+    return tuple(
+        column if column.width is None else FeatureColumn(column.name, widths[column.name])
+        for column in features
+    )
+
+
+def check_nulls(files: Sequence[StoredFile], summaries: Sequence[FileSummary]) -> None:
+    """Raise `BadValues` if statistics tell of nulls in feature columns."""
+    raise_all(
+        [
+            BadValues(
+                f"column {name!r} of {redact(file.url)} (row group {number}) has {count} nulls; "
+                f"filter them out, or leave the column out."
+            )
+            for file, summary in zip(files, summaries, strict=True)
+            for number, group in enumerate(summary.row_groups)
+            for name, count in group.nulls
+        ]
+    )
+
+
+def warn_of_ids(
+    choice: Choice,
+    schema: pa.Schema,
+    files: Sequence[StoredFile],
+    summaries: Sequence[FileSummary],
+) -> None:
+    """Warn of integer columns that are named like identifiers, or count the rows."""
+    n_rows = sum(group.n_rows for summary in summaries for group in summary.row_groups)
+    for column in choice.features:
+        kind = schema.field(column.name).type
+        bounds = [
+            dict(group.bounds).get(column.name)
+            for summary in summaries
+            for group in summary.row_groups
+            if group.n_rows
+        ]
+        counts = (
+            pa.types.is_integer(kind)
+            and n_rows > 1000
+            and all(bounds)
+            and all(a[1] < b[0] for a, b in itertools.pairwise(bounds) if a and b)
+            and bounds[-1][1] - bounds[0][0] + 1 == n_rows  # type: ignore[index]
+        )
+        if counts or looks_like_an_id(column.name, kind):
+            warnings.warn(
+                f"column {column.name!r} looks like an identifier and is clustered as a number; "
+                f"pass keys=[{column.name!r}], or name the features in columns=.",
+                SuspectColumn,
+                stacklevel=4,
+            )
