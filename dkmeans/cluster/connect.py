@@ -1,7 +1,10 @@
 """Connect to a scheduler that runs, or start a cluster on this machine."""
 
+import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 import dask
 from dask.utils import parse_bytes
@@ -61,19 +64,34 @@ def local_cluster(n_workers: int, memory: str) -> Iterator[Client]:
         memory_bytes = parse_bytes(memory)
     except ValueError:
         raise ArgumentError(f"memory={memory!r} is not a size; write it as 4GiB.") from None
-    settings = {
-        "distributed.scheduler.allowed-failures": 100,
-        "distributed.admin.log-format": "%(message)s",
-    }
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            memory_limit=memory_bytes,
-            dashboard_address="127.0.0.1:0",
-            host="127.0.0.1",
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    settings = {"distributed.scheduler.allowed-failures": 100}
+    with dask.config.set(settings):
+        with _interrupts_held_back():
+            cluster = LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                memory_limit=memory_bytes,
+                dashboard_address="127.0.0.1:0",
+                host="127.0.0.1",
+                # of dropped tasks they only complain: what fails reaches us as an exception
+                silence_logs=logging.ERROR,
+            )
+        with cluster, Client(cluster) as client:
+            yield client
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Have processes that start meanwhile never see Ctrl-C: it is for us, and we stop them.
+
+    Threads and processes inherit the mask of the thread that starts them, so that workers which
+    are started again later do not see it either. An interrupt that comes meanwhile is delivered
+    afterwards.
+    """
+    # multiprocessing unblocks the signal when it starts its tracker, so that comes first
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
