@@ -1,9 +1,6 @@
 """`KMeans` with scikit-learn's names, for data of any size."""
 
-import datetime
-import platform
 import secrets
-import uuid
 import warnings
 from typing import Any, Self
 
@@ -16,17 +13,16 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-import dkmeans
 from dkmeans.algorithms.kmeans import KMeansFit, Settings, kmeans
 from dkmeans.errors import ArgumentError, ConvergenceWarning
 from dkmeans.estimators.outputs import by_rows
+from dkmeans.estimators.provenance import parameters, provenance
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import distances, nearest
 from dkmeans.models.model import Model
 from dkmeans.rows.reading import as_rows, is_lazy
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
-from dkmeans.storage.filesystem import redact
 
 
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
@@ -249,8 +245,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             cluster_ids=np.arange(settings.n_clusters),
             weights=fit.ledger.weight,
             inertias=fit.ledger.sq_distances,
-            parameters=_parameters(settings),
-            provenance=_provenance(result, rows, settings, before),
+            parameters=parameters(settings),
+            provenance=provenance(result, rows, settings, before),
         )
         self.scaled_centers_ = fit.centers
         self.cluster_centers_ = self.model_.centers
@@ -313,52 +309,3 @@ def _seed(random_state: Any) -> int:
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(0, 2**31))
     raise ArgumentError(f"random_state={random_state!r} should be an integer or None.")
-
-
-def _parameters(settings: Settings) -> dict[str, Any]:
-    return {
-        "n_clusters": int(settings.n_clusters),
-        "init": settings.init_name,
-        "n_init": int(settings.n_init),
-        "max_iter": int(settings.max_iter),
-        "tol": float(settings.tol),
-        "scale": settings.scale,
-        "oversampling_factor": float(settings.oversampling_factor),
-        "init_rounds": int(settings.init_rounds),
-    }
-
-
-def _provenance(
-    result: KMeansFit, rows: Rows, settings: Settings, before: tuple[int, int]
-) -> dict[str, Any]:
-    n_rows = result.fit.ledger.n_rows
-    plan = rows.parquet
-    return {
-        "run_id": uuid.uuid4().hex,
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "seed": settings.seed,
-        "rows": n_rows,
-        "rows_dropped": (rows.n_source_rows or n_rows) - n_rows,
-        "weight": float(result.fit.ledger.weight.sum()),
-        "rows_read": rows.rows_read - before[0],
-        "bytes_read": rows.bytes_read - before[1],
-        "n_passes": result.n_passes,
-        "n_iter": result.fit.n_iter,
-        "converged": result.fit.converged,
-        "gain": result.fit.gain,
-        "files": []
-        if plan is None
-        else [
-            {"url": redact(file.url), "bytes": file.size, "version": file.version}
-            for file in plan.files
-        ],
-        "filters": [] if plan is None else [[str(one) for one in group] for group in plan.filters],
-        "weight_column": None if plan is None else plan.weight,
-        "keys": [] if plan is None else list(plan.keys),
-        "history": [dict(record) for record in result.history],
-        "versions": {
-            "dkmeans": dkmeans.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-    }
