@@ -30,7 +30,7 @@ def parameters(settings: Settings) -> dict[str, Any]:
 def provenance(
     result: KMeansFit, rows: Rows, settings: Settings, before: tuple[int, int]
 ) -> dict[str, Any]:
-    """Return what the fit read and did; `before` are rows and bytes that `rows` had read by then."""
+    """Return what the fit read and did; `before`: rows and bytes read till then."""
     n_rows = result.fit.ledger.n_rows
     plan = rows.parquet
     return {

@@ -1,6 +1,6 @@
 """Count, weight, mean, variance and range of each feature."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -66,7 +66,7 @@ class Moments:
         if weight is not None:
             X, weight = X[weight > 0], weight[weight > 0]
         if len(X) == 0:
-            return cls(**{**vars(cls.zero(origin)), "n_rows": n_rows})
+            return replace(cls.zero(origin), n_rows=n_rows)
         moved = X - origin
         weighted = moved if weight is None else moved * weight[:, None]
         return cls(

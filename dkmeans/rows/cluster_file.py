@@ -1,7 +1,7 @@
 """The clusters of one input file, as one output file: the task of `write_clusters`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ def _tables(
         if group is not None:
             slices = [GroupPiece(group, i, min(i + most, n_rows)) for i in range(0, n_rows, most)]
             blocks = tuple((i, (piece,)) for i, piece in enumerate(slices))
-            reader = ParquetSource(**{**vars(job.source), "blocks": blocks}).open(None)
+            reader = replace(job.source, blocks=blocks).open(None)
         for i, start in enumerate(range(0, n_rows, most)):
             stop = min(start + most, n_rows)
             columns = keys.read(start, stop)

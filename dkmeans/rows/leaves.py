@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ def numbered(layout: Leaves, lengths: Sequence[int]) -> Leaves:
     first_rows = np.concatenate([[0], np.cumsum(lengths)])
     return Leaves(
         tuple(
-            Leaf(**{**vars(leaf), "first_row": int(first)})
+            replace(leaf, first_row=int(first))
             for leaf, first in zip(layout.leaves, first_rows, strict=False)
         ),
         layout.parts,

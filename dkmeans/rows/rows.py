@@ -3,7 +3,7 @@
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from dkmeans.partials.moments import Moments
 from dkmeans.rows.engine import Engine, LocalEngine, engine_for
 from dkmeans.rows.gathered import Gathered
 from dkmeans.rows.inputs import Parts, parts_of_array, parts_of_dask
-from dkmeans.rows.leaf import Leaf, LeafResult, Pass
+from dkmeans.rows.leaf import LeafResult, Pass
 from dkmeans.rows.leaves import Leaves, numbered, part_leaves
 from dkmeans.rows.parquet_plan import ParquetPlan
 from dkmeans.rows.progress import reporter
@@ -291,7 +291,7 @@ class Rows:
 
     def scaled(self, scaling: Scaling | None) -> "Rows":
         """Return the same rows as seen through a scaling, which is applied as blocks are read."""
-        return Rows(**{**vars(self), "scaling": scaling})
+        return replace(self, scaling=scaling)
 
     def subset(self, share: float) -> "Rows":
         """Return about a `share` of the rows: whole leaves, spread evenly over the data."""
@@ -303,7 +303,7 @@ class Rows:
         part = Leaves(
             tuple(leaves[i] for i in chosen), tuple(parts[i] for i in chosen), self.layout.n_rows
         )
-        return Rows(**{**vars(self), "layout": part, "counters": Counters()})
+        return replace(self, layout=part, counters=Counters())
 
     def pilot_mean(self) -> Array:
         """Return the mean of the first rows, `(n_features,)` float64: a point within the data.
@@ -313,7 +313,7 @@ class Rows:
         origin = np.zeros(self.n_features)
         shared = Pass((Reduce("pilot", Moments.from_block, (origin,)),), self.scaling)
         for leaf, part in zip(self.layout.leaves, self.layout.parts, strict=True):
-            first = Leaf(**{**vars(leaf), "blocks": leaf.blocks[:1]})
+            first = replace(leaf, blocks=leaf.blocks[:1])
             result = self.engine.run([first], [part], shared, lambda: None)
             self.counters.rows_read += result.n_source_rows
             self.counters.bytes_read += result.n_bytes
