@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.progress import reporting
     from dkmeans.rows.reading import read_parquet
-from dkmeans.rows.rows import Rows
+    from dkmeans.rows.rows import Rows
 
 __version__ = version("dkmeans")
 

@@ -35,7 +35,7 @@ class InputRefused(DkmeansError, ValueError):
     exit_code = 3
 
 
-class MissingInput(InputRefused, FileNotFoundError):
+class MissingInput(FileNotFoundError, InputRefused):
     """There is nothing to read at the given path."""
 
 

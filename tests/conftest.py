@@ -59,7 +59,7 @@ def client() -> Iterator[object]:
             n_workers=2,
             threads_per_worker=1,
             memory_limit="2GiB",
-            dashboard_address=None,
+            dashboard_address=":0",
             host="127.0.0.1",
         ) as cluster,
         Client(cluster, set_as_default=False) as client,

@@ -15,6 +15,9 @@ TILE_CENTERS = 512
 _PAD = 16
 """Centers are padded to a multiple of this, so that every tile takes the same path through BLAS."""
 
+_LEAST_COLUMNS = 2
+"""einsum adds up a column alone in another order than the same column beside others."""
+
 
 def nearest(X: Array, centers: Array) -> tuple[Array, Array]:
     """Find the nearest center of each row; ties go to the lowest index.
@@ -59,18 +62,26 @@ def distances(X: Array, centers: Array) -> Array:
     The result is as large as it says: only for rows that a user wants in this form.
     """
     out = np.empty((X.shape[0], centers.shape[0]), X.dtype)
+    centers = np.ascontiguousarray(centers)
     shift = _shift(centers, X.dtype)
     moved = (centers - shift).astype(X.dtype)
+    tile = np.zeros((X.shape[1], TILE_ROWS), X.dtype)
     for start in range(0, X.shape[0], TILE_ROWS):
-        tile = X[start : start + TILE_ROWS] - shift
+        m = min(TILE_ROWS, X.shape[0] - start)
+        np.subtract(X[start : start + m].T, shift[:, None], out=tile[:, :m])
         for j, center in enumerate(moved):
-            difference = tile - center
-            out[start : start + TILE_ROWS, j] = np.einsum("ij,ij->i", difference, difference)
+            difference = tile[:, : max(m, _LEAST_COLUMNS)] - center[:, None]
+            out[start : start + m, j] = _sq_norms(difference)[:m]
     return np.sqrt(out, out=out)
+
+
+def _sq_norms(columns: Array) -> Array:
+    return np.einsum("ij,ij->j", columns, columns)
 
 
 def _nearest(X: Array, centers: Array, n_best: int) -> tuple[Array, Array]:
     n_rows, n_features = X.shape
+    centers = np.ascontiguousarray(centers)
     shift = _shift(centers, X.dtype)
     moved = (centers - shift).astype(X.dtype)
     scorers = _scorers(moved)
@@ -84,12 +95,13 @@ def _nearest(X: Array, centers: Array, n_best: int) -> tuple[Array, Array]:
     for start in range(0, n_rows, TILE_ROWS):
         m = min(TILE_ROWS, n_rows - start)
         np.subtract(X[start : start + m].T, shift[:, None], out=tile[:-1, :m])
-        best = _best_of_tile(tile, scorers, scores, n_best)[:m]
-        labels[start : start + m] = best
+        width = max(m, _LEAST_COLUMNS)
+        best = _best_of_tile(tile, scorers, scores, n_best)[:width]
+        labels[start : start + m] = best[:m]
         for b in range(n_best):
             difference = by_feature.take(best[:, b], axis=1)
-            np.subtract(tile[:-1, :m], difference, out=difference)
-            sq_distances[start : start + m, b] = np.einsum("ij,ij->j", difference, difference)
+            np.subtract(tile[:-1, :width], difference, out=difference)
+            sq_distances[start : start + m, b] = _sq_norms(difference)[:m]
     return labels, sq_distances
 
 

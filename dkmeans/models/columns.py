@@ -60,14 +60,19 @@ def fill_from_arrow(
 def numbers_from_arrow(array: "pa.Array | pa.ChunkedArray") -> Array:
     """Copy an Arrow column of numbers, booleans or decimals to NumPy, nulls as NaN."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
     if pa.types.is_decimal(array.type) or pa.types.is_boolean(array.type):
         array = array.cast(pa.float64() if pa.types.is_decimal(array.type) else pa.uint8())
     if isinstance(array, pa.ChunkedArray):
-        return array.to_numpy()
-    return array.to_numpy(zero_copy_only=False)
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else array.combine_chunks()
+    if array.null_count:
+        # pa.scalar and to_numpy would import pandas, which workers have no use for
+        nan = pa.Array.from_buffers(pa.float64(), 1, [None, pa.py_buffer(np.array([np.nan]))])[0]
+        array = pc.fill_null(array.cast(pa.float64(), safe=False), nan)
+    return np.from_dlpack(array)
 
 
 def _lists(array: "pa.Array | pa.ChunkedArray", column: FeatureColumn) -> Array:

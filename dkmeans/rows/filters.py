@@ -8,7 +8,7 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
+from dkmeans.models.columns import numbers_from_arrow
 
 _COMPARISONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], bool]]] = {
     "==": (pc.equal, operator.eq),
@@ -37,13 +38,20 @@ class Predicate:
     op: str
     value: Any
 
+    arrow: pa.Array = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # made where the user is: on a worker it would import pandas
+        values = list(self.value) if self.op in ("in", "not in") else [self.value]
+        object.__setattr__(self, "arrow", pa.array(values))
+
     def rows(self, column: pa.Array) -> pa.Array:
         """Which values of a column pass, nulls for nulls."""
         if self.op in ("in", "not in"):
-            values = pa.array(list(self.value)).cast(column.type)
+            values = self.arrow.cast(column.type)
             passed = pc.is_in(column, value_set=values)
             return pc.invert(passed) if self.op == "not in" else passed
-        value = pa.scalar(self.value)
+        value = self.arrow[0]
         if pa.types.is_string(value.type) and not pa.types.is_string(column.type):
             value = value.cast(column.type)
         return _COMPARISONS[self.op][0](column, value)
@@ -161,20 +169,22 @@ def passing(filters: Filter, batch: pa.RecordBatch | pa.Table) -> Array:
         together = np.ones(batch.num_rows, bool)
         for one in group:
             try:
-                mask = pc.fill_null(one.rows(batch.column(one.column)), False)
+                mask = one.rows(batch.column(one.column))
             except pa.ArrowException as error:
                 kind = batch.schema.field(one.column).type
                 raise ArgumentError(
                     f"filter {one.column} {one.op} {one.value!r} does not fit the column, "
                     f"which is {kind}: {error}"
                 ) from None
-            together &= (
-                mask.to_numpy()
-                if isinstance(mask, pa.ChunkedArray)
-                else mask.to_numpy(zero_copy_only=False)
-            )
+            together &= numbers_from_arrow(mask) == 1
         passed |= together
     return passed
+
+
+def arrow_mask(passed: Array) -> pa.Array:
+    """Return `(n_rows,)` bool as Arrow has it; `pa.array` would import pandas on workers."""
+    bits = np.packbits(passed, bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(passed), [None, pa.py_buffer(bits)])
 
 
 def _is_comparison(value: Any) -> bool:

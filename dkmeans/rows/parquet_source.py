@@ -10,7 +10,7 @@ import pyarrow as pa
 from dkmeans.errors import BadValues, DkmeansError, FeaturesMismatch, SchemaMismatch, UnreadableFile
 from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow, numbers_from_arrow
-from dkmeans.rows.filters import passing
+from dkmeans.rows.filters import arrow_mask, passing
 from dkmeans.rows.parquet_plan import ParquetPlan, RowGroup, partition_value
 from dkmeans.storage.filesystem import redact
 from dkmeans.storage.parquet_file import open_row_group
@@ -114,7 +114,7 @@ class ParquetReader:
                 n = batch.num_rows
                 if kept is not None and piece.group.filters:
                     kept[seen : seen + n] = passing(piece.group.filters, batch)
-                    batch = batch.filter(pa.array(kept[seen : seen + n]))
+                    batch = batch.filter(arrow_mask(kept[seen : seen + n]))
                 seen += n
                 stop = at + batch.num_rows
                 try:
@@ -169,7 +169,7 @@ class ParquetReader:
             }
             for batch in stream.rows(0, group.n_rows):
                 if group.filters:
-                    batch = batch.filter(pa.array(passing(group.filters, batch)))
+                    batch = batch.filter(arrow_mask(passing(group.filters, batch)))
                 if largest is None:
                     values = numbers_from_arrow(batch.column(feature)).astype(float)
                     nulls = batch.column(feature).null_count
