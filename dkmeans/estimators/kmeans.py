@@ -20,7 +20,7 @@ from dkmeans.estimators.provenance import parameters, provenance
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import distances, nearest
 from dkmeans.models.model import Model
-from dkmeans.rows.reading import as_rows, is_lazy
+from dkmeans.rows.reading import as_rows, is_out_of_memory
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
 
@@ -198,7 +198,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Return minus the inertia of X: a float, or a lazy one for lazy input."""
         check_is_fitted(self)
-        if is_lazy(X) or isinstance(X, (Rows, str)):
+        if is_out_of_memory(X):
             rows = as_rows(X, sample_weight, stage="none", dtype=self.model_.dtype)
             return -rows.map(_Inertia(self.model_), dtype="float64").sum()
         return self.model_.score(X, sample_weight)
@@ -263,9 +263,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             del self.feature_names_in_
 
     def _labels(self, X: Any, rows: Rows) -> Any:
-        if is_lazy(X) or isinstance(X, (Rows, str)) or rows.parquet is not None:
-            return rows.map(_Labels(self.model_), dtype="int32")
-        return rows.map(_Labels(self.model_), dtype="int32").compute(scheduler="threads")
+        labels = rows.map(_Labels(self.model_), dtype="int32")
+        return labels if is_out_of_memory(X) else labels.compute(scheduler="threads")
 
 
 class _Labels:

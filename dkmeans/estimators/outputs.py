@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from dkmeans.kernels.block import Array, Block
-from dkmeans.rows.reading import as_rows, is_lazy
-from dkmeans.rows.rows import Rows
+from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
 
 RowsFunction = Callable[[Any], Array]
 """From in-memory rows of any kind to `(n_rows,)` or `(n_rows, width)`."""
@@ -53,7 +52,7 @@ def by_rows(
         if names is not None:
             meta = pd.DataFrame(np.empty((0, len(names)), dtype), columns=list(names))
         return X.map_partitions(_of_frame, of_memory, names, name, meta=meta)
-    if is_lazy(X) or isinstance(X, (Rows, str)) or hasattr(X, "__fspath__"):
+    if is_out_of_memory(X):
         rows = as_rows(X, stage="none", dtype=input_dtype)
         return rows.map(of_block, dtype=dtype, width=None if names is None else len(names))
     if hasattr(X, "iloc"):

@@ -110,7 +110,7 @@ def as_rows(
                 "sample_weight goes into the Rows: pass weight= where they are made."
             )
         return X
-    if isinstance(X, str) or (isinstance(X, (list, tuple)) and X and isinstance(X[0], str)):
+    if _is_url(X):
         if sample_weight is not None:
             raise ArgumentError("name the weight column: read_parquet(url, weight=...).")
         return read_parquet(X, stage=stage, dtype=dtype or "float32")
@@ -119,6 +119,16 @@ def as_rows(
     if hasattr(X, "__fspath__"):
         return as_rows(str(X), sample_weight, stage=stage, dtype=dtype)
     return Rows.from_array(X, sample_weight, stage=stage, dtype=dtype)
+
+
+def is_out_of_memory(X: Any) -> bool:
+    """Whether the rows of X are elsewhere than in this process: Dask, `Rows`, a URL or path."""
+    return is_lazy(X) or isinstance(X, Rows) or hasattr(X, "__fspath__") or _is_url(X)
+
+
+def _is_url(X: Any) -> bool:
+    several = isinstance(X, (list, tuple)) and len(X) > 0
+    return isinstance(X[0] if several else X, str)
 
 
 def is_lazy(X: Any) -> bool:
