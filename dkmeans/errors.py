@@ -38,6 +38,8 @@ class InputRefused(DkmeansError, ValueError):
 class MissingInput(FileNotFoundError, InputRefused):
     """There is nothing to read at the given path."""
 
+    # FileNotFoundError first: copies made while unpickling use the first base's __new__
+
 
 class UnreadableFile(InputRefused):
     """A file is not Parquet, is truncated, or has changed since it was planned."""

@@ -118,5 +118,6 @@ def bucket(s3: dict) -> str:
     import s3fs
 
     name = f"bucket-{os.urandom(6).hex()}"
-    s3fs.S3FileSystem(**s3).mkdir(name)
+    # not mkdir: it sends the default region as a constraint, which S3 refuses
+    s3fs.S3FileSystem(**s3).call_s3("create_bucket", Bucket=name)
     return f"s3://{name}"

@@ -75,6 +75,10 @@ def tree(level: Sequence[Any], merge: Callable[[Sequence[Any]], Any]) -> Any:
 class LocalEngine:
     """Dask's threaded scheduler, or the one that `dask.config` names."""
 
+    def __init__(self) -> None:
+        self._kept: set[tuple[str, int]] = set()
+        """Leaves that have run, whose blocks are in the store if they are staged."""
+
     def run(
         self, leaves: Sequence[Leaf], parts: Sequence[Any], shared: Pass, on_leaf: OnLeaf
     ) -> LeafResult:
@@ -82,9 +86,34 @@ class LocalEngine:
 
         def task(leaf: Leaf, part: Any) -> LeafResult:
             result = run_leaf(leaf, shared, part)
-            on_leaf()
+            if not result.missing:
+                on_leaf()
             return result
 
+        withheld = {
+            leaf.number
+            for leaf in leaves
+            if leaf.staged and (leaf.owner, leaf.number) in self._kept
+        }
+        while True:
+            result = self._run(task, leaves, parts, withheld)
+            if not result.missing:
+                break
+            withheld -= set(result.missing)
+        self._kept.update((leaf.owner, leaf.number) for leaf in leaves)
+        return result
+
+    def _run(
+        self,
+        task: Callable[[Leaf, Any], LeafResult],
+        leaves: Sequence[Leaf],
+        parts: Sequence[Any],
+        withheld: set[int],
+    ) -> LeafResult:
+        parts = [
+            None if leaf.number in withheld else part
+            for leaf, part in zip(leaves, parts, strict=True)
+        ]
         # leaves go in as part of the function: Dask would search arguments for collections
         nodes = [
             delayed(partial(task, leaf), pure=False)(part)
@@ -119,6 +148,7 @@ class LocalEngine:
 
     def release(self, owner: str) -> None:
         """Forget all that `owner` has in the block store of this process."""
+        self._kept = {leaf for leaf in self._kept if leaf[0] != owner}
         release(owner)
 
 

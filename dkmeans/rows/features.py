@@ -73,10 +73,17 @@ def choose(
         chosen = [
             field.name for field in schema if field.name not in taken and _holds_numbers(field.type)
         ]
+        chosen = list(dict.fromkeys(chosen))
         if not chosen:
             raise SchemaMismatch(
                 f"no column of {where} holds numbers to cluster; it has "
                 f"{_listed([f'{field.name} ({field.type})' for field in schema])}."
+            )
+    for name in chosen:
+        count = schema.names.count(name)
+        if count > 1:
+            raise SchemaMismatch(
+                f"column {name!r} occurs {count} times in {where}; give each a name of its own."
             )
     return Choice(
         tuple(FeatureColumn(name, _width(schema.field(name).type)) for name in chosen),

@@ -50,7 +50,10 @@ class Predicate:
         if self.op in ("in", "not in"):
             values = self.arrow.cast(column.type)
             passed = pc.is_in(column, value_set=values)
-            return pc.invert(passed) if self.op == "not in" else passed
+            # a null is in no list of values, and must not pass for that
+            return (
+                pc.and_(pc.invert(passed), pc.is_valid(column)) if self.op == "not in" else passed
+            )
         value = self.arrow[0]
         if pa.types.is_string(value.type) and not pa.types.is_string(column.type):
             value = value.cast(column.type)
@@ -60,9 +63,15 @@ class Predicate:
         """Whether one value, a partition's, passes."""
         if value is None:
             return False
-        if self.op in ("in", "not in"):
-            return (value in [_like(one, value) for one in self.value]) == (self.op == "in")
-        return bool(_COMPARISONS[self.op][1](value, _like(self.value, value)))
+        try:
+            if self.op in ("in", "not in"):
+                return (value in [_like(one, value) for one in self.value]) == (self.op == "in")
+            return bool(_COMPARISONS[self.op][1](value, _like(self.value, value)))
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                f"filter {self.column} {self.op} {self.value!r} does not fit the partition column, "
+                f"which has values like {value!r}."
+            ) from None
 
     def possible(self, least: Any, greatest: Any) -> bool:
         """Whether any value between two bounds can pass."""
@@ -102,10 +111,13 @@ def parse_filters(filters: Any) -> Filter:
         return ()
     if _is_comparison(filters):
         filters = [filters]
-    if all(_is_comparison(one) for one in filters):
+    known = isinstance(filters, (list, tuple))
+    if known and all(_is_comparison(one) for one in filters):
         filters = [filters]
-    if not all(isinstance(group, (list, tuple)) and group for group in filters) or not all(
-        _is_comparison(one) for group in filters for one in group
+    if (
+        not known
+        or not all(isinstance(group, (list, tuple)) and group for group in filters)
+        or not all(_is_comparison(one) for group in filters for one in group)
     ):
         raise ArgumentError(
             f"filters={filters!r} should be a list of (column, operator, value), or a list of such "
@@ -204,7 +216,12 @@ def _predicate(column: str, op: str, value: Any) -> Predicate:
         if isinstance(value, str) or not isinstance(value, (Sequence, set, frozenset)):
             raise ArgumentError(f"filter {column} {op} {value!r} needs a list of values.")
         value = tuple(value)
-    return Predicate(column, op, value)
+    try:
+        return Predicate(column, op, value)
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        raise ArgumentError(
+            f"filter {column} {op} {value!r} has a value that no column can hold: {error}"
+        ) from None
 
 
 def _like(value: Any, other: Any) -> Any:

@@ -59,6 +59,8 @@ def summarize(
     footer = read_footer(file, options)
     schema = footer.schema.to_arrow_schema()
     leaves = dict(leaf_columns(schema))
+    # a name that occurs twice has no type of its own; the check of the schemas reports it
+    read = [name for name in read if schema.names.count(name) <= 1]
     groups = []
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from dkmeans.errors import ArgumentError, SchemaMismatch, TooFewRows
+from dkmeans.errors import ArgumentError, BadValues, FeaturesMismatch, SchemaMismatch, TooFewRows
 from dkmeans.kernels.block import Array
 from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow
 from dkmeans.rows.features import choose
@@ -65,6 +65,7 @@ def parts_of_array(
             raise ArgumentError("columns= needs a table with column names; X is an array.")
         try:
             matrix = np.asarray(X)
+            _check_kind(matrix.dtype)
             dtype = dtype or _dtype_for([matrix.dtype])
             matrix = matrix if matrix.dtype.kind == "f" else matrix.astype(dtype)
         except (ValueError, TypeError) as error:
@@ -119,6 +120,7 @@ def parts_of_dask(
     if X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
     n_features = X.shape[1]
+    _check_kind(X.dtype)
     dtype = dtype or _dtype_for([X.dtype])
     if n_features != n_features:  # nan
         raise SchemaMismatch("X has an unknown number of columns; compute its chunk sizes.")
@@ -171,8 +173,10 @@ def _with_weights(
                 "sample_weight is an array while X has unknown chunk sizes; pass a Dask collection "
                 "with X's partitions, or name a weight column."
             )
+        _check_length(np.shape(sample_weight), lengths)
         sample_weight = da.from_array(np.asarray(sample_weight, np.float64), chunks=(lengths,))
     elif lengths is not None and hasattr(sample_weight, "rechunk"):
+        _check_length(sample_weight.shape, lengths)
         sample_weight = sample_weight.rechunk((lengths,))
     weights = sample_weight.to_delayed(optimize_graph=True)
     weights = list(weights.ravel()) if hasattr(weights, "ravel") else list(weights)
@@ -182,6 +186,11 @@ def _with_weights(
         )
     pair = delayed(_pair, pure=False)
     return [pair(part, weight) for part, weight in zip(parts, weights, strict=True)]
+
+
+def _check_length(shape: tuple[Any, ...], lengths: Sequence[int]) -> None:
+    if shape != (sum(lengths),) and not any(n != n for n in shape):
+        raise BadValues(f"the weights of X have shape {shape}; ({sum(lengths)},) is expected.")
 
 
 def _pair(part: Any, weight: Any) -> tuple[Any, Any]:
@@ -210,8 +219,8 @@ def _matrix_of_table(
         frame.columns = [str(name) for name in frame.columns]
         try:
             table = pa.Table.from_pandas(frame, preserve_index=False)
-        except pa.ArrowException as error:
-            raise SchemaMismatch(f"X has a column of mixed types: {error}") from None
+        except (pa.ArrowException, ValueError) as error:
+            raise SchemaMismatch(f"X is no table of columns: {error}") from None
     choice = choose(table.schema, columns, [], "X")
     features = tuple(
         FeatureColumn(column.name, _list_width(table, column)) for column in choice.features
@@ -222,7 +231,10 @@ def _matrix_of_table(
         narrow = all(getattr(kind, "value_type", kind) in single for kind in kinds)
         dtype = "float32" if narrow else "float64"
     out = np.empty((table.num_rows, len(feature_names(features))), dtype, order="F")
-    fill_from_arrow(out, table, features)
+    try:
+        fill_from_arrow(out, table, features)
+    except FeaturesMismatch as error:
+        raise SchemaMismatch(f"X: {error}") from None
     return out, features
 
 
@@ -231,6 +243,12 @@ def _list_width(table: pa.Table, column: FeatureColumn) -> int | None:
         return None
     present = table.column(column.name).drop_null()
     return column.width or (len(present[0].as_py()) if len(present) else 0)
+
+
+def _check_kind(dtype: Any) -> None:
+    """Raise `SchemaMismatch` for what NumPy would turn into numbers by dropping or parsing."""
+    if dtype.kind not in "biufO":
+        raise SchemaMismatch(f"X does not hold numbers: its dtype is {dtype}.")
 
 
 def _dtype_for(dtypes: Sequence[Any]) -> str:

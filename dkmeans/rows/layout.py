@@ -71,17 +71,15 @@ def cut_blocks(row_group_rows: Sequence[int], block_rows: int) -> list[tuple[Pie
 def cut_leaves(blocks: Sequence[tuple[Piece, ...]]) -> list[range]:
     """Gather blocks, by their numbers, into leaves.
 
-    Where there are enough row groups to go round, the blocks of one stay in one leaf, so that it is
-    decoded once.
+    The blocks of a row group stay in one leaf, so that a pass reads every row group once.
     """
     most = max(1, min(LEAF_BLOCKS, len(blocks) // _ENOUGH_LEAVES))
-    whole = len({piece.row_group for block in blocks for piece in block}) >= _ENOUGH_BLOCKS
     leaves: list[range] = []
     start = 0
     for i in range(1, len(blocks) + 1):
         if i < len(blocks):
-            same = blocks[i][0].row_group == blocks[i - 1][-1].row_group
-            if i - start < most or (whole and same):
+            same_row_group = blocks[i][0].row_group == blocks[i - 1][-1].row_group
+            if i - start < most or same_row_group:
                 continue
         leaves.append(range(start, i))
         start = i

@@ -59,6 +59,9 @@ def _of_leaf(opaque: _Opaque, part: Any, shared: _Shared) -> Array:
     with one_blas_thread():
         for number in leaf.blocks:
             block, _ = reader.read(number)
+            if leaf.first_row is not None:
+                stop = leaf.first_row + block.n_source_rows
+                block = replace(block, ranges=((leaf.first_row, stop),))
             if shared.scaling is not None:
                 block = replace(block, X=shared.scaling.transform(block.X))
             results.append(shared.function(block, *shared.broadcast))
@@ -73,10 +76,4 @@ def _n_rows(rows: "Rows", leaf: Leaf) -> int | float:
         if rows.parquet is not None and rows.parquet.filters:
             return float("nan")
         return sum(piece.stop - piece.start for _, pieces in leaf.source.blocks for piece in pieces)
-    layout = rows.layout
-    if leaf.first_row is None or layout.n_rows is None:
-        return float("nan")
-    following = [other.first_row for other in layout.leaves if other.number == leaf.number + 1]
-    return (
-        following[0] if following and following[0] is not None else layout.n_rows
-    ) - leaf.first_row
+    return float("nan") if leaf.first_row is None else leaf.source.most_block_rows

@@ -61,8 +61,12 @@ def numbered(layout: Leaves, lengths: Sequence[int]) -> Leaves:
     first_rows = np.concatenate([[0], np.cumsum(lengths)])
     return Leaves(
         tuple(
-            replace(leaf, first_row=int(first))
-            for leaf, first in zip(layout.leaves, first_rows, strict=False)
+            replace(
+                leaf,
+                first_row=int(first),
+                source=replace(leaf.source, most_block_rows=int(n_rows)),  # type: ignore[type-var]
+            )
+            for leaf, first, n_rows in zip(layout.leaves, first_rows, lengths, strict=False)
         ),
         layout.parts,
         int(first_rows[-1]),

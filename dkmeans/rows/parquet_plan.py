@@ -6,7 +6,7 @@ Every file is checked here, and everything that is wrong with any is reported at
 import hashlib
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -128,6 +128,7 @@ def plan_parquet(
     if not files_read:
         raise TooFewRows(f"no file at {_where(url)} passes the filters on its partition columns.")
 
+    _check_partitions(files, partitions, columns_of(parsed) | set(columns or ()) | set(keys))
     schema, first_file = _first_schema(files_read, partitions, options)
     roles = [(name, "partition") for name in partitions] + [(key, "key") for key in keys]
     roles += [(weight, "weight")] if weight else []
@@ -152,8 +153,8 @@ def plan_parquet(
     summaries = in_parallel(summary_of, files_read)
     check_schemas(files_read, summaries, schema, set(wanted) - set(partitions))
     choice = replace(choice, features=with_widths(choice.features, files_read, summaries))
-    if not parsed:
-        check_nulls(files_read, summaries)
+    whole = [i for i, left in enumerate(filters_left) if left == ()]
+    check_nulls([files_read[i] for i in whole], [summaries[i] for i in whole])
     if columns is None:
         warn_of_ids(choice, schema, files_read, summaries)
 
@@ -206,6 +207,19 @@ def _columns_read(
 ) -> tuple[str, ...]:
     names = [column.name for column in features] + ([weight] if weight else [])
     return tuple(dict.fromkeys([*names, *sorted(columns_of(filters))]))
+
+
+def _check_partitions(
+    files: Sequence[StoredFile], partitions: Mapping[str, pa.DataType], asked: set[str]
+) -> None:
+    raise_all(
+        [
+            SchemaMismatch(f"partition column {name!r} is missing from {redact(file.url)}.")
+            for file in files
+            for name in sorted(asked & set(partitions))
+            if name not in dict(file.partition)
+        ]
+    )
 
 
 def _partition_types(files: Sequence[StoredFile]) -> dict[str, pa.DataType]:

@@ -12,7 +12,7 @@ from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow, numbers_from_arrow
 from dkmeans.rows.filters import arrow_mask, passing
 from dkmeans.rows.parquet_plan import ParquetPlan, RowGroup, partition_value
-from dkmeans.storage.filesystem import redact
+from dkmeans.storage.filesystem import one_line, redact
 from dkmeans.storage.parquet_file import open_row_group
 
 _BATCH_BYTES = 4 * 2**20
@@ -262,7 +262,7 @@ class RowGroupStream:
             if isinstance(error, DkmeansError):
                 raise
             raise UnreadableFile(
-                f"{where} is damaged: {error}; write the file again or leave it out."
+                f"{where} is damaged: {one_line(error)}; write the file again or leave it out."
             ) from None
         return self._with_partitions(batch)
 

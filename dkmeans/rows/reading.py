@@ -1,5 +1,6 @@
 """Open what a user passes as X: Parquet at a URL, a Dask collection, or data in memory."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ def read_parquet(
         row has been read.
     """
     check_options(dtype, block_bytes, block_rows, stage)
+    url = os.fspath(url) if isinstance(url, os.PathLike) else url
     engine = engine_for(client)
     options = remember(storage_options)
     plan = plan_parquet(

@@ -297,6 +297,7 @@ class Rows:
         """Return about a `share` of the rows: whole leaves, spread evenly over the data."""
         if not 0 < share <= 1:
             raise ArgumentError(f"share={share} should be above 0 and at most 1.")
+        self._count()
         leaves, parts = self.layout.leaves, self.layout.parts
         n = max(1, round(share * len(leaves)))
         chosen = sorted({(2 * i + 1) * len(leaves) // (2 * n) for i in range(n)})

@@ -23,23 +23,26 @@ def new_file(url: str, options: str = NO_OPTIONS) -> Iterator[Path]:
     Nothing appears if the body raises. On local disks the data are on the disk before they appear.
     Object stores show an uploaded object only when it is whole.
     """
+    # what the caller does in between is not the store's, nor are its errors
     fs, path = open_filesystem(url, options)
-    with store_errors(url):
-        if is_local(fs):
-            target = Path(path)
+    if is_local(fs):
+        target = Path(path)
+        with store_errors(url):
             target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
-            try:
-                yield part
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+        try:
+            yield part
+            with store_errors(url):
                 _sync(part)
                 part.replace(target)
                 _sync(target.parent)
-            finally:
-                part.unlink(missing_ok=True)
-        else:
-            with tempfile.TemporaryDirectory(prefix="dkmeans-") as folder:
-                part = Path(folder, "part")
-                yield part
+        finally:
+            part.unlink(missing_ok=True)
+    else:
+        with tempfile.TemporaryDirectory(prefix="dkmeans-") as folder:
+            part = Path(folder, "part")
+            yield part
+            with store_errors(url):
                 fs.put_file(str(part), path)
 
 

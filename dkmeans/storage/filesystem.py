@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -109,7 +109,12 @@ def redact(url: str) -> str:
         return url
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def one_line(error: object) -> str:
+    """The text of an error without line breaks."""
+    return " ".join(str(error).split())
 
 
 @contextmanager
@@ -127,6 +132,13 @@ def store_errors(url: str) -> Iterator[None]:
         ) from None
     except IsADirectoryError:
         raise ArgumentError(f"{redact(url)} is a folder; a file is needed.") from None
+    except TypeError as error:
+        # fsspec hands options on, and only the first request finds out that nobody takes one
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise ArgumentError(
+            f"the store of {redact(url)} does not take a storage option: {error}."
+        ) from None
     except Exception as error:
         if isinstance(error, OSError) or _is_from_a_store(error):
             raise StoreUnreachable(
@@ -158,6 +170,7 @@ def _is_from_a_store(error: Exception) -> bool:
 
 def _short(error: Exception) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+    first = re.sub(r"://[^\s/@]+@", "://", first)
     return re.sub(
         r"(?i)(key|secret|token|password|signature)[^\s=:]*\s*[=:]\s*\S+", r"\1=...", first
     )

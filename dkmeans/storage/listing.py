@@ -64,6 +64,8 @@ def _list_one(url: str, options: str) -> list[StoredFile]:
     with store_errors(url):
         if any(letter in path for letter in "*?[") and not fs.exists(path):
             entries = fs.glob(path, detail=True)
+            for folder in [name for name, info in entries.items() if info["type"] == "directory"]:
+                entries.update(_find(fs, folder, url))
             root = path[: min(path.index(letter) for letter in "*?[" if letter in path)]
             root = root.rpartition("/")[0]
         else:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dkmeans.errors import UnreadableFile
-from dkmeans.storage.filesystem import is_local, open_filesystem, redact, store_errors
+from dkmeans.storage.filesystem import is_local, one_line, open_filesystem, redact, store_errors
 from dkmeans.storage.listing import StoredFile
 
 _MAGIC = b"PAR1"
@@ -103,7 +103,10 @@ def _parse(file: StoredFile, tail: bytes) -> pq.FileMetaData:
     try:
         return pq.read_metadata(pa.BufferReader(tail))
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableFile(f"{redact(file.url)} has a damaged footer: {error}") from None
+        raise UnreadableFile(
+            f"{redact(file.url)} has a damaged footer: {one_line(error)}; "
+            "write it again or leave it out."
+        ) from None
 
 
 def _check_unchanged(file: StoredFile, size: int) -> None:
