@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dkmeans.algorithms.kmeans import Settings
+from dkmeans.algorithms.settings import Settings
 from dkmeans.kernels.nearest import TILE_CENTERS, TILE_ROWS
 from dkmeans.rows.rows import Rows
 

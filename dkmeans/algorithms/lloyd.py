@@ -110,6 +110,11 @@ def lloyd_passes(centers: Array, *, max_iter: int, tol: float) -> Passes[Fit]:
             if relocated is not None:
                 centers = relocated.centers(otherwise=centers)
                 continue
+            # fewer distinct rows than clusters: no center may stay where there are no rows
+            moved[ledger.empty] = moved[ledger.weight.argmax()]
+            if not np.array_equal(moved[ledger.empty], centers[ledger.empty]):
+                centers = moved
+                continue
         if np.array_equal(moved, centers) or (tol > 0 and gain <= tol * ledger.inertia):
             return Fit(centers, ledger, n_iter, True, gain)
         centers = moved

@@ -6,7 +6,7 @@ import uuid
 import numpy as np
 
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.algorithms.drive import Passes, drive
+from dkmeans.algorithms.drive import Passes, Record, drive
 from dkmeans.algorithms.plus_plus import best_of_restarts, greedy_plus_plus
 from dkmeans.errors import ArgumentError, TooLarge
 from dkmeans.kernels.block import Array, Block
@@ -158,8 +158,12 @@ def _recluster(cells: ClusterSums, candidates: Array, n_clusters: int, seed: int
     return best_of_restarts(points, weight, n_clusters, random, n_restarts).centers
 
 
-def plus_plus(rows: Rows, n_clusters: int, seeds: list[int]) -> list[Array]:
+def plus_plus(
+    rows: Rows, n_clusters: int, seeds: list[int], record: Record | None = None
+) -> list[Array]:
     """Seed by greedy k-means++ on all rows, gathered into this process: one pass for all `seeds`.
+
+    `record` gets to know the pass, as in `Rows.run`.
 
     Raises
     ------
@@ -167,7 +171,7 @@ def plus_plus(rows: Rows, n_clusters: int, seeds: list[int]) -> list[Array]:
         If the rows do not fit in one process.
     """
     try:
-        block = rows.gather(MOST_PLUS_PLUS_BYTES)
+        block = rows.gather(MOST_PLUS_PLUS_BYTES, record)
     except TooLarge as error:
         raise ArgumentError(
             f"init='k-means++' needs all rows in one process: {error} Use init='k-means||'."

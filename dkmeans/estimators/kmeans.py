@@ -13,9 +13,10 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from dkmeans.algorithms.kmeans import KMeansFit, Settings, kmeans
+from dkmeans.algorithms.kmeans import KMeansFit, kmeans
+from dkmeans.algorithms.settings import Settings
 from dkmeans.errors import ArgumentError, ConvergenceWarning
-from dkmeans.estimators.outputs import by_rows
+from dkmeans.estimators.outputs import by_rows, rows_with
 from dkmeans.estimators.provenance import parameters, provenance
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import distances, nearest
@@ -165,6 +166,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             X,
             model.predict,
             _Labels(model),
+            columns=model.columns,
+            n_features=model.n_features,
             dtype="int32",
             input_dtype=model.dtype,
             names=None,
@@ -182,6 +185,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             X,
             model.transform,
             _Distances(model),
+            columns=model.columns,
+            n_features=model.n_features,
             dtype=model.dtype,
             input_dtype=model.dtype,
             names=self.get_feature_names_out().tolist(),
@@ -198,10 +203,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Return minus the inertia of X: a float, or a lazy one for lazy input."""
         check_is_fitted(self)
+        model = self.model_
         if is_out_of_memory(X):
-            rows = as_rows(X, sample_weight, stage="none", dtype=self.model_.dtype)
-            return -rows.map(_Inertia(self.model_), dtype="float64").sum()
-        return self.model_.score(X, sample_weight)
+            rows = rows_with(X, model.columns, model.n_features, model.dtype, sample_weight)
+            return -rows.map(_Inertia(model), dtype="float64").sum()
+        return model.score(X, sample_weight)
 
     @property
     def _n_features_out(self) -> int:

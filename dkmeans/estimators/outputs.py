@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.kernels.block import Array, Block
+from dkmeans.models.columns import FeatureColumn
 from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
+from dkmeans.rows.rows import Rows
 
 RowsFunction = Callable[[Any], Array]
 """From in-memory rows of any kind to `(n_rows,)` or `(n_rows, width)`."""
@@ -17,6 +20,8 @@ def by_rows(
     of_memory: RowsFunction,
     of_block: Callable[[Block], Array],
     *,
+    columns: Sequence[FeatureColumn] | None,
+    n_features: int,
     dtype: str,
     input_dtype: str | None,
     names: Sequence[str] | None,
@@ -30,6 +35,8 @@ def by_rows(
         In-memory rows, a Dask collection, `Rows` or a URL.
     of_memory, of_block
         The function, of rows as a user has them, and of a block of `Rows`.
+    columns, n_features
+        The features that X should have, by name where they have names.
     dtype
         Of the result.
     input_dtype
@@ -44,6 +51,11 @@ def by_rows(
     result
         NumPy for NumPy and Arrow; pandas, with the index, for pandas; a lazy Dask collection, with
         the index of a DataFrame, for Dask; a Dask Array for `Rows` and URLs.
+
+    Raises
+    ------
+    FeaturesMismatch
+        If X has other features.
     """
     if is_lazy(X) and hasattr(X, "to_dask_array"):
         import pandas as pd
@@ -53,11 +65,40 @@ def by_rows(
             meta = pd.DataFrame(np.empty((0, len(names)), dtype), columns=list(names))
         return X.map_partitions(_of_frame, of_memory, names, name, meta=meta)
     if is_out_of_memory(X):
-        rows = as_rows(X, stage="none", dtype=input_dtype)
+        rows = rows_with(X, columns, n_features, input_dtype)
         return rows.map(of_block, dtype=dtype, width=None if names is None else len(names))
     if hasattr(X, "iloc"):
         return _of_frame(X, of_memory, names, name)
     return of_memory(X)
+
+
+def rows_with(
+    X: Any,
+    columns: Sequence[FeatureColumn] | None,
+    n_features: int,
+    dtype: str | None,
+    sample_weight: Any = None,
+) -> Rows:
+    """Open X as `Rows` that have the given features, in their order.
+
+    Raises
+    ------
+    FeaturesMismatch
+        If X has other features.
+    """
+    names = None if columns is None else [column.name for column in columns]
+    try:
+        rows = as_rows(X, sample_weight, columns=names, stage="none", dtype=dtype)
+    except SchemaMismatch as error:
+        raise FeaturesMismatch(f"X does not have the features of the fit: {error}") from None
+    if columns is not None and rows.columns is not None and tuple(rows.columns) != tuple(columns):
+        raise FeaturesMismatch(
+            f"X has the feature columns {[column.name for column in rows.columns]}, the fit had "
+            f"{names}; read it with columns={names}."
+        )
+    if rows.n_features != n_features:
+        raise FeaturesMismatch(f"X has {rows.n_features} features; the fit had {n_features}.")
+    return rows
 
 
 def _of_frame(frame: Any, of_memory: RowsFunction, names: Sequence[str] | None, name: str) -> Any:

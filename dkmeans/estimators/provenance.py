@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 import dkmeans
-from dkmeans.algorithms.kmeans import KMeansFit, Settings
+from dkmeans.algorithms.kmeans import KMeansFit
+from dkmeans.algorithms.settings import Settings
 from dkmeans.rows.rows import Rows
 from dkmeans.storage.filesystem import redact
 

@@ -6,8 +6,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from dkmeans.errors import ArgumentError, FeaturesMismatch
-from dkmeans.estimators.outputs import by_rows
+from dkmeans.algorithms.checks import check_enough
+from dkmeans.errors import ArgumentError
+from dkmeans.estimators.outputs import by_rows, rows_with
 from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn, matrix
 from dkmeans.models.scaling import Scaling
@@ -20,6 +21,9 @@ from dkmeans.rows.rows import Rows
 
 class _MomentsScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """What scalers share that learn moments and map each feature linearly."""
+
+    n_features_in_: int
+    _columns: tuple[FeatureColumn, ...] | None
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn from X, in one pass.
@@ -45,13 +49,12 @@ class _MomentsScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn from X beside what was learned before: all parts of a data set give its `fit`."""
         self._check_parameters()
-        rows = as_rows(X, sample_weight)
+        known: Moments | None = getattr(self, "_moments", None)
+        if known is None:
+            rows = as_rows(X, sample_weight)
+        else:
+            rows = rows_with(X, self._columns, self.n_features_in_, None, sample_weight)
         try:
-            known: Moments | None = getattr(self, "_moments", None)
-            if known is not None and len(known.origin) != rows.n_features:
-                raise FeaturesMismatch(
-                    f"X has {rows.n_features} features, the rows before had {len(known.origin)}."
-                )
             origin = rows.pilot_mean() if known is None else known.origin
             record: dict[str, Any] = {}
             (moments,) = rows.run([Reduce("moments", Moments.from_block, (origin,))], record)
@@ -60,12 +63,14 @@ class _MomentsScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             if not isinstance(X, Rows):
                 rows.close()
         assert isinstance(moments, Moments)
-        self._moments = moments if known is None else known.merge(moments)
-        self._columns: tuple[FeatureColumn, ...] | None = rows.columns
-        self.n_features_in_ = rows.n_features
-        if rows.feature_names is not None:
-            self.feature_names_in_ = np.asarray(rows.feature_names, dtype=object)
-        seen = self._moments
+        seen = moments if known is None else known.merge(moments)
+        check_enough(seen.n_rows, seen.weight, 1)
+        self._moments = seen
+        if known is None:
+            self._columns = rows.columns
+            self.n_features_in_ = rows.n_features
+            if rows.feature_names is not None:
+                self.feature_names_in_ = np.asarray(rows.feature_names, dtype=object)
         self.n_samples_seen_: int | float = (
             seen.n_rows if seen.weight == seen.n_rows else seen.weight
         )
@@ -98,6 +103,8 @@ class _MomentsScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             X,
             of_memory,
             _OfBlock(function),
+            columns=self._columns,
+            n_features=self.n_features_in_,
             dtype="float32" if dtype == "float32" else "float64",
             input_dtype=None,
             names=self.get_feature_names_out().tolist(),

@@ -102,10 +102,14 @@ def as_rows(
     X: Any,
     sample_weight: Any = None,
     *,
+    columns: Sequence[str] | None = None,
     stage: StageName = "auto",
     dtype: str | None = None,
 ) -> Rows:
-    """Turn whatever a user may pass as X into `Rows`: they themselves, a URL, Dask, or memory."""
+    """Turn whatever a user may pass as X into `Rows`: they themselves, a URL, Dask, or memory.
+
+    `columns` are the feature columns of what has columns and is not `Rows` yet.
+    """
     if isinstance(X, Rows):
         if sample_weight is not None:
             raise ArgumentError(
@@ -115,22 +119,22 @@ def as_rows(
     if _is_url(X):
         if sample_weight is not None:
             raise ArgumentError("name the weight column: read_parquet(url, weight=...).")
-        return read_parquet(X, stage=stage, dtype=dtype or "float32")
+        return read_parquet(X, columns, stage=stage, dtype=dtype or "float32")
+    if not (hasattr(X, "columns") or hasattr(X, "column_names")):
+        columns = None
     if is_lazy(X):
-        return Rows.from_dask(X, sample_weight, stage=stage, dtype=dtype)
-    if hasattr(X, "__fspath__"):
-        return as_rows(str(X), sample_weight, stage=stage, dtype=dtype)
-    return Rows.from_array(X, sample_weight, stage=stage, dtype=dtype)
+        return Rows.from_dask(X, sample_weight, columns=columns, stage=stage, dtype=dtype)
+    return Rows.from_array(X, sample_weight, columns=columns, stage=stage, dtype=dtype)
 
 
 def is_out_of_memory(X: Any) -> bool:
     """Whether the rows of X are elsewhere than in this process: Dask, `Rows`, a URL or path."""
-    return is_lazy(X) or isinstance(X, Rows) or hasattr(X, "__fspath__") or _is_url(X)
+    return is_lazy(X) or isinstance(X, Rows) or _is_url(X)
 
 
 def _is_url(X: Any) -> bool:
     several = isinstance(X, (list, tuple)) and len(X) > 0
-    return isinstance(X[0] if several else X, str)
+    return isinstance(X[0] if several else X, (str, os.PathLike))
 
 
 def is_lazy(X: Any) -> bool:

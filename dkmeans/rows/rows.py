@@ -251,7 +251,7 @@ class Rows:
         ClusterLost
             If the cluster goes away.
         """
-        self._count()
+        self.count()
         kind = " + ".join(dict.fromkeys(request.kind for request in requests))
         result = self._pass(tuple(requests), kind, record)
         return list(result.partials)
@@ -278,26 +278,31 @@ class Rows:
         )
         return result
 
-    def _count(self) -> None:
-        """Count the rows of parts of unknown length, which numbers them."""
+    def count(self) -> dict[str, Any] | None:
+        """Count the rows of parts of unknown length, in one pass, which numbers them.
+
+        Returns the record of the pass; None if the rows were counted already. Every other pass
+        begins with it.
+        """
         if self.layout.n_rows is not None:
-            return
+            return None
         record: dict[str, Any] = {}
         result = self._pass((Reduce("count rows", RowCounts.from_block),), "count rows", record)
         reporter().ended(record)
         counts = result.partials[0]
         assert isinstance(counts, RowCounts)
         self.layout = numbered(self.layout, counts.n_rows)
+        return record
 
     def scaled(self, scaling: Scaling | None) -> "Rows":
         """Return the same rows as seen through a scaling, which is applied as blocks are read."""
-        return replace(self, scaling=scaling)
+        return self if scaling is self.scaling else replace(self, scaling=scaling)
 
     def subset(self, share: float) -> "Rows":
         """Return about a `share` of the rows: whole leaves, spread evenly over the data."""
         if not 0 < share <= 1:
             raise ArgumentError(f"share={share} should be above 0 and at most 1.")
-        self._count()
+        self.count()
         leaves, parts = self.layout.leaves, self.layout.parts
         n = max(1, round(share * len(leaves)))
         chosen = sorted({(2 * i + 1) * len(leaves) // (2 * n) for i in range(n)})
@@ -324,21 +329,21 @@ class Rows:
                 return moments.mean
         return origin
 
-    def gather(self, most_bytes: int) -> Block:
-        """Return all rows as one block, in one pass.
+    def gather(self, most_bytes: int, record: dict[str, Any] | None = None) -> Block:
+        """Return all rows as one block, in one pass; `record` as in `run`.
 
         Raises
         ------
         TooLarge
             If they have more than `most_bytes`.
         """
-        self._count()
+        self.count()
         if (self.decoded_bytes or 0) > most_bytes:
             raise TooLarge(
                 f"the rows have {(self.decoded_bytes or 0) / 1e9:.1f} GB, more than one process "
                 f"may hold ({most_bytes / 1e9:.1f} GB)."
             )
-        record: dict[str, Any] = {}
+        record = {} if record is None else record
         (gathered,) = self.run([Reduce("gather rows", Gathered.from_block)], record)
         reporter().ended(record)
         assert isinstance(gathered, Gathered)

@@ -1,0 +1,82 @@
+"""What a fit is asked for, and whether it can be."""
+
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+
+from dkmeans.errors import ArgumentError
+from dkmeans.kernels.block import Array
+
+INITS = ("k-means||", "scalable", "k-means++", "random")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a fit is asked for. Names and meanings are `KMeans`'s."""
+
+    n_clusters: int
+    init: str | Array
+    n_init: int
+    max_iter: int
+    tol: float
+    seed: int
+    scale: str | None
+    oversampling_factor: float
+    init_rounds: int
+
+    @property
+    def init_name(self) -> str:
+        """The name of the seeding, aliases resolved; "array" for given centers."""
+        if not isinstance(self.init, str):
+            return "array"
+        return "k-means||" if self.init == "scalable" else self.init
+
+    def check(self) -> None:
+        """Raise `ArgumentError` if a value cannot be."""
+        for name, least in (("n_clusters", 1), ("n_init", 1), ("max_iter", 1), ("init_rounds", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ArgumentError(f"{name}={value!r} should be an integer of at least {least}.")
+        if not (_is_real(self.tol) and self.tol >= 0):
+            raise ArgumentError(f"tol={self.tol!r} should be a number of at least 0.")
+        factor = self.oversampling_factor
+        if not (_is_real(factor) and 0 < factor < np.inf):
+            raise ArgumentError(f"oversampling_factor={factor!r} should be a number above 0.")
+        if self.scale not in (None, "standard", "minmax"):
+            raise ArgumentError(
+                f"scale={self.scale!r} is not known; use 'standard', 'minmax' or None."
+            )
+        if isinstance(self.init, str) and self.init not in INITS:
+            raise ArgumentError(
+                f"init={self.init!r} is not known; use {', '.join(INITS)} or an array."
+            )
+
+    def given_centers(self, n_features: int) -> Array | None:
+        """Return the centers that `init` gives, in the units of X; None if it names a seeding.
+
+        Raises
+        ------
+        ArgumentError
+            If it is no finite array of shape `(n_clusters, n_features)`.
+        """
+        if isinstance(self.init, str):
+            return None
+        try:
+            centers = np.array(self.init, np.float64)
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                "init should be a name, or an array of numbers of shape (n_clusters, n_features)."
+            ) from None
+        if centers.shape != (self.n_clusters, n_features):
+            raise ArgumentError(
+                f"init of shape {centers.shape} should have shape "
+                f"({self.n_clusters}, {n_features}): (n_clusters, n_features)."
+            )
+        if not np.isfinite(centers).all():
+            raise ArgumentError("init has values that are NaN or infinite.")
+        return centers
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

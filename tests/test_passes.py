@@ -1,0 +1,147 @@
+"""Passes over the data: exactly how many each fit makes, and that no block is computed twice."""
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+from dkmeans import KMeans, Rows, read_parquet
+from tests.conftest import write_parquet
+
+SEEDING = {"k-means||": 7, "k-means++": 1, "random": 1, "array": 0}
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(3000, 3)) + rng.uniform(-2, 2, size=(12, 3))[rng.integers(0, 12, 3000)]
+
+
+def blocks_of(X):
+    rows = Rows.from_array(X, block_rows=400)
+    assert rows.n_blocks > 1
+    return rows
+
+
+def relocations_in(model):
+    return sum(record["kind"] == "relocation" for record in model.history_)
+
+
+@pytest.mark.parametrize("init", ["k-means||", "k-means++", "random", "array"])
+@pytest.mark.parametrize("scale", [None, "standard", "minmax"])
+def test_a_converged_fit_makes_its_seeding_and_one_pass_an_iteration(init, scale, X):
+    rows = blocks_of(X)
+    start = X[:12] if init == "array" else init
+    model = KMeans(12, init=start, scale=scale, random_state=1).fit(rows)
+    # the pass that draws first rows learns the scale, too
+    own_pass = scale is not None and init in ("k-means++", "array")
+    assert model.converged_
+    assert relocations_in(model) == 0
+    assert model.n_passes_ == SEEDING[init] + own_pass + model.n_iter_
+    assert rows.n_passes == model.n_passes_
+
+
+@pytest.mark.parametrize("init", ["k-means||", "k-means++", "random", "array"])
+def test_a_fit_ended_by_max_iter_makes_one_more(init, X):
+    rows = blocks_of(X)
+    start = X[:12] if init == "array" else init
+    model = KMeans(12, init=start, random_state=1, max_iter=3, tol=0).fit(rows)
+    assert (model.n_iter_, model.converged_) == (3, False)
+    assert rows.n_passes == model.n_passes_ == SEEDING[init] + 3 + 1
+
+
+@pytest.mark.parametrize("n_rounds", [0, 1, 3])
+def test_each_round_of_seeding_is_one_pass(n_rounds, X):
+    model = KMeans(3, init_rounds=n_rounds, random_state=0, max_iter=2, tol=0).fit(blocks_of(X))
+    assert model.n_passes_ == 1 + n_rounds + 1 + model.n_iter_ + 1 + relocations_in(model)
+
+
+def test_each_relocation_is_one_pass(X):
+    start = np.concatenate([X[:6], np.full((4, 3), 1e3)])
+    rows = blocks_of(X)
+    model = KMeans(10, init=start).fit(rows)
+    assert relocations_in(model) == 1
+    assert rows.n_passes == model.n_passes_ == model.n_iter_ + 1
+
+
+@pytest.mark.parametrize("init", ["k-means||", "k-means++", "random"])
+@pytest.mark.parametrize("n_init", [1, 3, 8])
+def test_restarts_share_every_pass(init, n_init, X):
+    rows = blocks_of(X)
+    model = KMeans(5, init=init, n_init=n_init, random_state=1, max_iter=4, tol=0).fit(rows)
+    assert rows.n_passes == model.n_passes_ == SEEDING[init] + 4 + 1
+
+
+def test_restarts_pass_as_long_as_the_longest_of_them(X):
+    rows = blocks_of(X)
+    model = KMeans(12, init="random", n_init=4, random_state=1, tol=1e-3).fit(rows)
+    alone = KMeans(12, init="random", random_state=1, tol=1e-3).fit(rows)
+    assert model.n_passes_ >= max(model.n_iter_, alone.n_iter_) + 1
+    assert model.n_passes_ < 2.5 * alone.n_passes_
+
+
+@pytest.mark.parametrize("init", ["k-means||", "array"])
+def test_unknown_chunk_sizes_are_counted_once(init, X):
+    lazy = dd.from_pandas(pd.DataFrame(X), npartitions=6).to_dask_array()
+    start = X[:12] if init == "array" else init
+    rows = Rows.from_dask(lazy)
+    assert np.isnan(rows.shape[0])
+    model = KMeans(12, init=start, random_state=1).fit(rows)
+    assert rows.shape == (3000, 3)
+    assert model.n_passes_ == 1 + SEEDING[init] + model.n_iter_
+    again = KMeans(12, init=start, random_state=1).fit(rows)
+    assert again.n_passes_ == model.n_passes_ - 1
+    assert rows.n_passes == model.n_passes_ + again.n_passes_
+    np.testing.assert_array_equal(again.cluster_centers_, model.cluster_centers_)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n_clusters", [1, 7, 40])
+def test_a_fit_never_makes_more_than_eight_and_its_iterations(seed, n_clusters, X):
+    for max_iter in (1, 300):
+        model = KMeans(n_clusters, scale="standard", random_state=seed, max_iter=max_iter).fit(
+            blocks_of(X)
+        )
+        assert model.n_passes_ <= 8 + model.n_iter_ + relocations_in(model)
+
+
+def test_a_pass_visits_every_row_once(X):
+    model = KMeans(12, scale="standard", random_state=1).fit(blocks_of(X))
+    assert [record["rows_read"] for record in model.history_] == [3000] * model.n_passes_
+
+
+@pytest.mark.parametrize("stage", ["memory", "none"])
+def test_lazy_chunks_are_computed_once_if_staged_and_once_a_pass_if_not(stage, X):
+    computed = []
+
+    def part(block):
+        computed.append(len(block))
+        return block
+
+    lazy = da.from_array(X, chunks=(500, 3)).map_blocks(part, dtype=X.dtype, meta=X[:0])
+    rows = Rows.from_dask(lazy, stage=stage)
+    model = KMeans(12, init=X[:12]).fit(rows)
+    assert model.n_passes_ > 2
+    assert len(computed) == (6 if stage == "memory" else 6 * model.n_passes_)
+
+
+@pytest.mark.parametrize("stage", ["memory", "none"])
+def test_files_are_read_once_if_staged_and_once_a_pass_if_not(stage, X, tmp_path):
+    write_parquet(tmp_path / "rows", X)
+    rows = read_parquet(str(tmp_path / "rows"), stage=stage)
+    one = rows.parquet.n_bytes
+    assert rows.bytes_read == 0
+    model = KMeans(12, init=X[:12]).fit(rows)
+    assert model.n_passes_ > 2
+    assert rows.bytes_read == (one if stage == "memory" else one * model.n_passes_)
+    rows.close()
+
+
+def test_labels_are_not_a_pass_of_the_fit(X):
+    rows = blocks_of(X)
+    model = KMeans(4, init=X[:4]).fit(rows)
+    before = rows.n_passes
+    model.predict(rows)
+    model.score(rows)
+    assert rows.n_passes == before == model.n_passes_
