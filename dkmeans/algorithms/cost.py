@@ -8,6 +8,7 @@ import numpy as np
 from dkmeans.algorithms.settings import Settings
 from dkmeans.kernels.nearest import TILE_CENTERS, TILE_ROWS
 from dkmeans.rows.rows import Rows
+from dkmeans.rows.store import MEMORY_SHARE
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,18 @@ class Cost:
         return asdict(self)
 
 
-def cost_of(rows: Rows, settings: Settings) -> Cost:
-    """Estimate what `kmeans(rows, settings)` costs; reads nothing."""
+def cost_of(rows: Rows, settings: Settings, memory_bytes: int | None = None) -> Cost:
+    """Estimate what `kmeans(rows, settings)` costs; reads nothing.
+
+    `memory_bytes` is the memory of all workers together, where it is not that of the rows' engine.
+    """
     plan = rows.parquet
     source_bytes = 0 if plan is None else plan.n_bytes
     passes = _most_passes(settings)
+    decoded_bytes = rows.decoded_bytes or 0
+    staged = rows.staged
+    if memory_bytes is not None:
+        staged = decoded_bytes <= MEMORY_SHARE * memory_bytes
     return Cost(
         files=0 if plan is None else len(plan.files),
         rows=rows.n_source_rows or 0,
@@ -56,10 +64,10 @@ def cost_of(rows: Rows, settings: Settings) -> Cost:
         blocks=rows.n_blocks,
         leaves=len(rows.layout.leaves),
         source_bytes=source_bytes,
-        decoded_bytes=rows.decoded_bytes or 0,
-        staged=rows.staged,
+        decoded_bytes=decoded_bytes,
+        staged=staged,
         most_passes=passes,
-        most_bytes_read=source_bytes * (1 if rows.staged else passes),
+        most_bytes_read=source_bytes * (1 if staged else passes),
         task_bytes=task_bytes(rows, settings),
     )
 

@@ -51,9 +51,9 @@ def demo(out: Path, n_clusters: int, workers: int, as_json: bool) -> None:
     for name, photo in photos.items():
         write_pixels(photo, pixels / f"photo={name}")
     say(f"pixels: {sum(photo[..., 0].size for photo in photos.values()):,} rows in {pixels}")
-    memory = "1GiB" if workers else None
+    where = {"scheduler": None, "workers": workers, "memory": "1GiB"}
     with (
-        cluster(None, workers, memory, None, None, None),
+        cluster(where),
         reporting(),
         read_parquet(str(pixels), keys=_KEYS) as rows,
     ):

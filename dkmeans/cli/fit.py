@@ -45,12 +45,6 @@ def fit(
     output_url: str | None,
     overwrite: bool,
     as_json: bool,
-    scheduler: str | None,
-    workers: int | None,
-    memory: str | None,
-    tls_ca: str | None,
-    tls_cert: str | None,
-    tls_key: str | None,
     **asked: Any,
 ) -> None:
     """Cluster the Parquet files at INPUT.
@@ -63,7 +57,7 @@ def fit(
     if output_url is not None:
         refuse_existing_output(output_url, overwrite, reference)
     estimator = estimator_of(asked)
-    with cluster(scheduler, workers, memory, tls_ca, tls_cert, tls_key), reporting():
+    with cluster(asked), reporting():
         start = time.perf_counter()
         with rows_of(input_url, asked) as rows:
             say(f"{rows.parquet.choice if rows.parquet else ''}\nscale: {asked['scale']}")

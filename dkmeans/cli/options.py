@@ -1,12 +1,13 @@
 """Options that several sub-commands share, and what they are turned into."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import click
 import psutil
+from distributed import Client
 
 from dkmeans.cluster.connect import connected, local_cluster
 from dkmeans.rows.filters import parse_comparison
@@ -151,32 +152,36 @@ overwrite_option = click.option(
 
 
 @contextmanager
-def cluster(
-    scheduler: str | None,
-    workers: int | None,
-    memory: str | None,
-    tls_ca: str | None,
-    tls_cert: str | None,
-    tls_key: str | None,
-) -> Iterator[None]:
+def cluster(asked: Mapping[str, Any]) -> Iterator[None]:
     """Connect to the cluster that the options name, or start one; print its dashboard."""
-    if scheduler is not None:
-        if workers is not None or memory is not None:
-            raise click.UsageError("--scheduler goes without --workers and --memory.")
-        with connected(scheduler, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key) as client:
-            say(f"cluster: {scheduler}, dashboard {client.dashboard_link}")
+    if asked["scheduler"] is not None:
+        with connected_to(asked) as client:
+            say(f"cluster: {asked['scheduler']}, dashboard {client.dashboard_link}")
             yield
         return
-    if workers == 0:
+    if asked["workers"] == 0:
         say("cluster: none, threads of this process")
         yield
         return
-    n_workers = workers if workers is not None else os.cpu_count() or 1
-    total = psutil.virtual_memory().total
-    size = memory or f"{int(_WORKERS_SHARE * total / max(1, n_workers) / 2**20)}MiB"
+    n_workers, size = local_workers(asked)
     with local_cluster(n_workers, size) as client:
         say(f"cluster: started {n_workers} workers of {size}, dashboard {client.dashboard_link}")
         yield
+
+
+def connected_to(asked: Mapping[str, Any]) -> AbstractContextManager[Client]:
+    """Connect to the scheduler that the options name."""
+    if asked["workers"] is not None or asked["memory"] is not None:
+        raise click.UsageError("--scheduler goes without --workers and --memory.")
+    tls = {name: asked[name] for name in ("tls_ca", "tls_cert", "tls_key")}
+    return connected(asked["scheduler"], **tls)
+
+
+def local_workers(asked: Mapping[str, Any]) -> tuple[int, str]:
+    """How many workers to start, and the memory limit of each."""
+    n_workers = os.cpu_count() or 1 if asked["workers"] is None else asked["workers"]
+    share = _WORKERS_SHARE * psutil.virtual_memory().total / max(1, n_workers)
+    return n_workers, asked["memory"] or f"{int(share / 2**20)}MiB"
 
 
 def say(text: str) -> None:

@@ -7,8 +7,14 @@ import click
 
 from dkmeans.algorithms.cost import cost_of
 from dkmeans.cli.fit import estimator_of, rows_of
-from dkmeans.cli.options import cluster_options, fit_options, json_option
-from dkmeans.cluster.connect import connected
+from dkmeans.cli.options import (
+    cluster_options,
+    connected_to,
+    fit_options,
+    json_option,
+    local_workers,
+)
+from dkmeans.cluster.connect import worker_bytes
 
 
 @click.command()
@@ -17,29 +23,22 @@ from dkmeans.cluster.connect import connected
 @cluster_options
 @click.option("--model", "model_url", hidden=True)
 @click.option("--output", "output_url", hidden=True)
+@click.option("--overwrite", is_flag=True, hidden=True)
 @json_option
-def plan(
-    input_url: str,
-    as_json: bool,
-    scheduler: str | None,
-    workers: int | None,
-    memory: str | None,
-    tls_ca: str | None,
-    tls_cert: str | None,
-    tls_key: str | None,
-    model_url: str | None,
-    output_url: str | None,
-    **asked: Any,
-) -> None:
+def plan(input_url: str, as_json: bool, **asked: Any) -> None:
     """Show what `fit` with the same options would do. Reads footers only, starts no workers."""
     settings = estimator_of(asked).settings()
     settings.check()
-    if scheduler is not None:
-        with connected(scheduler, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key):
+    memory_bytes = None
+    if asked["scheduler"] is not None:
+        with connected_to(asked):
             rows = rows_of(input_url, asked)
     else:
         rows = rows_of(input_url, asked)
-    cost = cost_of(rows, settings)
+        n_workers, size = local_workers(asked)
+        if n_workers and asked["stage"] == "auto":
+            memory_bytes = n_workers * worker_bytes(size)
+    cost = cost_of(rows, settings, memory_bytes)
     assert rows.parquet is not None
     if as_json:
         names = list(rows.feature_names or ())

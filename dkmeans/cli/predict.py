@@ -41,13 +41,13 @@ def predict(
     filters: tuple[str, ...],
     keys: str | None,
     storage_options: tuple[str, ...],
-    **where: Any,
+    **asked: Any,
 ) -> None:
     """Write the clusters of the rows at INPUT, by MODEL, as Parquet at OUTPUT, beside the keys."""
     options = parse_storage_options(storage_options)
     model = Model.load(model_url, storage_options=options)
     refuse_existing_output(output_url, overwrite, remember(options))
-    with cluster(**where), reporting():
+    with cluster(asked), reporting():
         start = time.perf_counter()
         try:
             rows = read_parquet(

@@ -60,17 +60,13 @@ def local_cluster(n_workers: int, memory: str) -> Iterator[Client]:
     """
     if n_workers < 1:
         raise ArgumentError(f"workers={n_workers} should be at least 1.")
-    try:
-        memory_bytes = parse_bytes(memory)
-    except ValueError:
-        raise ArgumentError(f"memory={memory!r} is not a size; write it as 4GiB.") from None
     settings = {"distributed.scheduler.allowed-failures": 100}
     with dask.config.set(settings):
         with _interrupts_held_back():
             cluster = LocalCluster(
                 n_workers=n_workers,
                 threads_per_worker=1,
-                memory_limit=memory_bytes,
+                memory_limit=worker_bytes(memory),
                 dashboard_address="127.0.0.1:0",
                 host="127.0.0.1",
                 # of dropped tasks they only complain: what fails reaches us as an exception
@@ -78,6 +74,14 @@ def local_cluster(n_workers: int, memory: str) -> Iterator[Client]:
             )
         with cluster, Client(cluster) as client:
             yield client
+
+
+def worker_bytes(memory: str) -> int:
+    """Turn `4GiB` into bytes."""
+    try:
+        return int(parse_bytes(memory))
+    except ValueError:
+        raise ArgumentError(f"memory={memory!r} is not a size; write it as 4GiB.") from None
 
 
 @contextmanager
