@@ -66,6 +66,8 @@ def numbers_from_arrow(array: "pa.Array | pa.ChunkedArray") -> Array:
         array = array.cast(array.type.value_type)
     if pa.types.is_decimal(array.type) or pa.types.is_boolean(array.type):
         array = array.cast(pa.float64() if pa.types.is_decimal(array.type) else pa.uint8())
+    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
+        raise FeaturesMismatch(f"a column of type {array.type} does not hold numbers.")
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else array.combine_chunks()
     if array.null_count:
@@ -134,7 +136,12 @@ def matrix(X: Any, columns: Sequence[FeatureColumn] | None, n_features: int, dty
             fill_from_arrow(out, X, columns)
         else:
             out = np.empty((len(X), n_features), dtype, order="F")
-            fill_from_frame(out, X, columns)
+            try:
+                fill_from_frame(out, X, columns)
+            except (ValueError, TypeError) as error:
+                if isinstance(error, FeaturesMismatch):
+                    raise
+                raise FeaturesMismatch(f"the rows are not numbers: {error}") from None
     else:
         if hasattr(X, "column_names"):
             X = np.column_stack([numbers_from_arrow(X.column(name)) for name in names])

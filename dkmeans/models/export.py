@@ -11,20 +11,22 @@ from dkmeans.models.model import Model
 def to_sklearn(model: Model) -> Pipeline:
     """Return a fitted Pipeline of scaler and KMeans with the centers of `model`.
 
-    scikit-learn's KMeans wants rows and centers of one dtype, so the pipeline begins with a cast to
-    the model's.
+    It begins with a cast to the model's dtype, which decides what a row is, and goes on in float64:
+    scikit-learn's KMeans does not center rows when it predicts, and in float32 would label rows far
+    from zero wrongly.
     """
     names = None if model.feature_names is None else np.asarray(model.feature_names, dtype=object)
     cast = FunctionTransformer(np.asarray, kw_args={"dtype": np.dtype(model.dtype)})
+    widen = FunctionTransformer(np.asarray, kw_args={"dtype": np.dtype(np.float64)})
     kmeans = KMeans(model.n_clusters, n_init=1)
-    kmeans.cluster_centers_ = model.scaled_centers.astype(model.dtype)
+    kmeans.cluster_centers_ = model.scaled_centers.copy()
     kmeans.n_features_in_ = model.n_features
     kmeans._n_threads = 1
     kmeans.inertia_ = model.inertia
     kmeans.n_iter_ = 0
-    steps = [("cast", cast), ("kmeans", kmeans)]
+    steps = [("cast", cast), ("widen", widen), ("kmeans", kmeans)]
     if model.scaling is not None:
-        steps.insert(1, ("scale", _scaler(model)))
+        steps.insert(2, ("scale", _scaler(model)))
     pipeline = Pipeline(steps)
     if names is not None:
         cast.feature_names_in_ = names

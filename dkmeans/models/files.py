@@ -8,12 +8,14 @@ saved model of the old one under test.
 import hashlib
 import io
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from dkmeans.errors import DkmeansError, MissingInput, ModelRefused, OutputExists
+from dkmeans.errors import MissingInput, ModelRefused, OutputExists
 from dkmeans.kernels.block import Array
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.model import Model
@@ -34,6 +36,12 @@ FORMAT = 1
 _INDEX = "model.json"
 _MOST_INDEX_BYTES = 64 * 2**20
 _ARRAYS = ("scaled_centers", "cluster_ids", "weights", "inertias")
+_SCALING_ARRAYS = ("scaling_shift", "scaling_factor")
+_INDEX_KEYS = {
+    *("n_clusters", "n_features", "dtype", "scaling", "columns"),
+    *("parameters", "provenance", "parts"),
+}
+_PART_NAME = re.compile(rf"({'|'.join(_ARRAYS + _SCALING_ARRAYS)})-[0-9a-f]{{12}}\.npy")
 
 
 def save(
@@ -93,8 +101,12 @@ def refuse_existing(url: str, overwrite: bool, options: str) -> None:
         return
     fs, path = open_filesystem(url, options)
     with store_errors(url):
-        if fs.exists(path) and (fs.isfile(path) or fs.ls(path)):
-            raise OutputExists(f"{redact(url)} exists and is not a model; pass another place.")
+        if not fs.exists(path):
+            return
+        names = [path] if fs.isfile(path) else [_base(name) for name in fs.ls(path, detail=False)]
+    # parts without an index are what a save that was cut off leaves
+    if any(name and not _PART_NAME.fullmatch(name) for name in names):
+        raise OutputExists(f"{redact(url)} exists and is not a model; pass another place.")
 
 
 def model_id(model: Model) -> str:
@@ -135,60 +147,92 @@ def _read_index(url: str, options: str) -> dict[str, Any]:
 
 
 def _build(url: str, body: dict[str, Any], options: str) -> Model:
+    where = redact(url)
+    if not body.keys() >= _INDEX_KEYS:
+        raise ModelRefused(f"the model at {where} is damaged: {_INDEX} lacks entries.")
+    k, d, kind, dtype = (body[key] for key in ("n_clusters", "n_features", "scaling", "dtype"))
+    columns, parts = body["columns"], body["parts"]
+    fields = (body["parameters"], body["provenance"], parts)
+    if (
+        not (type(k) is int and type(d) is int and k >= 1 and d >= 1)
+        or kind not in (None, "standard", "minmax")
+        or dtype not in ("float32", "float64")
+        or not all(isinstance(field, dict) for field in fields)
+    ):
+        raise ModelRefused(f"the model at {where} is damaged: {_INDEX} contradicts itself.")
+    shapes = {"scaled_centers": (k, d), "cluster_ids": (k,), "weights": (k,), "inertias": (k,)}
+    if kind is not None:
+        shapes |= dict.fromkeys(_SCALING_ARRAYS, (d,))
+    arrays = {name: _read_part(url, parts, name, shape, options) for name, shape in shapes.items()}
+    scaling = None
+    if kind is not None:
+        scaling = Scaling(kind, arrays.pop("scaling_shift"), arrays.pop("scaling_factor"))
+        if not scaling.factor.all():
+            raise ModelRefused(f"the model at {where} is damaged: a scaling factor is zero.")
+    return Model(
+        **arrays,
+        scaling=scaling,
+        columns=None if columns is None else _columns(columns, d, where),
+        dtype=dtype,
+        parameters=body["parameters"],
+        provenance=body["provenance"],
+    )
+
+
+def _columns(columns: Any, n_features: int, where: str) -> tuple[FeatureColumn, ...]:
     try:
-        k, d = int(body["n_clusters"]), int(body["n_features"])
-        shapes = {
-            "scaled_centers": (k, d),
-            "cluster_ids": (k,),
-            "weights": (k,),
-            "inertias": (k,),
-        }
-        if body["scaling"] is not None:
-            shapes |= {"scaling_shift": (d,), "scaling_factor": (d,)}
-        arrays = {
-            name: _read_part(url, body["parts"][name], shape, options)
-            for name, shape in shapes.items()
-        }
-        scaling = None
-        if body["scaling"] is not None:
-            scaling = Scaling(
-                body["scaling"], arrays.pop("scaling_shift"), arrays.pop("scaling_factor")
-            )
-        columns = body["columns"]
-        return Model(
-            **arrays,
-            scaling=scaling,
-            columns=None
-            if columns is None
-            else tuple(FeatureColumn(str(column["name"]), column["width"]) for column in columns),
-            dtype=str(np.dtype(body["dtype"])),
-            parameters=body["parameters"],
-            provenance=body["provenance"],
-        )
-    except DkmeansError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelRefused(
-            f"the model at {redact(url)} is damaged: {type(error).__name__}: {error}"
-        ) from None
+        pairs = [(column["name"], column["width"]) for column in columns]
+    except (TypeError, KeyError):
+        pairs = []
+    known = all(
+        isinstance(name, str) and (width is None or (type(width) is int and width >= 1))
+        for name, width in pairs
+    )
+    if not known or sum(width or 1 for _, width in pairs) != n_features:
+        raise ModelRefused(f"the model at {where} is damaged: its columns are not its features.")
+    return tuple(FeatureColumn(name, width) for name, width in pairs)
 
 
-def _read_part(url: str, part: Mapping[str, Any], shape: tuple[int, ...], options: str) -> Array:
-    file, where = str(part["file"]), redact(url)
-    if "/" in file or "\\" in file or not file.endswith(".npy"):
-        raise ModelRefused(f"the model at {where} lists a part with the name {file!r}.")
+def _read_part(
+    url: str, parts: Mapping[str, Any], name: str, shape: tuple[int, ...], options: str
+) -> Array:
+    where = redact(url)
+    part = parts.get(name)
+    if not isinstance(part, dict) or not {"file", "sha256"} <= part.keys():
+        raise ModelRefused(f"the model at {where} is damaged: it lists no file for {name}.")
+    file = part["file"]
+    if not isinstance(file, str) or not _PART_NAME.fullmatch(file):
+        raise ModelRefused(f"the model at {where} is damaged: it lists no file for {name}.")
     data = read_bytes(join(url, file), options)
-    if len(data) != part["bytes"] or hashlib.sha256(data).hexdigest() != part["sha256"]:
+    if hashlib.sha256(data).hexdigest() != part["sha256"]:
         raise ModelRefused(
             f"the model at {where} is damaged: {file} has changed since it was saved."
         )
-    array = np.load(io.BytesIO(data), allow_pickle=False)
-    if array.shape != shape or array.dtype not in (np.float64, np.int64):
+    dtype = np.dtype(np.int64 if name == "cluster_ids" else np.float64)
+    array = _parse_npy(data, dtype, shape)
+    if array is None or not np.isfinite(array).all():
         raise ModelRefused(
-            f"the model at {where} is damaged: {file} holds {array.dtype} of shape {array.shape}, "
-            f"not of {shape}."
+            f"the model at {where} is damaged: {file} should hold finite {dtype} of shape {shape}."
         )
-    return np.asarray(array)
+    return array
+
+
+def _parse_npy(data: bytes, dtype: "np.dtype[Any]", shape: tuple[int, ...]) -> Array | None:
+    """The array that `data` holds if it is of that type and shape; nothing is allocated before."""
+    buffer = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(buffer)
+        if version != (1, 0):
+            return None
+        found, fortran_order, found_dtype = np.lib.format.read_array_header_1_0(buffer)
+    except (ValueError, TypeError, SyntaxError, EOFError):
+        return None
+    n_bytes = dtype.itemsize * math.prod(shape)
+    if (found, found_dtype, fortran_order) != (shape, dtype, False):
+        return None
+    if len(data) - buffer.tell() != n_bytes:
+        return None
+    return np.frombuffer(data, dtype, offset=buffer.tell()).reshape(shape).copy()
 
 
 def _npy(array: Array) -> bytes:
@@ -207,6 +251,9 @@ def _remove_leftovers(url: str, keep: set[str], options: str) -> None:
     with store_errors(url):
         fs.invalidate_cache()
         for name in fs.ls(path, detail=False):
-            base = name.rpartition("/")[2]
-            if base.endswith(".npy") and base not in keep:
+            if _PART_NAME.fullmatch(_base(name)) and _base(name) not in keep:
                 fs.rm_file(name)
+
+
+def _base(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2]

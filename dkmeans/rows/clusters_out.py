@@ -9,6 +9,7 @@ what it computes.
 import datetime
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,6 +42,7 @@ from dkmeans.storage.filesystem import (
 
 MANIFEST = "_dkmeans.json"
 _FORMAT = 1
+_RUN = re.compile(r"run-[0-9a-f]{12}")
 
 
 def write_clusters(
@@ -160,7 +162,7 @@ def refuse_existing_output(url: str, overwrite: bool, options: str) -> None:
         )
         if not names and fs.isfile(path):
             names = [path]
-    foreign = [name for name in names if name and name != MANIFEST and not name.startswith("run-")]
+    foreign = [name for name in names if name and name != MANIFEST and not _RUN.fullmatch(name)]
     if foreign:
         raise OutputExists(
             f"{redact(url)} holds other files, such as {foreign[0]}; pass an empty or new folder."
@@ -178,6 +180,11 @@ def _plan_of(rows: Rows, model: Model) -> ParquetPlan:
         raise SchemaMismatch(
             f"the rows have features {_listed(rows.feature_names)}, the model "
             f"{_listed(model.feature_names)}; read them with columns= of the model."
+        )
+    ours = sorted({"cluster_id", "distance", "second_distance"} & set(rows.parquet.keys))
+    if ours:
+        raise ArgumentError(
+            f"key column {ours[0]!r} has the name of a column that is written; rename it."
         )
     if rows.dtype != model.dtype:
         raise ArgumentError(
@@ -200,7 +207,7 @@ def _remove_other_runs(url: str, run: str, options: str) -> None:
         fs.invalidate_cache()
         for name in fs.ls(path, detail=False):
             base = name.rstrip("/").rpartition("/")[2]
-            if base.startswith("run-") and base != run:
+            if _RUN.fullmatch(base) and base != run:
                 fs.rm(name, recursive=True)
 
 

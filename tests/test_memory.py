@@ -1,0 +1,130 @@
+"""Data larger than the memory there is: workers keep within the stated bound, and live."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from distributed import Client, LocalCluster
+
+import dkmeans
+from dkmeans.algorithms.cost import cost_of
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(),
+    reason="peak memory is read from /proc, which is Linux's",
+)
+
+N_FEATURES = 32
+ROW_BYTES = 4 * N_FEATURES
+
+
+def write(folder: Path, n_rows: int, n_files: int, row_group_rows: int) -> Path:
+    """Write rows that are small on disk: few distinct values, decoded to float32."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rows = n_rows // n_files
+    for number in range(n_files):
+        center = rng.integers(0, 200, size=(8, N_FEATURES), dtype=np.uint8)
+        noise = rng.integers(0, 8, size=(rows, N_FEATURES), dtype=np.uint8)
+        values = center[rng.integers(0, 8, rows)] + noise
+        table = pa.table({f"f{i}": values[:, i].astype(np.float32) for i in range(N_FEATURES)})
+        pq.write_table(table, folder / f"part-{number}.parquet", row_group_size=row_group_rows)
+    return folder
+
+
+def peak_bytes() -> int:
+    """The most memory that this process ever had resident."""
+    status = Path("/proc/self/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+
+@contextmanager
+def two_workers(memory: str) -> Iterator[Client]:
+    with (
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            memory_limit=memory,
+            dashboard_address="127.0.0.1:0",
+            host="127.0.0.1",
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def fit_within(folder: Path, memory: str, block_bytes: int | None) -> tuple[int, int, int]:
+    """Fit with two workers; return their peak, the one before, and the stated bytes of a task."""
+    with two_workers(memory) as client:
+        # what a worker imports and allocates whatever the data are is not the data's
+        few = write(folder.parent / "few", 4000, n_files=4, row_group_rows=500)
+        dkmeans.KMeans(2, random_state=0, max_iter=2).fit(
+            dkmeans.read_parquet(str(few), stage="none", client=client, block_rows=100)
+        )
+        before = client.run(peak_bytes)
+        rows = dkmeans.read_parquet(
+            str(folder), stage="none", client=client, block_bytes=block_bytes
+        )
+        estimator = dkmeans.KMeans(20, random_state=0, init_rounds=2, max_iter=3)
+        task_bytes = cost_of(rows, estimator.settings()).task_bytes
+        estimator.fit(rows)
+        assert rows.rows_read >= rows.shape[0] * estimator.n_passes_
+        assert estimator.n_passes_ >= 5
+        after = client.run(peak_bytes)
+        logs = client.get_worker_logs()
+        assert after.keys() == before.keys(), "a worker was restarted"
+        text = " ".join(message for lines in logs.values() for _, message in lines).lower()
+        assert "paus" not in text
+        assert "restart" not in text
+    return max(after.values()), max(before.values()), task_bytes
+
+
+def report(capsys: pytest.CaptureFixture, decoded: int, peak: int, before: int, task: int) -> None:
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{decoded / 1e6:,.0f} MB decoded: peak of a worker {peak / 1e6:,.0f} MB, "
+            f"{before / 1e6:,.0f} MB of it before the fit; stated for a task {task / 1e6:,.0f} MB\n"
+        )
+
+
+def test_workers_keep_within_the_stated_bound(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    n_rows = 1_600_000
+    folder = write(tmp_path / "in", n_rows, n_files=4, row_group_rows=40_000)
+    assert n_rows * ROW_BYTES > 200e6
+    peak, before, task = fit_within(folder, "450MB", block_bytes=4 * 2**20)
+    report(capsys, n_rows * ROW_BYTES, peak, before, task)
+    # beside the blocks of half of the rows lie two generations of distance and nearest candidate;
+    # allocators keep a little of what they were given back
+    states = 2 * (4 + 4) * n_rows // 2
+    assert peak - before <= task + states + 25e6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_two_gigabytes_are_fitted_by_two_workers_of_600_mb(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    n_rows = 16_000_000
+    folder = write(tmp_path / "in", n_rows, n_files=16, row_group_rows=250_000)
+    assert n_rows * ROW_BYTES > 2e9
+    peak, before, task = fit_within(folder, "600MB", block_bytes=None)
+    report(capsys, n_rows * ROW_BYTES, peak, before, task)
+    assert peak < 600e6
+
+
+def test_workers_of_a_plain_fit_import_neither_pandas_nor_scikit_learn(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", 2000, n_files=2, row_group_rows=500)
+    with two_workers("1GiB") as client:
+        rows = dkmeans.read_parquet(str(folder), client=client, block_rows=200)
+        assert rows.n_blocks > 1
+        dkmeans.KMeans(3, random_state=0, scale="standard").fit(rows)
+        found = client.run(lambda: {"dkmeans", "pandas", "sklearn"} & set(sys.modules))
+    assert set().union(*found.values()) == {"dkmeans"}
