@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.settings import Settings
 from dkmeans.kernels.nearest import TILE_CENTERS, TILE_ROWS
 from dkmeans.rows.rows import Rows
@@ -49,7 +50,13 @@ def cost_of(rows: Rows, settings: Settings, memory_bytes: int | None = None) -> 
     """Estimate what `kmeans(rows, settings)` costs; reads nothing.
 
     `memory_bytes` is the memory of all workers together, where it is not that of the rows' engine.
+
+    Raises
+    ------
+    TooFewRows
+        If there are fewer rows than clusters.
     """
+    check_enough(rows.n_source_rows or settings.n_clusters, 1.0, settings.n_clusters)
     plan = rows.parquet
     source_bytes = 0 if plan is None else plan.n_bytes
     passes = _most_passes(settings)

@@ -52,6 +52,8 @@ def kmeans(rows: Rows, settings: Settings) -> KMeansFit:
     """
     settings.check()
     given = settings.given_centers(rows.n_features)
+    if rows.n_source_rows is not None:
+        check_enough(rows.n_source_rows, 1.0, settings.n_clusters)
     passes_before = rows.n_passes
     seeds = [int(seed) for seed in _seeds(settings)]
     counted = rows.count()

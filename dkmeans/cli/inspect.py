@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dkmeans.cli.options import json_option, parse_storage_options, storage_option
@@ -25,15 +26,19 @@ def inspect(model_url: str, storage_options: tuple[str, ...], as_json: bool) -> 
     if as_json:
         click.echo(json.dumps(describe(model)))
         return
-    provenance = model.provenance
     click.echo(
-        f"{model.n_clusters} clusters of {model.n_features} features, id {model_id(model)}\n"
-        f"fitted on {provenance['rows']:,} rows ({provenance['rows_dropped']:,} dropped) of "
-        f"{len(provenance['files'])} files, seed {provenance['seed']}, "
-        f"finished {provenance['finished']}\n"
-        f"scale {model.scaling.kind if model.scaling else 'none'}, inertia {model.inertia:.6g}, "
-        f"{provenance['n_iter']} iterations, {provenance['n_passes']} passes"
+        f"{model.n_clusters} clusters of {model.n_features} "
+        f"feature{'s' if model.n_features > 1 else ''}, id {model_id(model)}\n"
+        f"scale {model.scaling.kind if model.scaling else 'none'}, inertia {model.inertia:.6g}"
     )
+    provenance = model.provenance
+    if "run_id" in provenance:
+        click.echo(
+            f"fitted on {provenance['rows']:,} rows ({provenance['rows_dropped']:,} dropped) of "
+            f"{len(provenance['files'])} files, seed {provenance['seed']}, in "
+            f"{provenance['n_iter']} iterations and {provenance['n_passes']} passes, "
+            f"finished {provenance['finished']}"
+        )
     width = None if sys.stdout.isatty() else 160
     Console(width=width, highlight=False).print(_table(model))
     hidden = model.n_features - _FEATURES_SHOWN
@@ -71,7 +76,7 @@ def _table(model: Model) -> Table:
     names = model.feature_names or tuple(f"x{i}" for i in range(model.n_features))
     table = Table()
     for heading in ("cluster", "size", "share", *names[:_FEATURES_SHOWN]):
-        table.add_column(heading, justify="right")
+        table.add_column(escape(heading), justify="right")
     total = max(float(model.weights.sum()), 1e-300)
     for j in range(model.n_clusters):
         table.add_row(

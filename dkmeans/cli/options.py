@@ -210,5 +210,7 @@ def parse_storage_options(pairs: Sequence[str]) -> dict[str, Any]:
         level = options
         for name in outer:
             level = level.setdefault(name, {})
+            if not isinstance(level, dict):
+                raise click.UsageError(f"--storage-option {name!r} has a value and also parts.")
         level[last] = {"true": True, "false": False}.get(value.lower(), value)
     return options

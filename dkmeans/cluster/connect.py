@@ -40,6 +40,13 @@ def connected(
             tls_client_key=tls_key,
             require_encryption=True,
         )
+        try:
+            security.get_connection_args("client")
+        except OSError as error:
+            raise ArgumentError(
+                f"the TLS files {tls_ca}, {tls_cert} and {tls_key} cannot be used: {error}; "
+                "check --tls-ca, --tls-cert and --tls-key."
+            ) from None
     try:
         client = Client(address, timeout=CONNECT_SECONDS, security=security)
     except (TimeoutError, OSError, ValueError, TypeError) as error:
@@ -70,7 +77,7 @@ def local_cluster(n_workers: int, memory: str) -> Iterator[Client]:
                 dashboard_address="127.0.0.1:0",
                 host="127.0.0.1",
                 # of dropped tasks they only complain: what fails reaches us as an exception
-                silence_logs=logging.ERROR,
+                silence_logs=logging.CRITICAL,  # what fails reaches us as an exception
             )
         with cluster, Client(cluster) as client:
             yield client

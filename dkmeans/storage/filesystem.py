@@ -76,10 +76,11 @@ def open_filesystem(url: str, options: str = NO_OPTIONS) -> tuple[fsspec.Abstrac
     protocol = fsspec.utils.get_protocol(url)
     if protocol == "file":
         known = {}
-    try:
-        fs, path = url_to_fs(str(url), **known)
-    except (ImportError, ValueError, TypeError) as error:
-        raise ArgumentError(f"cannot open {redact(url)}: {error}") from None
+    with store_errors(url):
+        try:
+            fs, path = url_to_fs(str(url), **known)
+        except (ImportError, ValueError, TypeError) as error:
+            raise ArgumentError(f"cannot open {redact(url)}: {error}") from None
     return fs, path
 
 
@@ -132,6 +133,12 @@ def store_errors(url: str) -> Iterator[None]:
         ) from None
     except IsADirectoryError:
         raise ArgumentError(f"{redact(url)} is a folder; a file is needed.") from None
+    except ValueError as error:
+        if "Invalid endpoint" not in str(error):
+            raise
+        raise ArgumentError(
+            f"the endpoint for {redact(url)} is no URL; write it as http://host:port."
+        ) from None
     except TypeError as error:
         # fsspec hands options on, and only the first request finds out that nobody takes one
         if "unexpected keyword argument" not in str(error):

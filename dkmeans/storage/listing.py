@@ -109,14 +109,20 @@ def _suffix(name: str) -> str:
     return base.rpartition(".")[2].lower() if "." in base else ""
 
 
+def version_of(info: dict[str, Any]) -> str:
+    """Return what changes when a file does, from what its store says of it."""
+    names = ("ETag", "etag", "mtime", "created")
+    version = next((info[name] for name in names if info.get(name)), "")
+    return str(version).strip('"')
+
+
 def _pin(fs: fsspec.AbstractFileSystem, info: dict[str, Any], root: str) -> StoredFile:
-    version = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("created") or ""
     folders = info["name"].removeprefix(root).split("/")[:-1]
     pairs = [folder.partition("=") for folder in folders if "=" in folder]
     return StoredFile(
         as_url(fs, info["name"]),
         int(info["size"]),
-        str(version).strip('"'),
+        version_of(info),
         tuple(
             (key, None if value == _NULL_PARTITION else unquote(value)) for key, _, value in pairs
         ),

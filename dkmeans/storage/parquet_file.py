@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from dkmeans.errors import UnreadableFile
 from dkmeans.storage.filesystem import is_local, one_line, open_filesystem, redact, store_errors
-from dkmeans.storage.listing import StoredFile
+from dkmeans.storage.listing import StoredFile, version_of
 
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 64 * 1024
@@ -74,8 +74,8 @@ def open_row_group(
     n_bytes = sum(stop - start for start, stop in ranges)
     fs, path = open_filesystem(file.url, options)
     with store_errors(file.url):
+        _check_unchanged(fs, path, file)
         if is_local(fs):
-            _check_unchanged(file, int(fs.size(path)))
             source = pa.OSFile(path)
         else:
             source = pa.PythonFile(_FetchedRanges(fs, path, file.size, _joined(ranges)), mode="r")
@@ -109,11 +109,13 @@ def _parse(file: StoredFile, tail: bytes) -> pq.FileMetaData:
         ) from None
 
 
-def _check_unchanged(file: StoredFile, size: int) -> None:
-    if size != file.size:
+def _check_unchanged(fs: fsspec.AbstractFileSystem, path: str, file: StoredFile) -> None:
+    fs.invalidate_cache(fs._parent(path))
+    info = fs.info(path)
+    if (int(info["size"]), version_of(info)) != (file.size, file.version):
         raise UnreadableFile(
             f"{redact(file.url)} has changed since it was planned ({file.size} bytes then, "
-            f"{size} now); run again on data that do not change."
+            f"{info['size']} now); run again on data that do not change."
         )
 
 
