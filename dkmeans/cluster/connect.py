@@ -1,5 +1,6 @@
 """Connect to a scheduler that runs, or start a cluster on this machine."""
 
+import asyncio
 import logging
 import signal
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from multiprocessing import resource_tracker
 
 import dask
 from dask.utils import parse_bytes
-from distributed import Client, LocalCluster, Security
+from distributed import Client, LocalCluster, Security, rpc
 
 from dkmeans.errors import ArgumentError, ClusterUnreachable
 
@@ -48,6 +49,7 @@ def connected(
                 "check --tls-ca, --tls-cert and --tls-key."
             ) from None
     try:
+        asyncio.run(asyncio.wait_for(_greet(address, security), CONNECT_SECONDS))
         client = Client(address, timeout=CONNECT_SECONDS, security=security)
     except (TimeoutError, OSError, ValueError, TypeError) as error:
         raise ClusterUnreachable(
@@ -81,6 +83,13 @@ def local_cluster(n_workers: int, memory: str) -> Iterator[Client]:
             )
         with cluster, Client(cluster) as client:
             yield client
+
+
+async def _greet(address: str, security: Security | None) -> None:
+    """Ask who is there: a Client waits for ever for something that listens and is no scheduler."""
+    arguments = {} if security is None else security.get_connection_args("client")
+    async with rpc(address, timeout=CONNECT_SECONDS, connection_args=arguments) as there:
+        await there.identity()
 
 
 def worker_bytes(memory: str) -> int:

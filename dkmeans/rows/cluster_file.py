@@ -1,6 +1,7 @@
 """The clusters of one input file, as one output file: the task of `write_clusters`."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,20 +99,22 @@ def _tables(
     for number in range(footer.num_row_groups):
         n_rows = footer.row_group(number).num_rows
         group = planned.get(number)
-        keys = _KeyReader(task.file, number, n_rows, job)
-        reader = None
-        if group is not None:
-            slices = [GroupPiece(group, i, min(i + most, n_rows)) for i in range(0, n_rows, most)]
-            blocks = tuple((i, (piece,)) for i, piece in enumerate(slices))
-            reader = replace(job.source, blocks=blocks).open(None)
-        for i, start in enumerate(range(0, n_rows, most)):
-            stop = min(start + most, n_rows)
-            columns = keys.read(start, stop)
-            block, n_bytes = (None, 0) if reader is None else reader.read(i)
-            columns += _cluster_columns(block, stop - start, job, schema)
-            n_assigned = 0 if block is None else block.n_rows
-            yield pa.Table.from_arrays(columns, schema=schema), n_assigned, n_bytes
-        keys.close()
+        with ExitStack() as held:
+            keys = held.enter_context(closing(_KeyReader(task.file, number, n_rows, job)))
+            reader = None
+            if group is not None:
+                slices = [
+                    GroupPiece(group, i, min(i + most, n_rows)) for i in range(0, n_rows, most)
+                ]
+                blocks = tuple((i, (piece,)) for i, piece in enumerate(slices))
+                reader = held.enter_context(closing(replace(job.source, blocks=blocks).open(None)))
+            for i, start in enumerate(range(0, n_rows, most)):
+                stop = min(start + most, n_rows)
+                columns = keys.read(start, stop)
+                block, n_bytes = (None, 0) if reader is None else reader.read(i)
+                columns += _cluster_columns(block, stop - start, job, schema)
+                n_assigned = 0 if block is None else block.n_rows
+                yield pa.Table.from_arrays(columns, schema=schema), n_assigned, n_bytes
 
 
 class _KeyReader:

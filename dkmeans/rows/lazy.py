@@ -1,6 +1,7 @@
 """Something of every block as a lazy Dask Array."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -56,7 +57,7 @@ def _of_leaf(opaque: _Opaque, part: Any, shared: _Shared) -> Array:
     reader = leaf.source.open(part)
     assert reader is not None
     results = []
-    with one_blas_thread():
+    with one_blas_thread(), closing(reader):
         for number in leaf.blocks:
             block, _ = reader.read(number)
             if leaf.first_row is not None:

@@ -1,6 +1,7 @@
 """The task of a pass: walk the blocks of one leaf in order and merge what they contribute."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,6 +18,10 @@ class BlockReader(Protocol):
 
     def read(self, number: int) -> tuple[Block, int]:
         """Return block `number` and the bytes read from the source for it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
         ...
 
 
@@ -99,7 +104,10 @@ def run_leaf(leaf: Leaf, shared: Pass, part: Any = None) -> LeafResult:
     reader = leaf.source.open(part)
     partials: list[Partial] = []
     n_rows = n_source_rows = n_bytes = 0
-    with one_blas_thread():
+    with ExitStack() as held:
+        held.enter_context(one_blas_thread())
+        if reader is not None:
+            held.callback(reader.close)
         for number in leaf.blocks:
             found = _block(leaf, number, shared, reader, store)
             if found is None:

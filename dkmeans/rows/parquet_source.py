@@ -1,6 +1,6 @@
 """Decode row groups straight into feature-major blocks: neither pandas nor strings on the way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,12 +130,17 @@ class ParquetReader:
         self._check(X, weight, pieces, names)
         return Block(X, tuple(piece.source_rows for piece in pieces), weight, kept), n_bytes
 
+    def close(self) -> None:
+        """Let go of the row group that is open."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
     def _batches(self, piece: GroupPiece) -> Iterator[tuple[pa.Table, int]]:
         """The rows of a piece, and the bytes that opening them read, once."""
         n_bytes = 0
         if self._stream is None or not self._stream.can_give(piece):
-            if self._stream is not None:
-                self._stream.close()
+            self.close()
             self._stream = self._source.stream(piece.group)
             n_bytes = self._stream.n_bytes
         for batch in self._stream.rows(piece.start, piece.stop):
@@ -246,7 +251,13 @@ class RowGroupStream:
                 yield batch.slice(max(0, start - first))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file and of what is decoded of it.
+
+        The generator of batches refers back to us: without this, decoded row groups would live on
+        until Python looks for cycles.
+        """
+        self._batches.close()
+        self._rest = None
         self._file.close(force=True)
 
     def _next(self) -> pa.Table:
@@ -266,7 +277,7 @@ class RowGroupStream:
             ) from None
         return self._with_partitions(batch)
 
-    def _decode(self, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    def _decode(self, batch_rows: int) -> Generator[pa.RecordBatch, None, None]:
         folders = dict(self._group.file.partition)
         yield from self._file.iter_batches(
             batch_rows,

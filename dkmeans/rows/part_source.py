@@ -44,6 +44,9 @@ class PartReader:
         self._source = source
         self._part, self._weight = part if isinstance(part, tuple) else (part, None)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def read(self, number: int) -> tuple[Block, int]:
         """Return the block; its rows are numbered from zero. Nothing is read from a store.
 
