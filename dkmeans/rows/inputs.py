@@ -37,9 +37,6 @@ class Parts:
     place: Place
     """Where the parts lie in memory already; None if they are yet to be computed."""
 
-    collection: Any
-    """What the user gave."""
-
 
 def parts_of_array(
     X: Any,
@@ -97,7 +94,6 @@ def parts_of_array(
         feature_columns,
         dtype,
         "client",
-        X,
     )
 
 
@@ -131,7 +127,7 @@ def parts_of_dask(
     sources = tuple(
         PartSource(f"chunk {i} of X", int(n_features), dtype) for i in range(len(delayed_parts))
     )
-    return Parts(tuple(delayed_parts), sources, lengths, None, dtype, _place(X), X)
+    return Parts(tuple(delayed_parts), sources, lengths, None, dtype, _place(X, sample_weight))
 
 
 def _parts_of_frame(
@@ -156,7 +152,9 @@ def _parts_of_frame(
         )
         for i in range(len(delayed_parts))
     )
-    return Parts(tuple(delayed_parts), sources, None, choice.features, dtype, _place(X), X)
+    return Parts(
+        tuple(delayed_parts), sources, None, choice.features, dtype, _place(X, sample_weight)
+    )
 
 
 def _with_weights(
@@ -197,11 +195,13 @@ def _pair(part: Any, weight: Any) -> tuple[Any, Any]:
     return part, weight
 
 
-def _place(X: Any) -> Place:
-    """Where the parts of a collection lie, if they are results already."""
+def _place(X: Any, sample_weight: Any) -> Place:
+    """Where the parts of a collection lie, if they are results already and need no weights."""
     from dask._task_spec import Alias, GraphNode
     from distributed import Future
 
+    if sample_weight is not None:
+        return None
     nodes = [node for node in dict(X.__dask_graph__()).values() if not isinstance(node, Alias)]
     if all(isinstance(node, Future) for node in nodes):
         return "cluster"

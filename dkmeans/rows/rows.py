@@ -61,9 +61,6 @@ class Rows:
     parquet: ParquetPlan | None = None
     """What is read, if the rows come from Parquet."""
 
-    collection: Any = None
-    """What the user gave, if it was a collection in memory or of Dask."""
-
     counters: Counters = field(default_factory=Counters)
 
     @classmethod
@@ -161,7 +158,6 @@ class Rows:
             parts.columns,
             n_features,
             parts.dtype,
-            collection=parts.collection,
             counters=Counters(n_samples=n_rows),
         ).released_with_us()
 

@@ -1,5 +1,6 @@
 """Which files lie at a URL: a file, a folder, a glob, or a list of these."""
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +114,9 @@ def version_of(info: dict[str, Any]) -> str:
     """Return what changes when a file does, from what its store says of it."""
     names = ("ETag", "etag", "mtime", "created")
     version = next((info[name] for name in names if info.get(name)), "")
+    if isinstance(version, datetime.datetime):
+        # some stores give one time as a number in listings and as this for a single file
+        version = version.timestamp()
     return str(version).strip('"')
 
 
