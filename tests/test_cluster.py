@@ -335,7 +335,12 @@ def test_an_interrupt_leaves_a_shared_cluster_idle_and_usable(
     with Client(address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=60)
         stopped = When(4, lambda: os.kill(os.getpid(), signal.SIGINT))
-        with dkmeans.reporting(stopped), pytest.raises(KeyboardInterrupt):
-            long_fit(shapeless, client)
+        # a test run that was started in the background has inherited "ignore SIGINT"
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with dkmeans.reporting(stopped), pytest.raises(KeyboardInterrupt):
+                long_fit(shapeless, client)
+        finally:
+            signal.signal(signal.SIGINT, before)
         rows = dkmeans.read_parquet(str(folder), keys=["id"], client=client)
         assert dkmeans.KMeans(3, random_state=0).fit(rows).model_.weights.sum() == 5000
