@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -51,18 +52,13 @@ class _Opaque:
 
 
 def _of_leaf(opaque: _Opaque, part: Any, shared: _Shared) -> Array:
-    from dataclasses import replace
-
     leaf = opaque.leaf
     reader = leaf.source.open(part)
     assert reader is not None
     results = []
     with one_blas_thread(), closing(reader):
         for number in leaf.blocks:
-            block, _ = reader.read(number)
-            if leaf.first_row is not None:
-                stop = leaf.first_row + block.n_source_rows
-                block = replace(block, ranges=((leaf.first_row, stop),))
+            block = leaf.numbered(reader.read(number)[0])
             if shared.scaling is not None:
                 block = replace(block, X=shared.scaling.transform(block.X))
             results.append(shared.function(block, *shared.broadcast))

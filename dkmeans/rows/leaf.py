@@ -65,6 +65,12 @@ class Leaf:
     """Source row number of the first row of the leaf's one block, where its source cannot know
     it."""
 
+    def numbered(self, block: Block) -> Block:
+        """Return a block of ours with its source row numbers."""
+        if self.first_row is None:
+            return block
+        return replace(block, ranges=((self.first_row, self.first_row + block.n_source_rows),))
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -112,10 +118,7 @@ def run_leaf(leaf: Leaf, shared: Pass, part: Any = None) -> LeafResult:
             found = _block(leaf, number, shared, reader, store)
             if found is None:
                 return LeafResult((), 0, 0, n_bytes, (), (leaf.number,))
-            block, n_read = found
-            if leaf.first_row is not None:
-                stop = leaf.first_row + block.n_source_rows
-                block = replace(block, ranges=((leaf.first_row, stop),))
+            block, n_read = leaf.numbered(found[0]), found[1]
             n_bytes += n_read
             n_rows += block.n_rows
             n_source_rows += block.n_source_rows

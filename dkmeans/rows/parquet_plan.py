@@ -123,13 +123,11 @@ def plan_parquet(
     parsed = parse_filters(filters)
     values = [_partition_values(file, partitions) for file in files]
     asked = [without_partition(parsed, value) for value in values]
-    files_read = [file for file, left in zip(files, asked, strict=True) if left is not None]
-    filters_left = [left for left in asked if left is not None]
-    if not files_read:
+    if all(left is None for left in asked):
         raise TooFewRows(f"no file at {_where(url)} passes the filters on its partition columns.")
 
     _check_partitions(files, partitions, columns_of(parsed) | set(columns or ()) | set(keys))
-    schema, first_file = _first_schema(files_read, partitions, options)
+    schema, first_file = _first_schema(files, partitions, options)
     roles = [(name, "partition") for name in partitions] + [(key, "key") for key in keys]
     roles += [(weight, "weight")] if weight else []
     choice = choose(schema, columns, roles, first_file)
@@ -150,19 +148,19 @@ def plan_parquet(
         features=[column.name for column in choice.features],
         read=_columns_read(choice.features, weight, parsed),
     )
-    summaries = in_parallel(summary_of, files_read)
-    check_schemas(files_read, summaries, schema, set(wanted) - set(partitions))
-    choice = replace(choice, features=with_widths(choice.features, files_read, summaries))
-    whole = [i for i, left in enumerate(filters_left) if left == ()]
-    check_nulls([files_read[i] for i in whole], [summaries[i] for i in whole])
+    summaries = in_parallel(summary_of, files)
+    check_schemas(files, summaries, schema, set(wanted) - set(partitions))
+    choice = replace(choice, features=with_widths(choice.features, files, summaries))
+    whole = [i for i, left in enumerate(asked) if left == ()]
+    check_nulls([files[i] for i in whole], [summaries[i] for i in whole])
     if columns is None:
-        warn_of_ids(choice, schema, files_read, summaries)
+        warn_of_ids(choice, schema, files, summaries)
 
     row_groups: list[RowGroup] = []
     first_row = 0
-    for file, summary, left in zip(files_read, summaries, filters_left, strict=True):
+    for file, summary, left in zip(files, summaries, asked, strict=True):
         for number, group in enumerate(summary.row_groups):
-            if group.n_rows and possible(left, dict(group.bounds)):
+            if left is not None and group.n_rows and possible(left, dict(group.bounds)):
                 row_groups.append(
                     RowGroup(
                         file,
@@ -181,7 +179,7 @@ def plan_parquet(
         raise TooFewRows(f"no row at {_where(url)} passes the filters.")
     log.info("%s", choice)
     return ParquetPlan(
-        tuple(files_read),
+        tuple(files),
         tuple(sum(group.n_rows for group in summary.row_groups) for summary in summaries),
         schema,
         choice,

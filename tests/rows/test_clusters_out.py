@@ -191,17 +191,18 @@ def test_hive_columns_can_be_keys(X: np.ndarray, tmp_path: Path) -> None:
         assert table["id"].to_pylist() == list(range(len(table)))
 
 
-def test_a_filter_on_a_folder_chooses_which_files_are_the_input(
+def test_a_file_whose_folder_passes_no_filter_has_its_rows_with_nulls(
     X: np.ndarray, tmp_path: Path
 ) -> None:
     for day in (1, 2):
         write_parquet(tmp_path / "in" / f"day={day}", X[:100], n_files=1, id=np.arange(100))
     rows = rows_of(tmp_path / "in", keys=["day", "id"], filters=[("day", "==", 2)])
     manifest = write_clusters(make_model(), rows, str(tmp_path / "out"))
-    (only,) = tables(str(tmp_path / "out"))
-    assert only["day"].to_pylist() == [2] * 100
-    assert only["cluster_id"].null_count == 0
-    assert (manifest["rows"], manifest["rows_assigned"]) == (100, 100)
+    first, second = tables(str(tmp_path / "out"))
+    assert first["day"].to_pylist() == [1] * 100
+    assert first["cluster_id"].null_count == 100
+    assert second["cluster_id"].null_count == 0
+    assert (manifest["rows"], manifest["rows_assigned"]) == (200, 100)
 
 
 def test_without_keys_a_warning_says_that_the_order_is_the_key(
