@@ -1,7 +1,7 @@
 """Every error that dkmeans raises on purpose, with the exit code that the command line gives it.
 
-Each takes one sentence: the name as the user wrote it, the value, the rule, the remedy. Nothing
-else is stored, so that each survives pickling on its way back from a worker.
+Each takes one sentence: the name as the user wrote it, the value, the rule, the remedy. All that
+they hold is in `args`, so that each survives pickling on its way back from a worker.
 """
 
 from typing import ClassVar
@@ -42,7 +42,22 @@ class MissingInput(FileNotFoundError, InputRefused):
 
 
 class UnreadableFile(InputRefused):
-    """A file is not Parquet, is truncated, or has changed since it was planned."""
+    """A file is not Parquet, is truncated, or is damaged somewhere."""
+
+    def __init__(self, message: str, url: str = "") -> None:
+        super().__init__(message, url)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def url(self) -> str:
+        """The file, as it was planned; empty if the error is not about one."""
+        return str(self.args[1])
+
+
+class InputChanged(InputRefused):
+    """A file is not the one that was planned, or a checkpoint belongs to other data or settings."""
 
 
 class SchemaMismatch(InputRefused):
@@ -77,6 +92,12 @@ class ClusterUnreachable(DkmeansError, ConnectionError):
 
 class ClusterLost(DkmeansError):
     """The scheduler or all workers went away during a pass."""
+
+    exit_code = 7
+
+
+class BudgetSpent(DkmeansError):
+    """The next pass would go beyond what the job may cost."""
 
     exit_code = 7
 

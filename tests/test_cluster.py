@@ -95,13 +95,14 @@ class Pids:
     """A partial: the processes that blocks were read in."""
 
     seen: frozenset[int]
+    n_rows: int
 
     @classmethod
     def from_block(cls, block: Block) -> "Pids":
-        return cls(frozenset({os.getpid()}))
+        return cls(frozenset({os.getpid()}), block.n_rows)
 
     def merge(self, other: "Pids") -> "Pids":
-        return Pids(self.seen | other.seen)
+        return Pids(self.seen | other.seen, self.n_rows + other.n_rows)
 
 
 def test_the_command_line_runs_its_job_on_a_scheduler(

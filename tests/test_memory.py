@@ -12,7 +12,6 @@ import pytest
 from distributed import Client, LocalCluster
 
 import dkmeans
-from dkmeans.algorithms.cost import cost_of
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(),
@@ -72,7 +71,7 @@ def fit_within(folder: Path, memory: str, block_bytes: int | None) -> tuple[int,
             str(folder), stage="none", client=client, block_bytes=block_bytes
         )
         estimator = dkmeans.KMeans(20, random_state=0, init_rounds=2, max_iter=3)
-        task_bytes = cost_of(rows, estimator.settings()).task_bytes
+        task_bytes = rows.plan(estimator).task_bytes
         estimator.fit(rows)
         assert rows.rows_read >= rows.shape[0] * estimator.n_passes_
         assert estimator.n_passes_ >= 5

@@ -10,7 +10,7 @@ import pytest
 import s3fs
 
 import dkmeans
-from dkmeans.errors import UnreadableFile
+from dkmeans.errors import InputChanged
 from dkmeans.rows.clusters_out import read_manifest
 from tests.cli.command import run, run_apart
 from tests.conftest import free_port
@@ -234,7 +234,7 @@ def test_an_object_that_is_replaced_after_planning_is_noticed(lake, s3: dict) ->
     path = f"{url}/day=2/region=north/part-0.parquet"
     table = pq.read_table(io.BytesIO(fs.cat_file(path)))
     put(fs, table.set_column(3, "f0", pa.array(table["f0"].to_numpy() + 1.0)), path)
-    with pytest.raises(UnreadableFile, match=r"day=2.*changed since it was planned"):
+    with pytest.raises(InputChanged, match=r"day=2.*changed since it was planned"):
         dkmeans.KMeans(3, random_state=0).fit(rows)
 
 

@@ -1,6 +1,7 @@
 """Run algorithms over rows, or over one block in memory."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from dkmeans.kernels.block import Block
@@ -18,6 +19,16 @@ FINDINGS = ("cost", "inertia", "gain", "shift", "empty_clusters")
 """What algorithms find in a pass; None where it does not apply. `cost` is k-means||'s."""
 
 
+class Ask(NamedTuple):
+    """What an algorithm yields."""
+
+    request: Request
+    """What it wants of the next pass."""
+
+    state: Any
+    """What it can begin again from, at this very request: a dataclass of arrays and numbers."""
+
+
 class Answer(NamedTuple):
     """What an algorithm gets for a request."""
 
@@ -26,11 +37,33 @@ class Answer(NamedTuple):
     """To be updated with what the algorithm makes of the partial."""
 
 
-Passes = Generator[Request, Answer, _T]
+Passes = Generator[Ask, Answer, _T]
 """An algorithm that ends in a `_T`."""
 
 
-def drive(rows: Rows, runs: Sequence[Passes[_T]]) -> list[tuple[_T, list[Record]]]:
+@dataclass(frozen=True)
+class RunState:
+    """One of the algorithms that `drive` runs, between two passes."""
+
+    state: Any
+    """What it can begin again from; None if it has ended."""
+
+    result: Any
+    """What it ended in; None if it has not."""
+
+    history: tuple[Record, ...]
+    """A record of each pass that it took part in."""
+
+
+OnPass = Callable[[Sequence[RunState]], None]
+
+
+def drive(
+    rows: Rows,
+    runs: Sequence[Passes[_T]],
+    histories: Sequence[Sequence[Record]] = (),
+    on_pass: OnPass | None = None,
+) -> list[tuple[_T, list[Record]]]:
     """Run algorithms side by side; as long as several live, they share passes.
 
     Parameters
@@ -39,6 +72,10 @@ def drive(rows: Rows, runs: Sequence[Passes[_T]]) -> list[tuple[_T, list[Record]
         What they all run over.
     runs
         The algorithms, not yet started.
+    histories
+        For algorithms that begin again from a state, the records of the passes before it.
+    on_pass
+        Called before the first pass and after each with where all algorithms are.
 
     Returns
     -------
@@ -46,30 +83,43 @@ def drive(rows: Rows, runs: Sequence[Passes[_T]]) -> list[tuple[_T, list[Record]
         In the order of `runs`; a history has one record for each pass that its run took part in.
     """
     results: dict[int, _T] = {}
-    histories: list[list[Record]] = [[] for _ in runs]
-    wanted: dict[int, Request] = {}
+    records: list[list[Record]] = [list(history) for history in histories] or [[] for _ in runs]
+    asked: dict[int, Ask] = {}
 
     def advance(i: int, answer: Answer | None) -> None:
-        wanted.pop(i, None)
+        asked.pop(i, None)
         try:
-            wanted[i] = next(runs[i]) if answer is None else runs[i].send(answer)
+            asked[i] = next(runs[i]) if answer is None else runs[i].send(answer)
         except StopIteration as stop:
             results[i] = stop.value
 
+    def tell() -> None:
+        if on_pass is not None:
+            on_pass(
+                [
+                    RunState(
+                        asked[i].state if i in asked else None, results.get(i), tuple(records[i])
+                    )
+                    for i in range(len(runs))
+                ]
+            )
+
     for i in range(len(runs)):
         advance(i, None)
-    while wanted:
-        taking_part = list(wanted)
+    tell()
+    while asked:
+        taking_part = list(asked)
         cost: Record = {}
-        partials = rows.run([wanted[i] for i in taking_part], cost)
+        partials = rows.run([asked[i].request for i in taking_part], cost)
         for i, partial in zip(taking_part, partials, strict=True):
-            record = {**dict.fromkeys(FINDINGS), **cost, "kind": wanted[i].kind}
+            record = {**dict.fromkeys(FINDINGS), **cost, "kind": asked[i].request.kind}
             advance(i, Answer(partial, record))
-            histories[i].append(record)
-        latest = [histories[i][-1] for i in taking_part]
+            records[i].append(record)
+        latest = [records[i][-1] for i in taking_part]
         best = min(latest, key=lambda record: record.get("inertia") or float("inf"))
         reporter().ended({**best, "kind": cost["kind"]})
-    return [(results[i], histories[i]) for i in range(len(runs))]
+        tell()
+    return [(results[i], records[i]) for i in range(len(runs))]
 
 
 def drive_in_memory(block: Block, run: Passes[_T]) -> _T:
@@ -77,9 +127,9 @@ def drive_in_memory(block: Block, run: Passes[_T]) -> _T:
     states = States()
     with one_blas_thread():
         try:
-            request = next(run)
+            asked = next(run)
             while True:
-                request = run.send(Answer(evaluate(request, block, states), {}))
+                asked = run.send(Answer(evaluate(asked.request, block, states), {}))
         except StopIteration as stop:
             result: _T = stop.value
             return result

@@ -1,19 +1,23 @@
 """The whole fit: a pass for scale and first rows, seeding, Lloyd; restarts share passes."""
 
+import uuid
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from dkmeans.algorithms.checkpoint import Checkpoint, Saved
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.algorithms.drive import FINDINGS, Passes, Record, drive
-from dkmeans.algorithms.lloyd import Fit, lloyd_passes
-from dkmeans.algorithms.seeding import FIRST_CENTER, plus_plus, scalable_passes
+from dkmeans.algorithms.drive import FINDINGS, Passes, Record, RunState, drive
+from dkmeans.algorithms.lloyd import Fit, LloydState, lloyd_passes
+from dkmeans.algorithms.seeding import FIRST_CENTER, Drawn, plus_plus, scalable_passes
 from dkmeans.algorithms.settings import Settings
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.draws import generator
 from dkmeans.models.scaling import Scaling
 from dkmeans.partials.moments import Moments
 from dkmeans.partials.weighted_sample import WeightedSample
+from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
 from dkmeans.rows.rows import Rows
@@ -25,14 +29,31 @@ class KMeansFit:
 
     fit: Fit
     scaling: Scaling | None
+    seed: int
     history: tuple[Record, ...]
     """A record of each pass that the best run took part in."""
 
+    run_id: str
     n_passes: int
-    """Passes made for all runs together."""
+    """Passes made for all runs together, those before an interruption included."""
+
+    rows_read: int
+    bytes_read: int
 
 
-def kmeans(rows: Rows, settings: Settings) -> KMeansFit:
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A fit before its first round or iteration."""
+
+    scaling: Scaling | None
+    history: tuple[Record, ...]
+    """Of the passes so far."""
+
+    runs: tuple[RunState, ...]
+    """Where each restart begins."""
+
+
+def kmeans(rows: Rows, settings: Settings, checkpoint: str | None = None) -> KMeansFit:
     """Cluster rows.
 
     Passes: one for scale and first rows (none for given centers without scaling), `init_rounds + 1`
@@ -44,20 +65,69 @@ def kmeans(rows: Rows, settings: Settings) -> KMeansFit:
         The samples, unscaled.
     settings
         What to do.
+    checkpoint
+        A folder, on any fsspec URL, where the state of the fit is stored after each pass. A fit
+        whose state lies there goes on from it, and gives the bits that it would have given.
 
     Raises
     ------
     InputRefused
         If the rows cannot be clustered so.
+    InputChanged
+        If the checkpoint belongs to other input, settings or versions.
     """
     settings.check()
-    given = settings.given_centers(rows.n_features)
+    settings.given_centers(rows.n_features)
     if rows.n_source_rows is not None:
         check_enough(rows.n_source_rows, 1.0, settings.n_clusters)
-    passes_before = rows.n_passes
-    seeds = [int(seed) for seed in _seeds(settings)]
-    counted = rows.count()
-    history: list[Record] = [] if counted is None else [{**dict.fromkeys(FINDINGS), **counted}]
+    spent = (rows.n_passes, rows.rows_read, rows.bytes_read)
+    place = None if checkpoint is None else Checkpoint(checkpoint, rows, settings)
+    settings = settings if place is None else place.settings(settings)
+    begun: Begun | Saved | None = None
+    if place is not None and place.saved is not None:
+        place.saved.rows.give(rows)
+        begun = place.saved
+    while True:
+        try:
+            if begun is None:
+                begun = _begin(rows, settings)
+            view = rows.scaled(begun.scaling)
+            fit, records = _drive(view, settings, begun, place)
+            break
+        except RowsChanged:
+            begun = None
+    return KMeansFit(
+        fit,
+        begun.scaling,
+        settings.seed,
+        (*begun.history, *records),
+        uuid.uuid4().hex if place is None else place.run_id,
+        rows.n_passes - spent[0],
+        rows.rows_read - spent[1],
+        rows.bytes_read - spent[2],
+    )
+
+
+def _drive(
+    view: Rows, settings: Settings, begun: "Begun | Saved", place: Checkpoint | None
+) -> tuple[Fit, list[Record]]:
+    """Run all restarts to their ends; return the best."""
+    runs = [
+        _ended(run.result) if run.result is not None else _run(settings, run.state, seed)
+        for run, seed in zip(begun.runs, _seeds(settings), strict=True)
+    ]
+    on_pass = None
+    if place is not None:
+        on_pass = partial(place.write, begun.scaling, begun.history)
+    results = drive(view, runs, [run.history for run in begun.runs], on_pass)
+    return min(results, key=lambda result: result[0].inertia)
+
+
+def _begin(rows: Rows, settings: Settings) -> "Begun":
+    """Make the passes before the first round or iteration."""
+    given = settings.given_centers(rows.n_features)
+    seeds = _seeds(settings)
+    history: list[Record] = [{**dict.fromkeys(FINDINGS), **record} for record in rows.prepare()]
     scaling, firsts = None, [np.empty((0, rows.n_features))] * len(seeds)
     if settings.scale is not None or settings.init_name in ("k-means||", "random"):
         scaling, firsts = _first_pass(rows, settings, seeds, history)
@@ -69,10 +139,11 @@ def kmeans(rows: Rows, settings: Settings) -> KMeansFit:
         record: Record = dict.fromkeys(FINDINGS)
         starts = plus_plus(view, settings.n_clusters, seeds, record)
         history.append(record)
-    runs = [_run(settings, start, seed) for start, seed in zip(starts, seeds, strict=True)]
-    results = drive(view, runs)
-    fit, records = min(results, key=lambda result: result[0].inertia)
-    return KMeansFit(fit, scaling, (*history, *records), rows.n_passes - passes_before)
+    if settings.init_name == "k-means||":
+        states: list[Drawn | LloydState] = [Drawn((start,)) for start in starts]
+    else:
+        states = [LloydState.start(_enough(start, settings.n_clusters)) for start in starts]
+    return Begun(scaling, tuple(history), tuple(RunState(state, None, ()) for state in states))
 
 
 def _seeds(settings: Settings) -> list[int]:
@@ -115,18 +186,26 @@ def _first_pass(
     return scaling, firsts
 
 
-def _run(settings: Settings, start: Array, seed: int) -> Passes[Fit]:
-    centers = start
-    if settings.init_name == "k-means||":
+def _enough(start: Array, n_clusters: int) -> Array:
+    """Repeat rows if fewer were found than there are clusters, for Lloyd to warn of."""
+    return start if len(start) >= n_clusters else start[np.arange(n_clusters) % len(start)]
+
+
+def _run(settings: Settings, at: Drawn | LloydState, seed: int) -> Passes[Fit]:
+    if isinstance(at, Drawn):
         centers = yield from scalable_passes(
-            start,
+            at,
             settings.n_clusters,
             seed=seed,
             oversampling_factor=settings.oversampling_factor,
             n_rounds=settings.init_rounds,
         )
-    elif settings.init_name == "random" and len(start) < settings.n_clusters:
-        # fewer rows of positive weight than clusters: repeat some, for Lloyd to warn of
-        centers = start[np.arange(settings.n_clusters) % len(start)]
-    fit = yield from lloyd_passes(centers, max_iter=settings.max_iter, tol=settings.tol)
+        at = LloydState.start(centers)
+    fit = yield from lloyd_passes(at, max_iter=settings.max_iter, tol=settings.tol)
     return fit
+
+
+def _ended(fit: Fit) -> Passes[Fit]:
+    """A run that has ended already."""
+    return fit
+    yield  # type: ignore[unreachable]  # which makes it a generator

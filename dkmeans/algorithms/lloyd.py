@@ -1,11 +1,11 @@
 """Lloyd's iterations: assign rows to their nearest centers, move centers to their rows' means."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.algorithms.drive import Passes, Record, drive
+from dkmeans.algorithms.drive import Ask, Passes, Record, drive
 from dkmeans.algorithms.relocation import relocate
 from dkmeans.kernels.block import Array
 from dkmeans.partials.cluster_sums import ClusterSums
@@ -88,41 +88,74 @@ def lloyd(
     >>> fit.centers.ravel().tolist(), fit.inertia
     ([0.5, 10.0], 2.5)
     """
-    (result,) = drive(rows, [lloyd_passes(centers, max_iter=max_iter, tol=tol)])
+    start = LloydState.start(centers)
+    (result,) = drive(rows, [lloyd_passes(start, max_iter=max_iter, tol=tol)])
     return result
 
 
-def lloyd_passes(centers: Array, *, max_iter: int, tol: float) -> Passes[Fit]:
+@dataclass(frozen=True, eq=False)
+class LloydState:
+    """Where Lloyd's iterations are between two passes."""
+
+    centers: Array
+    """`(n_clusters, n_features)` float64."""
+
+    origin: Array
+    """`(n_features,)` float64: what sums are measured from, for the whole run."""
+
+    n_iter: int = 1
+    """Number of the iteration that is under way."""
+
+    ledger: ClusterSums | None = None
+    """What this iteration has found, if its empty clusters are to be filled next."""
+
+    @classmethod
+    def start(cls, centers: Array) -> "LloydState":
+        """Begin with some centers."""
+        centers = np.array(centers, np.float64)
+        return cls(centers, centers.mean(axis=0))
+
+    def next(self, centers: Array) -> "LloydState":
+        """Go on to the next iteration, with new centers."""
+        return replace(self, centers=centers, n_iter=self.n_iter + 1, ledger=None)
+
+
+def lloyd_passes(at: LloydState, *, max_iter: int, tol: float) -> Passes[Fit]:
     """`lloyd`, as an algorithm that can share its passes with others."""
-    centers = np.array(centers, np.float64)
-    origin = centers.mean(axis=0)
-    for n_iter in range(1, max_iter + 1):
-        kind = f"iteration {n_iter}"
-        ledger, record = yield Reduce(kind, ClusterSums.from_block, (centers, origin))
-        check_enough(ledger.n_rows, float(ledger.weight.sum()), ledger.n_clusters)
-        moved = ledger.centers(otherwise=centers)
-        gain = ledger.gain(centers)
-        record.update(_findings(ledger, gain, moved - centers))
-        if ledger.empty.any():
+    while at.n_iter <= max_iter:
+        centers, ledger = at.centers, at.ledger
+        if ledger is None:
+            request = Reduce(f"iteration {at.n_iter}", ClusterSums.from_block, (centers, at.origin))
+            ledger, record = yield Ask(request, at)
+            check_enough(ledger.n_rows, float(ledger.weight.sum()), ledger.n_clusters)
+            moved = ledger.centers(otherwise=centers)
+            gain = ledger.gain(centers)
+            record.update(_findings(ledger, gain, moved - centers))
+            if ledger.empty.any():
+                at = replace(at, ledger=ledger)
+                continue
+        else:
             size = int(ledger.empty.sum()) + ledger.n_clusters
-            farthest, _ = yield Reduce("relocation", Farthest.from_block, (centers, size))
+            farthest, _ = yield Ask(Reduce("relocation", Farthest.from_block, (centers, size)), at)
             relocated = relocate(ledger, farthest)
             if relocated is not None:
-                centers = relocated.centers(otherwise=centers)
+                at = at.next(relocated.centers(otherwise=centers))
                 continue
             # fewer distinct rows than clusters: no center may stay where there are no rows
+            moved, gain = ledger.centers(otherwise=centers), ledger.gain(centers)
             moved[ledger.empty] = moved[ledger.weight.argmax()]
             if not np.array_equal(moved[ledger.empty], centers[ledger.empty]):
-                centers = moved
+                at = at.next(moved)
                 continue
         if np.array_equal(moved, centers) or (tol > 0 and gain <= tol * ledger.inertia):
-            return Fit(centers, ledger, n_iter, True, gain)
-        centers = moved
-    ledger, record = yield Reduce("final assignment", ClusterSums.from_block, (centers, origin))
+            return Fit(centers, ledger, at.n_iter, True, gain)
+        at = at.next(moved)
+    request = Reduce("final assignment", ClusterSums.from_block, (at.centers, at.origin))
+    ledger, record = yield Ask(request, at)
     check_enough(ledger.n_rows, float(ledger.weight.sum()), ledger.n_clusters)
-    gain = ledger.gain(centers)
-    record.update(_findings(ledger, gain, np.zeros_like(centers)))
-    return Fit(centers, ledger, max_iter, tol > 0 and gain <= tol * ledger.inertia, gain)
+    gain = ledger.gain(at.centers)
+    record.update(_findings(ledger, gain, np.zeros_like(at.centers)))
+    return Fit(at.centers, ledger, max_iter, tol > 0 and gain <= tol * ledger.inertia, gain)
 
 
 def _findings(ledger: ClusterSums, gain: float, moves: Array) -> Record:

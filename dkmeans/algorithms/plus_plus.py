@@ -3,7 +3,7 @@
 import numpy as np
 
 from dkmeans.algorithms.drive import drive_in_memory
-from dkmeans.algorithms.lloyd import Fit, lloyd_passes
+from dkmeans.algorithms.lloyd import Fit, LloydState, lloyd_passes
 from dkmeans.kernels.block import Array, Block
 
 
@@ -63,7 +63,9 @@ def best_of_restarts(
         drive_in_memory(
             block,
             lloyd_passes(
-                greedy_plus_plus(X, weight, n_clusters, generator), max_iter=100, tol=1e-4
+                LloydState.start(greedy_plus_plus(X, weight, n_clusters, generator)),
+                max_iter=100,
+                tol=1e-4,
             ),
         )
         for _ in range(n_restarts)

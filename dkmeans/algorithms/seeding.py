@@ -2,11 +2,12 @@
 
 import logging
 import uuid
+from dataclasses import dataclass
 
 import numpy as np
 
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.algorithms.drive import Passes, Record, drive
+from dkmeans.algorithms.drive import Ask, Passes, Record, drive
 from dkmeans.algorithms.plus_plus import best_of_restarts, greedy_plus_plus
 from dkmeans.errors import ArgumentError, TooLarge
 from dkmeans.kernels.block import Array, Block
@@ -68,42 +69,66 @@ def scalable_kmeans_plus_plus(
     centers
         `(n_clusters, n_features)` float64.
 
-    References ---------- .. [1] B. Bahmani, B. Moseley, A. Vattani, R. Kumar, S. Vassilvitskii,
-    "Scalable k-means++", VLDB 2012.
+    References
+    ----------
+    .. [1] B. Bahmani, B. Moseley, A. Vattani, R. Kumar, S. Vassilvitskii, "Scalable k-means++",
+       VLDB 2012.
     """
     draw = Reduce("first center", WeightedSample.from_block, (1, seed, FIRST_CENTER))
     (first,) = rows.run([draw])
     assert isinstance(first, WeightedSample)
     passes = scalable_passes(
-        first.X, n_clusters, seed=seed, oversampling_factor=oversampling_factor, n_rounds=n_rounds
+        Drawn((first.X,)),
+        n_clusters,
+        seed=seed,
+        oversampling_factor=oversampling_factor,
+        n_rounds=n_rounds,
     )
     ((centers, _),) = drive(rows, [passes])
     return centers
 
 
-def scalable_passes(
-    first: Array, n_clusters: int, *, seed: int, oversampling_factor: float, n_rounds: int
-) -> Passes[Array]:
-    """`scalable_kmeans_plus_plus` after its first pass, as an algorithm that can share its passes.
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Where k-means|| is between two passes."""
 
-    `first` is the first candidate, `(1, n_features)`.
-    """
+    rounds: tuple[Array, ...]
+    """The candidates of the first draw and of each round so far, `(n, n_features)` each; the last
+    is empty if every row coincides with a candidate."""
+
+    @property
+    def candidates(self) -> Array:
+        """All candidates."""
+        return np.concatenate(self.rounds)
+
+    def broadcasts(self, size: int, seed: int, ends: bool) -> tuple[tuple[object, ...], ...]:
+        """What each pass so far was called with, and the next one, which draws or ends."""
+        before = np.cumsum([0, *(len(some) for some in self.rounds)])
+        last = len(self.rounds)
+        return tuple(
+            (newest, int(before[i - 1]), *((0, seed, 0) if ends and i == last else (size, seed, i)))
+            for i, newest in enumerate(self.rounds, 1)
+        )
+
+
+def scalable_passes(
+    drawn: Drawn, n_clusters: int, *, seed: int, oversampling_factor: float, n_rounds: int
+) -> Passes[Array]:
+    """`scalable_kmeans_plus_plus` after its first pass, as an algorithm that can share passes."""
     size = max(1, round(oversampling_factor * n_clusters))
     name = f"k-means||-{uuid.uuid4().hex}"
-    candidates = newest = np.asarray(first)
-    broadcasts: tuple[tuple[object, ...], ...] = ()
-    for number in range(1, n_rounds + 1):
-        broadcasts = (*broadcasts, (newest, len(candidates) - len(newest), size, seed, number))
-        sample, record = yield Scan(f"k-means|| round {number}", _draw_step, broadcasts, name)
+    while len(drawn.rounds) <= n_rounds and len(drawn.rounds[-1]):
+        kind = f"k-means|| round {len(drawn.rounds)}"
+        scan = Scan(kind, _draw_step, drawn.broadcasts(size, seed, False), name)
+        sample, record = yield Ask(scan, drawn)
         record.update(cost=sample.total)
-        newest = sample.X
-        if len(newest) == 0:
-            break
-        candidates = np.concatenate([candidates, newest])
-    broadcasts = (*broadcasts, (newest, len(candidates) - len(newest), 0, seed, 0))
-    cells, record = yield Scan("k-means|| weights", _draw_step, broadcasts, name, last=True)
+        drawn = Drawn((*drawn.rounds, sample.X))
+    scan = Scan(
+        "k-means|| weights", _draw_step, drawn.broadcasts(size, seed, True), name, last=True
+    )
+    cells, record = yield Ask(scan, drawn)
     record.update(cost=cells.inertia)
-    return _recluster(cells, candidates, n_clusters, seed)
+    return _recluster(cells, drawn.candidates, n_clusters, seed)
 
 
 def _draw_step(
@@ -124,9 +149,10 @@ def _draw_step(
         labels, sq_distances = nearest(block.X, newest)
         labels += n_before
         if state is not None:
-            closer = sq_distances < state[0]
-            sq_distances = np.where(closer, sq_distances, state[0])
-            labels = np.where(closer, labels, state[1])
+            # in place: there may be more rows than features are worth
+            before = ~(sq_distances < state[0])
+            np.copyto(sq_distances, state[0], where=before)
+            np.copyto(labels, state[1], where=before)
         state = (sq_distances, labels)
     assert state is not None
     if size == 0:
@@ -134,7 +160,9 @@ def _draw_step(
         origin = newest[0] if len(newest) else np.zeros(block.n_features)
         origin = np.asarray(origin, np.float64)
         return ClusterSums.from_labels(block, state[1], state[0], n_candidates, origin), state
-    importance = state[0].astype(np.float64) * block.weights
+    importance = state[0]
+    if block.weight is not None:
+        importance = importance.astype(np.float64) * block.weight
     purpose = ("k-means||", number)
     return WeightedSample.from_block(block, size, seed, purpose, importance), state
 

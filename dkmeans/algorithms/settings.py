@@ -24,6 +24,8 @@ class Settings:
     scale: str | None
     oversampling_factor: float
     init_rounds: int
+    fresh_seed: bool = False
+    """Whether `seed` was drawn because none was asked for."""
 
     @property
     def init_name(self) -> str:

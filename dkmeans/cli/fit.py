@@ -1,29 +1,37 @@
 """`dkmeans fit`: from Parquet to a saved model, and clusters beside the keys."""
 
 import json
+import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import click
 
+from dkmeans.algorithms.checkpoint import remove_checkpoint, run_id_at
 from dkmeans.cli.options import (
+    LEFT_OUT,
+    budget_options,
     cluster,
     cluster_options,
     fit_options,
     json_option,
     overwrite_option,
     parse_filters,
+    parse_sample,
     parse_storage_options,
     say,
     split,
 )
+from dkmeans.errors import InputRefused, OutputExists
 from dkmeans.estimators.kmeans import KMeans
 from dkmeans.models.files import refuse_existing
-from dkmeans.rows.clusters_out import refuse_existing_output, write_clusters
+from dkmeans.models.model import Model
+from dkmeans.rows.clusters_out import read_manifest, refuse_existing_output, write_clusters
 from dkmeans.rows.progress import reporting
 from dkmeans.rows.reading import read_parquet
 from dkmeans.rows.rows import Rows
-from dkmeans.storage.filesystem import remember
+from dkmeans.storage.filesystem import redact, remember
 
 
 @click.command()
@@ -36,6 +44,7 @@ from dkmeans.storage.filesystem import remember
     help="Where clusters of all rows go [default: not written].",
 )
 @fit_options
+@budget_options
 @cluster_options
 @overwrite_option
 @json_option
@@ -53,49 +62,110 @@ def fit(
     """
     storage_options = parse_storage_options(asked["storage_options"])
     reference = remember(storage_options)
-    refuse_existing(model_url, overwrite, reference)
-    if output_url is not None:
-        refuse_existing_output(output_url, overwrite, reference)
+    _refuse_existing(model_url, output_url, overwrite, asked, reference)
     estimator = estimator_of(asked)
     with cluster(asked), reporting():
         start = time.perf_counter()
         with rows_of(input_url, asked) as rows:
             say(f"{rows.parquet.choice if rows.parquet else ''}\nscale: {asked['scale']}")
-            estimator.fit(rows)
+            rows.limit(
+                max_passes=asked["max_passes"],
+                max_bytes=asked["max_bytes"],
+                max_seconds=asked["max_seconds"],
+            )
+            estimator.fit(rows, sample=parse_sample(asked["sample"]))
             model = estimator.model_
-            model.save(model_url, overwrite=overwrite, storage_options=storage_options)
+            model.save(model_url, overwrite=True, storage_options=storage_options)
             seconds = time.perf_counter() - start
             if output_url is not None:
                 write_clusters(
-                    model, rows, output_url, overwrite=overwrite, storage_options=storage_options
+                    model, rows, output_url, overwrite=True, storage_options=storage_options
                 )
-            result = {
-                "model": model_url,
-                "output": output_url,
-                "rows": model.provenance["rows"],
-                "rows_dropped": model.provenance["rows_dropped"],
-                "n_features": model.n_features,
-                "n_clusters": model.n_clusters,
-                "inertia": model.inertia,
-                "n_iter": estimator.n_iter_,
-                "n_passes": estimator.n_passes_,
-                "rows_read": rows.rows_read,
-                "bytes_read": rows.bytes_read,
-                "converged": estimator.converged_,
-                "gain": estimator.gain_,
-                "seed": model.provenance["seed"],
-                "seconds": seconds,
-            }
+            if asked["checkpoint"] is not None:
+                remove_checkpoint(asked["checkpoint"], reference)
+    provenance = model.provenance
+    result = {
+        "model": model_url,
+        "output": output_url,
+        "rows": provenance["rows"],
+        "rows_dropped": provenance["rows_dropped"],
+        "rows_missing": provenance["rows_missing"],
+        "skipped_files": provenance["skipped_files"],
+        "n_features": model.n_features,
+        "n_clusters": model.n_clusters,
+        "inertia": model.inertia,
+        "n_iter": estimator.n_iter_,
+        "n_passes": estimator.n_passes_,
+        "rows_read": provenance["rows_read"],
+        "bytes_read": provenance["bytes_read"],
+        "converged": estimator.converged_,
+        "gain": estimator.gain_,
+        "seed": provenance["seed"],
+        "seconds": seconds,
+    }
     if as_json:
         click.echo(json.dumps(result))
-        return
-    ended = "converged" if estimator.converged_ else "stopped by --max-iter"
-    click.echo(
-        f"{result['rows']:,} rows in {model.n_clusters} clusters, inertia {model.inertia:.6g}, "
-        f"{ended} after {estimator.n_iter_} iterations "
-        f"({estimator.n_passes_} passes, {seconds:.1f} s)\n"
-        f"model: {model_url}" + (f"\nclusters: {output_url}" if output_url else "")
-    )
+    else:
+        click.echo(_summary(result))
+    if result["rows_missing"] or result["skipped_files"]:
+        sys.exit(LEFT_OUT)
+
+
+def _summary(result: dict[str, Any]) -> str:
+    ended = "converged" if result["converged"] else "stopped by --max-iter"
+    lines = [
+        f"{result['rows']:,} rows in {result['n_clusters']} clusters, inertia "
+        f"{result['inertia']:.6g}, {ended} after {result['n_iter']} iterations "
+        f"({result['n_passes']} passes, {result['seconds']:.1f} s)"
+    ]
+    if result["rows_missing"]:
+        lines.append(f"left out: {result['rows_missing']:,} rows with missing values")
+    lines += [f"left out: {file['url']} ({file['reason']})" for file in result["skipped_files"]]
+    lines.append(f"model: {result['model']}")
+    if result["output"]:
+        lines.append(f"clusters: {result['output']}")
+    return "\n".join(lines)
+
+
+def _refuse_existing(
+    model_url: str,
+    output_url: str | None,
+    overwrite: bool,
+    asked: dict[str, Any],
+    reference: str,
+) -> None:
+    """Raise if something lies where the results go that is not this job's own."""
+    run_id = None
+    if asked["checkpoint"] is not None:
+        run_id = run_id_at(asked["checkpoint"], reference)
+        if run_id is not None and not asked["resume"]:
+            raise OutputExists(
+                f"a checkpoint lies at {redact(asked['checkpoint'])}; pass --resume to go on from "
+                "it, or another place, or remove it."
+            )
+    elif asked["resume"]:
+        raise click.UsageError("--resume needs --checkpoint.")
+    # a job that was stopped after it had saved its model comes by here again
+    if not (overwrite or (run_id is not None and _saved_by(run_id, model_url, asked))):
+        refuse_existing(model_url, False, reference)
+    if output_url is not None:
+        ours = run_id is not None and _written_by(run_id, output_url, asked)
+        refuse_existing_output(output_url, overwrite or ours, reference)
+
+
+def _saved_by(run_id: str, model_url: str, asked: dict[str, Any]) -> bool:
+    options = parse_storage_options(asked["storage_options"])
+    with suppress(InputRefused):
+        model = Model.load(model_url, storage_options=options)
+        return bool(model.provenance.get("run_id") == run_id)
+    return False
+
+
+def _written_by(run_id: str, output_url: str, asked: dict[str, Any]) -> bool:
+    options = parse_storage_options(asked["storage_options"])
+    with suppress(InputRefused):
+        return bool(read_manifest(output_url, options).get("model_run_id") == run_id)
+    return False
 
 
 def estimator_of(asked: dict[str, Any]) -> KMeans:
@@ -108,6 +178,7 @@ def estimator_of(asked: dict[str, Any]) -> KMeans:
         tol=asked["tol"],
         random_state=asked["seed"],
         scale=None if asked["scale"] == "none" else asked["scale"],
+        checkpoint=asked["checkpoint"],
     )
 
 
@@ -123,4 +194,7 @@ def rows_of(input_url: str, asked: dict[str, Any]) -> Rows:
         block_bytes=asked["block_bytes"],
         storage_options=parse_storage_options(asked["storage_options"]),
         stage=asked["stage"],
+        missing=asked["missing"],
+        on_bad_file=asked["on_bad_file"],
+        max_bad_files=asked["max_bad_files"],
     )

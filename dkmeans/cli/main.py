@@ -24,8 +24,9 @@ _INTERRUPTED, _TERMINATED = 130, 143
 def commands() -> None:
     """Cluster data that do not fit in memory: k-means on Parquet, on Dask.
 
-    Exit codes: 0 done, 1 unexpected, 2 wrong usage, 3 input refused, 7 cluster or store lost,
-    130 Ctrl-C, 143 SIGTERM.
+    Exit codes: 0 done, 1 unexpected, 2 wrong usage, 3 input refused, 4 done but files or rows were
+    left out by policy, 7 stopped and can go on (cluster or store lost, budget spent), 130 Ctrl-C,
+    143 SIGTERM.
     """
 
 

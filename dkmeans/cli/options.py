@@ -14,6 +14,9 @@ from dkmeans.rows.filters import parse_comparison
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LEFT_OUT = 4
+"""Exit code of a job that is done, but left out files or rows by policy."""
+
 _WORKERS_SHARE = 0.8
 """Part of the machine's memory that local workers get together."""
 
@@ -34,6 +37,23 @@ def input_options(function: F) -> F:
             help="Columns that tell rows apart; written beside the clusters, never clustered.",
         ),
         storage_option,
+        click.option(
+            "--missing",
+            type=click.Choice(["raise", "drop", "mean"]),
+            default="raise",
+            show_default=True,
+            help="Rows with missing values: refuse, leave out, fill with the column's mean.",
+        ),
+        click.option(
+            "--on-bad-file",
+            type=click.Choice(["raise", "skip"]),
+            default="raise",
+            show_default=True,
+            help="Files that cannot be read: refuse, or leave out whole.",
+        ),
+        click.option(
+            "--max-bad-files", type=int, help="Most files to leave out [default: any number]."
+        ),
     ):
         function = option(function)
     return function
@@ -106,10 +126,15 @@ def fit_options(function: F) -> F:
             ),
             click.option(
                 "--stage",
-                type=click.Choice(["auto", "memory", "none"]),
+                type=click.Choice(["auto", "memory", "disk", "none"]),
                 default="auto",
                 show_default=True,
-                help="Whether decoded rows are kept between passes.",
+                help="Where decoded rows stay between passes.",
+            ),
+            click.option(
+                "--sample",
+                metavar="SHARE|ROWS",
+                help="Fit on a share of the rows, as 0.05, or on about so many, as 100000.",
             ),
         )
     ):
@@ -137,6 +162,29 @@ def cluster_options(function: F) -> F:
                 metavar="SIZE",
                 help="Memory limit of each, as 4GiB [default: an equal share of 80 %].",
             ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def budget_options(function: F) -> F:
+    """Add what a job may cost, and how it goes on."""
+    for option in reversed(
+        (
+            click.option(
+                "--checkpoint",
+                metavar="URL",
+                help="Store the state of the fit here after each pass; removed when all is done.",
+            ),
+            click.option(
+                "--resume",
+                is_flag=True,
+                help="Go on from the checkpoint, if there is one.",
+            ),
+            click.option("--max-passes", type=int, help="Stop, to be resumed, after so many."),
+            click.option("--max-bytes", type=int, help="Most bytes to read from the source."),
+            click.option("--max-seconds", type=float, help="Begin no pass that would end later."),
         )
     ):
         function = option(function)
@@ -197,6 +245,18 @@ def split(names: str | None) -> list[str] | None:
 def parse_filters(texts: Sequence[str]) -> list[tuple[str, str, Any]] | None:
     """Turn every `--filter` into a comparison."""
     return [parse_comparison(text) for text in texts] or None
+
+
+def parse_sample(text: str | None) -> float | None:
+    """Turn `0.05` into a share, and `100000` into a number of rows."""
+    if text is None:
+        return None
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise click.UsageError(
+            f"--sample {text} is neither a share nor a number of rows."
+        ) from None
 
 
 def parse_storage_options(pairs: Sequence[str]) -> dict[str, Any]:

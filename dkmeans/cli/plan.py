@@ -1,13 +1,15 @@
 """`dkmeans plan`: what a fit would read and need, from the footers alone."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from dkmeans.algorithms.cost import cost_of
 from dkmeans.cli.fit import estimator_of, rows_of
 from dkmeans.cli.options import (
+    budget_options,
     cluster_options,
     connected_to,
     fit_options,
@@ -15,48 +17,106 @@ from dkmeans.cli.options import (
     local_workers,
 )
 from dkmeans.cluster.connect import worker_bytes
+from dkmeans.rows.engine import Slot
+from dkmeans.rows.plan import Plan, check_fits, measured, plan_of
+from dkmeans.rows.rows import Rows
+from dkmeans.rows.staging import Room, decide
+
+_IDLE_WORKER_BYTES = 140 * 2**20
+"""What a worker takes before it has anything to do."""
 
 
 @click.command()
 @click.argument("input_url", metavar="INPUT")
 @fit_options
+@budget_options
 @cluster_options
 @click.option("--model", "model_url", hidden=True)
 @click.option("--output", "output_url", hidden=True)
 @click.option("--overwrite", is_flag=True, hidden=True)
+@click.option("--measure", is_flag=True, help="Also read and time one block, to tell seconds.")
 @json_option
-def plan(input_url: str, as_json: bool, **asked: Any) -> None:
+def plan(input_url: str, measure: bool, as_json: bool, **asked: Any) -> None:
     """Show what `fit` with the same options would do. Reads footers only, starts no workers."""
-    settings = estimator_of(asked).settings()
-    settings.check()
-    memory_bytes = None
+    estimator = estimator_of(asked)
     if asked["scheduler"] is not None:
         with connected_to(asked):
             rows = rows_of(input_url, asked)
+            cost = rows.plan(estimator, measure=measure)
     else:
-        rows = rows_of(input_url, asked)
-        n_workers, size = local_workers(asked)
-        if n_workers and asked["stage"] == "auto":
-            memory_bytes = n_workers * worker_bytes(size)
-    cost = cost_of(rows, settings, memory_bytes)
+        rows = rows_of(input_url, {**asked, "stage": "none"})
+        slots = _slots(rows, asked)
+        memory = sum(slot.free_bytes for slot in slots)
+        room = _Planned(Room(memory, rows.engine.room().disk_bytes))
+        staging = decide(asked["stage"], rows.decoded_bytes, rows.n_source_rows, room)
+        rows = replace(rows, staging=staging)
+        demand = estimator.demand(rows.n_features, rows.dtype)
+        check_fits(rows, demand, slots)
+        cost = plan_of(rows, demand)
+        if measure:
+            cost = measured(rows, cost, demand, sum(slot.n_tasks for slot in slots))
     assert rows.parquet is not None
     if as_json:
         names = list(rows.feature_names or ())
         left_out = dict(rows.parquet.choice.left_out)
         click.echo(json.dumps({**cost.to_dict(), "feature_names": names, "not_used": left_out}))
         return
-    kept = "kept in memory" if cost.staged else "read again for each pass"
-    for name, value in (
-        ("files", f"{cost.files:,}"),
+    for name, value in _lines(cost, rows):
+        click.echo(f"{name:<9} {value}")
+
+
+class _Planned:
+    """The room that workers will have once they are started."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    def room(self) -> Room:
+        """Return it."""
+        return self._room
+
+
+def _slots(rows: Rows, asked: Mapping[str, Any]) -> tuple[Slot, ...]:
+    n_workers, size = local_workers(asked)
+    if n_workers == 0:
+        return rows.engine.slots()
+    free = max(0, worker_bytes(size) - _IDLE_WORKER_BYTES)
+    return tuple(Slot(f"worker {i}", 1, free) for i in range(n_workers))
+
+
+def _lines(cost: Plan, rows: Rows) -> list[tuple[str, str]]:
+    assert rows.parquet is not None
+    skipped = f", {cost.skipped_files:,} left out" if cost.skipped_files else ""
+    requests = f" in {cost.source_requests:,} requests" if cost.source_requests else ""
+    local = ""
+    if cost.local_bytes_read:
+        local = (
+            f"; local disks: {cost.local_bytes_written / 1e6:,.1f} MB written, at most "
+            f"{cost.local_bytes_read / 1e6:,.1f} MB read"
+        )
+    lines = [
+        ("files", f"{cost.files:,}{skipped}"),
         ("rows", f"{cost.rows:,}"),
         ("features", f"{cost.features} ({rows.parquet.choice})"),
-        ("source", f"{cost.source_bytes / 1e6:,.1f} MB a pass"),
-        ("decoded", f"{cost.decoded_bytes / 1e6:,.1f} MB, {kept}"),
-        ("blocks", f"{cost.blocks:,} in {cost.leaves:,} leaves"),
+        ("source", f"{cost.source_bytes / 1e6:,.1f} MB{requests} a pass"),
+        ("decoded", f"{cost.decoded_bytes / 1e6:,.1f} MB"),
+        ("stage", cost.stage_reason),
+        ("blocks", f"{cost.blocks:,} in {cost.leaves:,} leaves, {cost.tasks:,} tasks a pass"),
         (
             "passes",
-            f"at most {cost.most_passes:,}, reading at most {cost.most_bytes_read / 1e6:,.1f} MB",
+            f"at most {cost.most_passes:,}, reading at most {cost.most_bytes_read / 1e6:,.1f} MB "
+            f"of the source{local}",
         ),
-        ("memory", f"{cost.task_bytes / 1e6:,.1f} MB a worker, for one task"),
-    ):
-        click.echo(f"{name:<9} {value}")
+        ("memory", f"{cost.task_bytes / 1e6:,.1f} MB for one task, above an idle worker"),
+    ]
+    if cost.most_seconds is not None:
+        later = (
+            "" if cost.staged_pass_seconds is None else f", {cost.staged_pass_seconds:,.1f} s later"
+        )
+        lines.append(
+            (
+                "seconds",
+                f"{cost.pass_seconds:,.1f} s a pass{later}; at most {cost.most_seconds:,.0f} s",
+            )
+        )
+    return lines

@@ -1,12 +1,14 @@
 """`dkmeans predict`: write the clusters of new rows."""
 
 import json
+import sys
 import time
 from typing import Any
 
 import click
 
 from dkmeans.cli.options import (
+    LEFT_OUT,
     cluster,
     cluster_options,
     input_options,
@@ -19,8 +21,10 @@ from dkmeans.cli.options import (
 from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.models.model import Model
 from dkmeans.rows.clusters_out import refuse_existing_output, write_clusters
+from dkmeans.rows.parquet_plan import OnBadFile
 from dkmeans.rows.progress import reporting
 from dkmeans.rows.reading import read_parquet
+from dkmeans.rows.values import MissingName
 from dkmeans.storage.filesystem import remember
 
 
@@ -41,6 +45,9 @@ def predict(
     filters: tuple[str, ...],
     keys: str | None,
     storage_options: tuple[str, ...],
+    missing: MissingName,
+    on_bad_file: OnBadFile,
+    max_bad_files: int | None,
     **asked: Any,
 ) -> None:
     """Write the clusters of the rows at INPUT, by MODEL, as Parquet at OUTPUT, beside the keys."""
@@ -56,6 +63,9 @@ def predict(
                 filters=parse_filters(filters),
                 keys=split(keys),
                 dtype=model.dtype,
+                missing="mean" if model.filling is not None else missing,
+                on_bad_file=on_bad_file,
+                max_bad_files=max_bad_files,
                 storage_options=options,
                 stage="none",
             )
@@ -73,6 +83,10 @@ def predict(
         "rows": manifest["rows"],
         "rows_assigned": manifest["rows_assigned"],
         "files": len(manifest["files"]),
+        "rows_missing": manifest["rows"] - manifest["rows_assigned"]
+        if missing == "drop" and not filters
+        else 0,
+        "skipped_files": manifest["skipped_files"],
         "bytes_read": rows.bytes_read,
         "seconds": time.perf_counter() - start,
     }
@@ -83,3 +97,7 @@ def predict(
             f"{manifest['rows_assigned']:,} of {manifest['rows']:,} rows assigned, in "
             f"{len(manifest['files'])} files\nclusters: {output_url}"
         )
+        for one in manifest["skipped_files"]:
+            click.echo(f"left out: {one['url']} ({one['reason']})")
+    if result["rows_missing"] or result["skipped_files"]:
+        sys.exit(LEFT_OUT)

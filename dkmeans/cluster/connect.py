@@ -64,12 +64,15 @@ def connected(
 def local_cluster(n_workers: int, memory: str) -> Iterator[Client]:
     """Start single-threaded workers of `memory` each on this machine, and stop them at the end.
 
-    A worker that dies takes no task with it: `allowed-failures` is raised, because every task
-    queued on a dead worker counts as a suspect.
+    One that does not answer for a minute is given up, so that a frozen one holds nobody up for
+    long. Tasks of dead workers are submitted again by whoever waits for them.
     """
     if n_workers < 1:
         raise ArgumentError(f"workers={n_workers} should be at least 1.")
-    settings = {"distributed.scheduler.allowed-failures": 100}
+    settings = {
+        "distributed.scheduler.allowed-failures": 2,
+        "distributed.scheduler.worker-ttl": dask.config.get("dkmeans.worker-ttl", "60s"),
+    }
     with dask.config.set(settings):
         with _interrupts_held_back():
             cluster = LocalCluster(

@@ -1,5 +1,7 @@
 """Is every worker fit to run our tasks? Asked before the first pass."""
 
+import platform
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -9,6 +11,13 @@ from distributed import Client
 from dkmeans.errors import ClusterLost, WorkersUnfit
 
 SAME_VERSIONS = ("dkmeans", "numpy", "pyarrow", "dask", "distributed")
+
+
+@lru_cache(maxsize=1)
+def versions_here() -> tuple[str, ...]:
+    """Name and version of everything in this process that the bits of a result depend on."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return (f"python {python}", *(f"{name} {version(name)}" for name in ("dkmeans", "numpy")))
 
 
 def no_workers_seconds() -> float:

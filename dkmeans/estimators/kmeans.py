@@ -2,6 +2,7 @@
 
 import secrets
 import warnings
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from dkmeans.algorithms.demand import demand_of
 from dkmeans.algorithms.kmeans import KMeansFit, kmeans
 from dkmeans.algorithms.settings import Settings
 from dkmeans.errors import ArgumentError, ConvergenceWarning
@@ -21,6 +23,7 @@ from dkmeans.estimators.provenance import parameters, provenance
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import distances, nearest
 from dkmeans.models.model import Model
+from dkmeans.rows.plan import Demand, check_fits
 from dkmeans.rows.reading import as_rows, is_out_of_memory
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
@@ -58,8 +61,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     init_rounds
         Rounds of k-means||.
     stage
-        "memory" keeps decoded blocks between passes, "none" reads them again, "auto" keeps them if
-        they fit in half of the memory there is. For input that is not `Rows` yet.
+        Where decoded blocks stay between passes: "memory", "disk", "none" or "auto", as in
+        `read_parquet`. For input that is not `Rows` yet.
+    checkpoint
+        A folder, on any fsspec URL, where the state of the fit is stored after each pass. A fit
+        whose state lies there goes on from it, also with other workers, memory or staging, and
+        gives the bits that it would have given. Remove it to start afresh.
 
     Attributes
     ----------
@@ -109,6 +116,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         oversampling_factor: float = 2.0,
         init_rounds: int = 5,
         stage: StageName = "auto",
+        checkpoint: str | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -120,8 +128,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self.oversampling_factor = oversampling_factor
         self.init_rounds = init_rounds
         self.stage = stage
+        self.checkpoint = checkpoint
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, sample: float | None = None
+    ) -> Self:
         """Find the clusters of X.
 
         Parameters
@@ -133,6 +144,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             Ignored.
         sample_weight
             `(n_samples,)`: weight w means w copies of a row. For `Rows`, name the column there.
+        sample
+            Fit on a share of the rows (a float up to 1) or about so many of them, as
+            `Rows.sample` draws them; `labels_` are those of all rows. None for all.
 
         Raises
         ------
@@ -144,12 +158,20 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         settings = self.settings()
         settings.check()
         rows = as_rows(X, sample_weight, stage=self.stage)
-        before = (rows.rows_read, rows.bytes_read)
+        fitted = rows if sample is None else rows.sample(sample)
         try:
-            result = kmeans(rows, settings)
-            self._keep(result, rows, settings, before)
+            demand = demand_of(settings, fitted.n_features, fitted.dtype)
+            check_fits(fitted, demand, fitted.engine.slots())
+            result = kmeans(fitted, settings, self.checkpoint)
+            self._keep(result, fitted, replace(settings, seed=result.seed))
+            if fitted is not rows and fitted.parquet is not None and rows.parquet is not None:
+                rows.leave_out(
+                    [one for one in fitted.parquet.skipped if one not in rows.parquet.skipped]
+                )
             self.labels_ = self._labels(X, rows)
         finally:
+            if fitted is not rows:
+                fitted.close()
             if not isinstance(X, Rows):
                 rows.close()
         return self
@@ -172,6 +194,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             input_dtype=model.dtype,
             names=None,
             name="label",
+            filling=model.filling,
         )
 
     def transform(self, X: Any) -> Any:
@@ -191,6 +214,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             input_dtype=model.dtype,
             names=self.get_feature_names_out().tolist(),
             name="",
+            filling=model.filling,
         )
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -205,7 +229,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         check_is_fitted(self)
         model = self.model_
         if is_out_of_memory(X):
-            rows = rows_with(X, model.columns, model.n_features, model.dtype, sample_weight)
+            rows = rows_with(
+                X, model.columns, model.n_features, model.dtype, sample_weight, model.filling
+            )
             return -rows.map(_Inertia(model), dtype="float64").sum()
         return model.score(X, sample_weight)
 
@@ -230,11 +256,16 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             self.scale,
             self.oversampling_factor,
             self.init_rounds,
+            fresh_seed=self.random_state is None,
         )
 
-    def _keep(
-        self, result: KMeansFit, rows: Rows, settings: Settings, before: tuple[int, int]
-    ) -> None:
+    def demand(self, n_features: int, dtype: str) -> Demand:
+        """Return what a fit asks of rows with so many features, for `Rows.plan`."""
+        settings = self.settings()
+        settings.check()
+        return demand_of(settings, n_features, dtype)
+
+    def _keep(self, result: KMeansFit, rows: Rows, settings: Settings) -> None:
         fit = result.fit
         if fit.n_distinct < settings.n_clusters:
             warnings.warn(
@@ -251,8 +282,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             cluster_ids=np.arange(settings.n_clusters),
             weights=fit.ledger.weight,
             inertias=fit.ledger.sq_distances,
+            filling=rows.known.filling,
             parameters=parameters(settings),
-            provenance=provenance(result, rows, settings, before),
+            provenance=provenance(result, rows, settings),
         )
         self.scaled_centers_ = fit.centers
         self.cluster_centers_ = self.model_.centers

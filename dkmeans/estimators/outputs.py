@@ -8,6 +8,7 @@ import numpy as np
 from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn
+from dkmeans.models.filling import Filling
 from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
 from dkmeans.rows.rows import Rows
 
@@ -26,6 +27,7 @@ def by_rows(
     input_dtype: str | None,
     names: Sequence[str] | None,
     name: str,
+    filling: Filling | None = None,
 ) -> Any:
     """Apply a function of rows to whatever holds them.
 
@@ -65,7 +67,7 @@ def by_rows(
             meta = pd.DataFrame(np.empty((0, len(names)), dtype), columns=list(names))
         return X.map_partitions(_of_frame, of_memory, names, name, meta=meta)
     if is_out_of_memory(X):
-        rows = rows_with(X, columns, n_features, input_dtype)
+        rows = rows_with(X, columns, n_features, input_dtype, filling=filling)
         return rows.map(of_block, dtype=dtype, width=None if names is None else len(names))
     if hasattr(X, "iloc"):
         return _of_frame(X, of_memory, names, name)
@@ -78,6 +80,7 @@ def rows_with(
     n_features: int,
     dtype: str | None,
     sample_weight: Any = None,
+    filling: Filling | None = None,
 ) -> Rows:
     """Open X as `Rows` that have the given features, in their order.
 
@@ -88,7 +91,14 @@ def rows_with(
     """
     names = None if columns is None else [column.name for column in columns]
     try:
-        rows = as_rows(X, sample_weight, columns=names, stage="none", dtype=dtype)
+        rows = as_rows(
+            X,
+            sample_weight,
+            columns=names,
+            stage="none",
+            dtype=dtype,
+            missing="raise" if filling is None else "mean",
+        )
     except SchemaMismatch as error:
         raise FeaturesMismatch(f"X does not have the features of the fit: {error}") from None
     if columns is not None and rows.columns is not None and tuple(rows.columns) != tuple(columns):
@@ -98,7 +108,7 @@ def rows_with(
         )
     if rows.n_features != n_features:
         raise FeaturesMismatch(f"X has {rows.n_features} features; the fit had {n_features}.")
-    return rows
+    return rows if filling is None else rows.filled(filling)
 
 
 def _of_frame(frame: Any, of_memory: RowsFunction, names: Sequence[str] | None, name: str) -> Any:

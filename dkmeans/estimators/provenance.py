@@ -2,7 +2,6 @@
 
 import datetime
 import platform
-import uuid
 from typing import Any
 
 import numpy as np
@@ -28,21 +27,26 @@ def parameters(settings: Settings) -> dict[str, Any]:
     }
 
 
-def provenance(
-    result: KMeansFit, rows: Rows, settings: Settings, before: tuple[int, int]
-) -> dict[str, Any]:
-    """Return what the fit read and did; `before`: rows and bytes read till then."""
+def provenance(result: KMeansFit, rows: Rows, settings: Settings) -> dict[str, Any]:
+    """Return what the fit read and did."""
     n_rows = result.fit.ledger.n_rows
     plan = rows.parquet
+    sample = rows.known.sample
+    n_dropped = rows.known.n_missing_rows
+    if sample is None and rows.n_source_rows is not None:
+        n_dropped = rows.n_source_rows - n_rows
     return {
-        "run_id": uuid.uuid4().hex,
+        "run_id": result.run_id,
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seed": settings.seed,
         "rows": n_rows,
-        "rows_dropped": (rows.n_source_rows or n_rows) - n_rows,
+        "rows_dropped": n_dropped,
+        "rows_missing": rows.known.n_missing_rows,
+        "missing": rows.missing,
+        "sample": None if sample is None else {"share": sample.share, "seed": sample.seed},
         "weight": float(result.fit.ledger.weight.sum()),
-        "rows_read": rows.rows_read - before[0],
-        "bytes_read": rows.bytes_read - before[1],
+        "rows_read": result.rows_read,
+        "bytes_read": result.bytes_read,
         "n_passes": result.n_passes,
         "n_iter": result.fit.n_iter,
         "converged": result.fit.converged,
@@ -53,6 +57,9 @@ def provenance(
             {"url": redact(file.url), "bytes": file.size, "version": file.version}
             for file in plan.files
         ],
+        "skipped_files": []
+        if plan is None
+        else [{"url": redact(url), "reason": reason} for url, reason in plan.skipped],
         "filters": [] if plan is None else [[str(one) for one in group] for group in plan.filters],
         "weight_column": None if plan is None else plan.weight,
         "keys": [] if plan is None else list(plan.keys),

@@ -15,7 +15,6 @@ from dkmeans.models.scaling import Scaling
 from dkmeans.partials.moments import Moments
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.reading import as_rows
-from dkmeans.rows.requests import Reduce
 from dkmeans.rows.rows import Rows
 
 
@@ -57,7 +56,7 @@ class _MomentsScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         try:
             origin = rows.pilot_mean() if known is None else known.origin
             record: dict[str, Any] = {}
-            (moments,) = rows.run([Reduce("moments", Moments.from_block, (origin,))], record)
+            moments = rows.reduce(Moments.from_block, origin, kind="moments", record=record)
             reporter().ended(record)
         finally:
             if not isinstance(X, Rows):

@@ -1,5 +1,6 @@
 """A block: rows in memory that one task works on, and where in the stored data they come from."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+TILE_ROWS = 2**17
+"""Rows of a tile: enough that what is done once a tile does not matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +28,9 @@ class Block:
 
     kept: Array | None = None
     """`(n_source_rows,)` bool: which of the covered source rows `X` holds; None stands for all."""
+
+    n_missing_rows: int = 0
+    """How many of the rows that `kept` leaves out were dropped because a value is missing."""
 
     @property
     def n_rows(self) -> int:
@@ -45,6 +52,23 @@ class Block:
         """Bytes of memory that the block holds."""
         held = (self.X, self.weight, self.kept)
         return sum(int(array.nbytes) for array in held if array is not None)
+
+    def tiles(self, most_rows: int = TILE_ROWS) -> "Iterator[tuple[slice, Block]]":
+        """Cut the block into blocks that cover at most `most_rows` source rows each.
+
+        Yields which rows of `X` a tile has, and the tile, whose arrays are views. What takes memory
+        by the row is computed tile by tile, so that it takes little beside the block.
+        """
+        seen = at = 0
+        for first, stop in self.ranges:
+            for start in range(first, stop, most_rows):
+                end = min(start + most_rows, stop)
+                kept = None if self.kept is None else self.kept[seen : seen + end - start]
+                seen += end - start
+                rows = slice(at, at + (end - start if kept is None else int(kept.sum())))
+                at = rows.stop
+                weight = None if self.weight is None else self.weight[rows]
+                yield rows, Block(self.X[rows], ((start, end),), weight, kept)
 
     @property
     def row_numbers(self) -> Array:

@@ -104,7 +104,13 @@ def _lists(array: "pa.Array | pa.ChunkedArray", column: FeatureColumn) -> Array:
     return numbers_from_arrow(array.flatten()).reshape(len(array), width)
 
 
-def matrix(X: Any, columns: Sequence[FeatureColumn] | None, n_features: int, dtype: str) -> Array:
+def matrix(
+    X: Any,
+    columns: Sequence[FeatureColumn] | None,
+    n_features: int,
+    dtype: str,
+    may_lack: bool = False,
+) -> Array:
     """Turn rows of any in-memory kind into a finite matrix, matching columns by name.
 
     Parameters
@@ -117,6 +123,8 @@ def matrix(X: Any, columns: Sequence[FeatureColumn] | None, n_features: int, dty
         The number of features.
     dtype
         "float32" or "float64".
+    may_lack
+        Whether nulls and NaN may stay, as NaN.
 
     Raises
     ------
@@ -154,9 +162,10 @@ def matrix(X: Any, columns: Sequence[FeatureColumn] | None, n_features: int, dty
                 f"X of shape {out.shape} does not have the {n_features} features that the model "
                 "was fitted on."
             )
-    bad = out.size - int(np.isfinite(out).sum())
+    bad = int((np.isinf(out) if may_lack else ~np.isfinite(out)).sum())
     if bad:
-        raise FeaturesMismatch(f"X has {bad} values that are null, NaN or infinite; remove them.")
+        what = "infinite" if may_lack else "null, NaN or infinite"
+        raise FeaturesMismatch(f"X has {bad} values that are {what}; remove them.")
     return out
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
@@ -27,6 +28,10 @@ def to_sklearn(model: Model) -> Pipeline:
     steps = [("cast", cast), ("widen", widen), ("kmeans", kmeans)]
     if model.scaling is not None:
         steps.insert(2, ("scale", _scaler(model)))
+    if model.filling is not None:
+        # the mean of one row is that row
+        fill = SimpleImputer(strategy="mean").fit(model.filling.values[None, :])
+        steps.insert(2, ("fill", fill))
     pipeline = Pipeline(steps)
     if names is not None:
         cast.feature_names_in_ = names

@@ -18,19 +18,12 @@ import numpy as np
 from dkmeans.errors import MissingInput, ModelRefused, OutputExists
 from dkmeans.kernels.block import Array
 from dkmeans.models.columns import FeatureColumn
+from dkmeans.models.filling import Filling
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
 from dkmeans.storage.atomic import write_bytes
-from dkmeans.storage.filesystem import (
-    absolute,
-    exists,
-    join,
-    open_filesystem,
-    read_bytes,
-    redact,
-    remember,
-    store_errors,
-)
+from dkmeans.storage.filesystem import absolute, join, redact, remember
+from dkmeans.storage.objects import exists, names_at, read_bytes, remove
 
 FORMAT = 1
 _INDEX = "model.json"
@@ -41,7 +34,8 @@ _INDEX_KEYS = {
     *("n_clusters", "n_features", "dtype", "scaling", "columns"),
     *("parameters", "provenance", "parts"),
 }
-_PART_NAME = re.compile(rf"({'|'.join(_ARRAYS + _SCALING_ARRAYS)})-[0-9a-f]{{12}}\.npy")
+_PART_NAMES = "|".join((*_ARRAYS, *_SCALING_ARRAYS, "filling"))
+_PART_NAME = re.compile(rf"({_PART_NAMES})-[0-9a-f]{{12}}\.npy")
 
 
 def save(
@@ -53,6 +47,8 @@ def save(
     arrays = {name: getattr(model, name) for name in _ARRAYS}
     if model.scaling is not None:
         arrays |= {"scaling_shift": model.scaling.shift, "scaling_factor": model.scaling.factor}
+    if model.filling is not None:
+        arrays["filling"] = model.filling.values
     parts: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
         data = _npy(array)
@@ -99,11 +95,7 @@ def refuse_existing(url: str, overwrite: bool, options: str) -> None:
                 "replace it, or another place."
             )
         return
-    fs, path = open_filesystem(url, options)
-    with store_errors(url):
-        if not fs.exists(path):
-            return
-        names = [path] if fs.isfile(path) else [_base(name) for name in fs.ls(path, detail=False)]
+    names = names_at(url, options)
     # parts without an index are what a save that was cut off leaves
     if any(name and not _PART_NAME.fullmatch(name) for name in names):
         raise OutputExists(f"{redact(url)} exists and is not a model; pass another place.")
@@ -116,6 +108,8 @@ def model_id(model: Model) -> str:
         digest.update(_npy(array))
     if model.scaling is not None:
         digest.update(_npy(model.scaling.shift) + _npy(model.scaling.factor))
+    if model.filling is not None:
+        digest.update(_npy(model.filling.values))
     digest.update(repr((model.columns, model.dtype)).encode())
     return digest.hexdigest()[:16]
 
@@ -163,15 +157,19 @@ def _build(url: str, body: dict[str, Any], options: str) -> Model:
     shapes = {"scaled_centers": (k, d), "cluster_ids": (k,), "weights": (k,), "inertias": (k,)}
     if kind is not None:
         shapes |= dict.fromkeys(_SCALING_ARRAYS, (d,))
+    if "filling" in parts:
+        shapes["filling"] = (d,)
     arrays = {name: _read_part(url, parts, name, shape, options) for name, shape in shapes.items()}
     scaling = None
     if kind is not None:
         scaling = Scaling(kind, arrays.pop("scaling_shift"), arrays.pop("scaling_factor"))
         if not scaling.factor.all():
             raise ModelRefused(f"the model at {where} is damaged: a scaling factor is zero.")
+    filling = Filling(arrays.pop("filling")) if "filling" in parts else None
     return Model(
         **arrays,
         scaling=scaling,
+        filling=filling,
         columns=None if columns is None else _columns(columns, d, where),
         dtype=dtype,
         parameters=body["parameters"],
@@ -247,13 +245,6 @@ def _digest(body: Mapping[str, Any]) -> str:
 
 
 def _remove_leftovers(url: str, keep: set[str], options: str) -> None:
-    fs, path = open_filesystem(url, options)
-    with store_errors(url):
-        fs.invalidate_cache()
-        for name in fs.ls(path, detail=False):
-            if _PART_NAME.fullmatch(_base(name)) and _base(name) not in keep:
-                fs.rm_file(name)
-
-
-def _base(name: str) -> str:
-    return name.rstrip("/").rpartition("/")[2]
+    for name in names_at(url, options):
+        if _PART_NAME.fullmatch(name) and name not in keep:
+            remove(join(url, name), options)

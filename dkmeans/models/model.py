@@ -9,6 +9,7 @@ import numpy as np
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.nearest import distances, nearest, nearest_two
 from dkmeans.models.columns import FeatureColumn, feature_names, matrix
+from dkmeans.models.filling import Filling
 from dkmeans.models.scaling import Scaling
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ class Model:
     inertias: Array
     """`(n_clusters,)` float64: weighted sum of squared distances in each cluster."""
 
+    filling: Filling | None = None
+    """What missing values are replaced by, in the units of the data; None where they are
+    refused."""
+
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """What the fit was asked for."""
 
@@ -102,10 +107,12 @@ class Model:
         FeaturesMismatch
             If a column is missing, the number of features differs, or a value is not finite.
         """
-        return self.scale(matrix(X, self.columns, self.n_features, self.dtype))
+        may_lack = self.filling is not None
+        return self.scale(matrix(X, self.columns, self.n_features, self.dtype, may_lack))
 
     def scale(self, X: Array) -> Array:
         """Map rows `(n_rows, n_features)` of the model's dtype to the space of the centers."""
+        X = X if self.filling is None else self.filling.transform(X)
         return X if self.scaling is None else self.scaling.transform(X)
 
     def predict(self, X: Any) -> Array:

@@ -13,6 +13,11 @@ class Partial(Protocol):
     with. All arrays are owned and, where they hold sums, float64.
     """
 
+    @property
+    def n_rows(self) -> int:
+        """Rows seen: every pass checks that each row was seen once."""
+        ...
+
     def merge(self, other: Self) -> Self:
         """Combine the contributions of two disjoint sets of rows."""
         ...

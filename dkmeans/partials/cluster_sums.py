@@ -51,6 +51,16 @@ class ClusterSums:
         cls, block: Block, labels: Array, sq_distances: Array, n_clusters: int, origin: Array
     ) -> Self:
         """Add up rows whose clusters and squared distances are known, both `(n_rows,)`."""
+        so_far = cls.zero(n_clusters, origin)
+        for rows, tile in block.tiles():
+            part = cls._of_tile(tile, labels[rows], sq_distances[rows], n_clusters, origin)
+            so_far = part if so_far.n_rows == 0 else so_far.merge(part)
+        return so_far
+
+    @classmethod
+    def _of_tile(
+        cls, block: Block, labels: Array, sq_distances: Array, n_clusters: int, origin: Array
+    ) -> Self:
         wide = sq_distances.astype(np.float64)
         if block.weight is not None:
             wide *= block.weight

@@ -52,6 +52,13 @@ class Farthest:
     def from_block(cls, block: Block, centers: Array, size: int) -> Self:
         """Find the farthest rows of `block`, those that coincide with their center left out."""
         labels, sq_distances = nearest(block.X, centers)
+        so_far = cls.zero(size, block.n_features, block.X.dtype)
+        for rows, tile in block.tiles():
+            so_far = so_far.merge(cls._of_tile(tile, labels[rows], sq_distances[rows], size))
+        return so_far
+
+    @classmethod
+    def _of_tile(cls, block: Block, labels: Array, sq_distances: Array, size: int) -> Self:
         able = np.flatnonzero((sq_distances > 0) & (block.weights > 0))
         numbers = block.row_numbers[able]
         order = np.lexsort((numbers, -sq_distances[able]))[:size]

@@ -81,6 +81,21 @@ class WeightedSample:
             `(n_rows,)`, not negative; rows of importance zero are never drawn. None stands for the
             sample weights.
         """
+        so_far = cls.zero(size, block.n_features, block.X.dtype)
+        for rows, tile in block.tiles():
+            given = None if importance is None else importance[rows]
+            so_far = so_far.merge(cls._of_tile(tile, size, seed, purpose, given))
+        return so_far
+
+    @classmethod
+    def _of_tile(
+        cls,
+        block: Block,
+        size: int,
+        seed: int,
+        purpose: tuple[str | int, ...],
+        importance: Array | None,
+    ) -> Self:
         importance = block.weights if importance is None else importance.astype(np.float64)
         able = np.flatnonzero(importance > 0)
         keys = exponentials(block, seed, *purpose)[able] / importance[able]

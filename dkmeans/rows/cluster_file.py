@@ -1,6 +1,6 @@
 """The clusters of one input file, as one output file: the task of `write_clusters`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,12 +14,14 @@ from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.threads import one_blas_thread
 from dkmeans.models.model import Model
 from dkmeans.rows.footers import leaf_columns
+from dkmeans.rows.leaf import ReadCost
 from dkmeans.rows.parquet_plan import RowGroup, partition_value
-from dkmeans.rows.parquet_source import GroupPiece, ParquetSource, RowGroupStream
+from dkmeans.rows.parquet_source import GroupPiece, ParquetReader, ParquetSource, RowGroupStream
 from dkmeans.storage.atomic import new_file
-from dkmeans.storage.filesystem import exists, open_filesystem, redact, store_errors
+from dkmeans.storage.filesystem import redact
 from dkmeans.storage.listing import StoredFile
-from dkmeans.storage.parquet_file import read_footer
+from dkmeans.storage.objects import exists, size_of
+from dkmeans.storage.parquet_file import fetch_row_group, read_footer
 
 _MOST_SLICE_ROWS = 256 * 1024
 
@@ -49,6 +51,7 @@ class WriteJob:
 
     keys: tuple[str, ...]
     out_options: str
+    skips_bad_files: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class WrittenFile:
     n_bytes: int
     """Bytes read; 0 if the file was there already."""
 
+    bad: tuple[str, str] | None = None
+    """The input file and why it cannot be read; nothing was written."""
+
 
 def write_file(task: FileTask, job: WriteJob) -> WrittenFile:
     """Write the clusters of one input file, unless a whole output file is there already."""
@@ -74,6 +80,15 @@ def write_file(task: FileTask, job: WriteJob) -> WrittenFile:
     assigned = _assigned_in(task, job.out_options)
     if assigned is not None:
         return WrittenFile(source, path, task.n_rows, assigned, 0)
+    try:
+        return _written(task, job, source, path)
+    except UnreadableFile as error:
+        if not (job.skips_bad_files and error.url):
+            raise
+        return WrittenFile(source, path, 0, 0, 0, (error.url, str(error)))
+
+
+def _written(task: FileTask, job: WriteJob, source: str, path: str) -> WrittenFile:
     assigned = n_bytes = 0
     schema = _out_schema(job)
     with (
@@ -107,14 +122,19 @@ def _tables(
                     GroupPiece(group, i, min(i + most, n_rows)) for i in range(0, n_rows, most)
                 ]
                 blocks = tuple((i, (piece,)) for i, piece in enumerate(slices))
-                reader = held.enter_context(closing(replace(job.source, blocks=blocks).open(None)))
+                reader = held.enter_context(closing(_reader(job, blocks)))
             for i, start in enumerate(range(0, n_rows, most)):
                 stop = min(start + most, n_rows)
                 columns = keys.read(start, stop)
-                block, n_bytes = (None, 0) if reader is None else reader.read(i)
+                block, cost = (None, ReadCost()) if reader is None else reader.read(i)
                 columns += _cluster_columns(block, stop - start, job, schema)
                 n_assigned = 0 if block is None else block.n_rows
-                yield pa.Table.from_arrays(columns, schema=schema), n_assigned, n_bytes
+                yield pa.Table.from_arrays(columns, schema=schema), n_assigned, cost.n_bytes
+
+
+def _reader(job: WriteJob, blocks: Sequence[tuple[int, tuple[GroupPiece, ...]]]) -> ParquetReader:
+    source = replace(job.source, blocks=tuple(blocks))
+    return source.open(None, [number for number, _ in blocks])
 
 
 class _KeyReader:
@@ -130,10 +150,9 @@ class _KeyReader:
                 leaf_columns(read_footer(file, job.source.options).schema.to_arrow_schema())
             )
             numbers = tuple(i for name in self._stored for i in leaves[name])
-            group = RowGroup(file, number, n_rows, 0, numbers, 0, ())
-            self._stream = RowGroupStream(
-                group, self._stored, job.source.options, job.source.schema, 65536
-            )
+            group = RowGroup(file, number, n_rows, 0, numbers, 0, 0, ())
+            fetched = fetch_row_group(file, job.source.options, number, numbers)
+            self._stream = RowGroupStream(group, self._stored, job.source.schema, 65536, fetched)
 
     def read(self, start: int, stop: int) -> list[Any]:
         """The key columns of some rows, in the order of the keys."""
@@ -198,11 +217,8 @@ def _assigned_in(task: FileTask, options: str) -> int | None:
     """Rows with a cluster in the output file that an earlier run left whole; else None."""
     if not exists(task.out_url, options):
         return None
-    fs, path = open_filesystem(task.out_url, options)
-    with store_errors(task.out_url):
-        info = fs.info(path)
     try:
-        footer = read_footer(StoredFile(task.out_url, int(info["size"]), ""), options)
+        footer = read_footer(StoredFile(task.out_url, size_of(task.out_url, options), ""), options)
     except UnreadableFile:
         return None
     if footer.num_rows != task.n_rows:

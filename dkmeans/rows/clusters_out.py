@@ -29,16 +29,8 @@ from dkmeans.rows.parquet_source import ParquetSource
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
 from dkmeans.storage.atomic import write_bytes
-from dkmeans.storage.filesystem import (
-    absolute,
-    exists,
-    join,
-    open_filesystem,
-    read_bytes,
-    redact,
-    remember,
-    store_errors,
-)
+from dkmeans.storage.filesystem import absolute, join, redact, remember
+from dkmeans.storage.objects import exists, names_at, read_bytes, remove
 
 MANIFEST = "_dkmeans.json"
 _FORMAT = 1
@@ -108,10 +100,17 @@ def write_clusters(
         )
         for number, file in enumerate(plan.files)
     ]
-    job = WriteJob(model, ParquetSource.of(plan, []), plan.keys, options)
+    job = WriteJob(
+        model, ParquetSource.of(plan, []), plan.keys, options, plan.on_bad_file == "skip"
+    )
     reporter().began("write clusters", len(tasks))
     start = datetime.datetime.now(datetime.UTC)
     written: list[WrittenFile] = rows.engine.map(write_file, tasks, job, reporter().leaf_done)
+    found = [file.bad for file in written if file.bad is not None]
+    if found:
+        plan = plan.without(found)
+        rows.leave_out(found)
+        written = [file for file in written if file.bad is None]
     _check_counts(written, plan)
     record: dict[str, Any] = {
         "kind": "write clusters",
@@ -119,9 +118,9 @@ def write_clusters(
         "rows_read": plan.n_rows,
         "bytes_read": sum(file.n_bytes for file in written),
     }
-    rows.counters.n_passes += 1
-    rows.counters.rows_read += plan.n_rows
-    rows.counters.bytes_read += record["bytes_read"]
+    rows.known.n_passes += 1
+    rows.known.rows_read += plan.n_rows
+    rows.known.bytes_read += record["bytes_read"]
     reporter().ended(record)
     manifest = {
         "format": _FORMAT,
@@ -133,6 +132,7 @@ def write_clusters(
         "keys": list(plan.keys),
         "rows": sum(file.rows for file in written),
         "rows_assigned": sum(file.assigned for file in written),
+        "skipped_files": [{"url": redact(url), "reason": reason} for url, reason in plan.skipped],
         "files": [
             {"source": file.source, "path": file.path, "rows": file.rows, "assigned": file.assigned}
             for file in written
@@ -151,18 +151,8 @@ def refuse_existing_output(url: str, overwrite: bool, options: str) -> None:
             f"clusters lie at {redact(url)} already; pass --overwrite (overwrite=True) to replace "
             "them, or another place."
         )
-    fs, path = open_filesystem(url, options)
-    with store_errors(url):
-        if not fs.exists(path):
-            return
-        names = (
-            []
-            if fs.isfile(path)
-            else [name.rstrip("/").rpartition("/")[2] for name in fs.ls(path, detail=False)]
-        )
-        if not names and fs.isfile(path):
-            names = [path]
-    foreign = [name for name in names if name and name != MANIFEST and not _RUN.fullmatch(name)]
+    names = names_at(url, options)
+    foreign = [name for name in names if name != MANIFEST and not _RUN.fullmatch(name)]
     if foreign:
         raise OutputExists(
             f"{redact(url)} holds other files, such as {foreign[0]}; pass an empty or new folder."
@@ -202,13 +192,9 @@ def _check_counts(written: Sequence[WrittenFile], plan: ParquetPlan) -> None:
 
 
 def _remove_other_runs(url: str, run: str, options: str) -> None:
-    fs, path = open_filesystem(url, options)
-    with store_errors(url):
-        fs.invalidate_cache()
-        for name in fs.ls(path, detail=False):
-            base = name.rstrip("/").rpartition("/")[2]
-            if _RUN.fullmatch(base) and base != run:
-                fs.rm(name, recursive=True)
+    for name in names_at(url, options):
+        if _RUN.fullmatch(name) and name != run:
+            remove(join(url, name), options)
 
 
 def read_manifest(url: str, storage_options: Mapping[str, Any] | None = None) -> dict[str, Any]:

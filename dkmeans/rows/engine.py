@@ -5,16 +5,20 @@ same on either, with any number of threads or workers.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import dask.config
+import dask.system
 import psutil
 from dask.base import compute, is_dask_collection
 from dask.delayed import delayed
 
+from dkmeans.rows.disk import free_bytes, temporary_root
 from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.leaf import Leaf, LeafResult, Pass, merge_results, run_leaf
+from dkmeans.rows.staging import Room
 from dkmeans.rows.store import release
 
 if TYPE_CHECKING:
@@ -22,6 +26,18 @@ if TYPE_CHECKING:
 
 OnLeaf = Callable[[], None]
 """Called in the client whenever a leaf is done, from any thread."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A process that tasks run in."""
+
+    name: str
+    n_tasks: int
+    """Tasks at a time."""
+
+    free_bytes: int
+    """Memory that it has left."""
 
 
 class Engine(Protocol):
@@ -51,8 +67,12 @@ class Engine(Protocol):
         """Call `function(item, shared)` for every item and return the results in order."""
         ...
 
-    def memory_bytes(self) -> int:
-        """Memory that blocks and computation share."""
+    def room(self) -> Room:
+        """Return what is free for kept blocks."""
+        ...
+
+    def slots(self) -> tuple[Slot, ...]:
+        """Return the processes that tasks run in."""
         ...
 
     def share_options(self, reference: str) -> None:
@@ -77,7 +97,7 @@ class LocalEngine:
 
     def __init__(self) -> None:
         self._kept: set[tuple[str, int]] = set()
-        """Leaves that have run, whose blocks are in the store if they are staged."""
+        """Leaves whose blocks are all in the store."""
 
     def run(
         self, leaves: Sequence[Leaf], parts: Sequence[Any], shared: Pass, on_leaf: OnLeaf
@@ -90,17 +110,16 @@ class LocalEngine:
                 on_leaf()
             return result
 
-        withheld = {
-            leaf.number
-            for leaf in leaves
-            if leaf.staged and (leaf.owner, leaf.number) in self._kept
-        }
+        owner_of = {leaf.number: leaf.owner for leaf in leaves}
+        withheld = {leaf.number for leaf in leaves if (leaf.owner, leaf.number) in self._kept}
         while True:
             result = self._run(task, leaves, parts, withheld)
             if not result.missing:
                 break
             withheld -= set(result.missing)
-        self._kept.update((leaf.owner, leaf.number) for leaf in leaves)
+        for home in result.homes:
+            key = (owner_of[home.leaf], home.leaf)
+            (self._kept.add if home.complete else self._kept.discard)(key)
         return result
 
     def _run(
@@ -139,9 +158,18 @@ class LocalEngine:
         nodes = [delayed(partial(task, item), pure=False)() for item in items]
         return list(compute(*nodes, scheduler=_scheduler(), optimize_graph=False))
 
-    def memory_bytes(self) -> int:
-        """Memory that this machine has available."""
-        return int(psutil.virtual_memory().available)
+    def room(self) -> Room:
+        """Return what this machine has free."""
+        root = temporary_root()
+        root.mkdir(parents=True, exist_ok=True)
+        return Room(int(psutil.virtual_memory().available), free_bytes(root))
+
+    def slots(self) -> tuple[Slot, ...]:
+        """Return this process, with as many tasks at a time as Dask's scheduler runs."""
+        threads = dask.config.get("num_workers", None) or dask.system.CPU_COUNT
+        if _scheduler() in ("sync", "synchronous", "single-threaded"):
+            threads = 1
+        return (Slot("this process", int(threads), int(psutil.virtual_memory().available)),)
 
     def share_options(self, reference: str) -> None:
         """Nothing to do: tasks run in this process."""

@@ -63,7 +63,7 @@ def choose(
                 raise SchemaMismatch(
                     f"column {name!r} is not in {where}; it has {_listed(schema.names)}."
                 )
-            if not _holds_numbers(schema.field(name).type):
+            if schema.names.count(name) == 1 and not _holds_numbers(schema.field(name).type):
                 raise SchemaMismatch(
                     f"column {name!r} of {where} is {schema.field(name).type}; features must be "
                     "numbers, booleans, or lists of numbers of one length."

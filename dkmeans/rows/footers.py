@@ -11,7 +11,7 @@ import pyarrow as pa
 from dkmeans.errors import DkmeansError, InputRefused
 from dkmeans.rows.features import is_list
 from dkmeans.storage.listing import StoredFile
-from dkmeans.storage.parquet_file import read_footer
+from dkmeans.storage.parquet_file import read_footer, requests_for
 
 _FOOTER_THREADS = 16
 _PROBLEMS_SHOWN = 10
@@ -32,14 +32,15 @@ class RowGroupSummary:
     n_rows: int
     leaf_columns: tuple[int, ...]
     n_bytes: int
+    n_requests: int
     nulls: tuple[tuple[str, int], ...]
     """Columns of numbers that have nulls, and how many."""
 
     bounds: tuple[tuple[str, tuple[Any, Any]], ...]
     """Least and greatest values of columns that have statistics."""
 
-    widths: tuple[tuple[str, float], ...]
-    """Values per row of list columns."""
+    widths: tuple[tuple[str, float, bool], ...]
+    """Values per row of list columns, and whether nulls are, or may be, among them."""
 
 
 def summarize(
@@ -60,7 +61,9 @@ def summarize(
     schema = footer.schema.to_arrow_schema()
     leaves = dict(leaf_columns(schema))
     # a name that occurs twice has no type of its own; the check of the schemas reports it
-    read = [name for name in read if schema.names.count(name) <= 1]
+    # and a column that the folders name is not read from the file
+    folders = dict(file.partition)
+    read = [name for name in read if schema.names.count(name) <= 1 and name not in folders]
     groups = []
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
@@ -70,11 +73,13 @@ def summarize(
             for name, parts in chunks.items()
             if len(parts) == 1 and parts[0].is_stats_set and not is_list(schema.field(name).type)
         }
+        read_leaves = tuple(i for name in read for i in leaves.get(name, ()))
         groups.append(
             RowGroupSummary(
                 group.num_rows,
-                tuple(i for name in read for i in leaves.get(name, ())),
+                read_leaves,
                 sum(part.total_compressed_size for parts in chunks.values() for part in parts),
+                requests_for(file, options, footer, number, read_leaves),
                 tuple(
                     (name, found.null_count)
                     for name, found in statistics.items()
@@ -86,13 +91,18 @@ def summarize(
                     if found.has_min_max
                 ),
                 tuple(
-                    (name, parts[0].num_values / group.num_rows)
+                    (name, parts[0].num_values / group.num_rows, _may_have_nulls(parts[0]))
                     for name, parts in chunks.items()
                     if group.num_rows and is_list(schema.field(name).type)
                 ),
             )
         )
     return FileSummary(schema, tuple(groups))
+
+
+def _may_have_nulls(chunk: Any) -> bool:
+    statistics = chunk.statistics if chunk.is_stats_set else None
+    return statistics is None or not statistics.has_null_count or statistics.null_count > 0
 
 
 def leaf_columns(schema: pa.Schema) -> Iterator[tuple[str, range]]:

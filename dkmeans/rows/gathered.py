@@ -19,14 +19,18 @@ class Gathered:
         """Take one block."""
         return cls((block,))
 
+    @property
+    def n_rows(self) -> int:
+        """Rows of all blocks."""
+        return sum(block.n_rows for block in self.blocks)
+
     def merge(self, other: Self) -> Self:
         """Put the blocks after ours behind ours."""
         return type(self)(self.blocks + other.blocks)
 
     def block(self) -> Block:
         """Join the blocks into one."""
-        n_rows = sum(block.n_rows for block in self.blocks)
-        X = np.empty((n_rows, self.blocks[0].n_features), self.blocks[0].X.dtype, order="F")
+        X = np.empty((self.n_rows, self.blocks[0].n_features), self.blocks[0].X.dtype, order="F")
         first = 0
         for block in self.blocks:
             X[first : first + block.n_rows] = block.X

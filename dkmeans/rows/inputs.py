@@ -1,7 +1,7 @@
 """From what a user holds, NumPy, pandas, Arrow or Dask, to parts and their source."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow
 from dkmeans.rows.features import choose
 from dkmeans.rows.layout import rows_per_block
 from dkmeans.rows.part_source import PartSource, check_weight
+from dkmeans.rows.values import MissingName
 
 Place = Literal["client", "cluster"] | None
 
@@ -36,6 +37,12 @@ class Parts:
 
     place: Place
     """Where the parts lie in memory already; None if they are yet to be computed."""
+
+    def with_missing(self, missing: MissingName) -> "Parts":
+        """Return the parts with what becomes of rows that lack a value."""
+        return replace(
+            self, sources=tuple(replace(source, missing=missing) for source in self.sources)
+        )
 
 
 def parts_of_array(

@@ -32,6 +32,14 @@ class Piece:
     """Row after the last."""
 
 
+@dataclass(frozen=True)
+class Cutting:
+    """What the user says of the size of blocks; None for a constant size."""
+
+    block_bytes: int | None = None
+    block_rows: int | None = None
+
+
 def rows_per_block(
     n_rows: int, row_bytes: int, block_bytes: int | None, block_rows: int | None
 ) -> int:
@@ -66,6 +74,12 @@ def cut_blocks(row_group_rows: Sequence[int], block_rows: int) -> list[tuple[Pie
     if gathered:
         blocks.append(tuple(gathered))
     return blocks
+
+
+def spread(n: int, share: float) -> list[int]:
+    """Choose about a `share` of `n` things, at least one, evenly spread."""
+    n_chosen = min(n, max(1, round(share * n)))
+    return sorted({(2 * i + 1) * n // (2 * n_chosen) for i in range(n_chosen)})
 
 
 def cut_leaves(blocks: Sequence[tuple[Piece, ...]]) -> list[range]:

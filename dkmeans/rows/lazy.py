@@ -11,8 +11,7 @@ from dask.delayed import delayed
 
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.threads import one_blas_thread
-from dkmeans.models.scaling import Scaling
-from dkmeans.rows.leaf import Leaf
+from dkmeans.rows.leaf import Leaf, Step
 
 if TYPE_CHECKING:
     from dkmeans.rows.rows import Rows
@@ -26,9 +25,11 @@ def map_blocks(
     width: int | None,
 ) -> da.Array:
     """See `Rows.map`. One task a leaf: reading is in order within it."""
+    if rows.missing == "mean":
+        rows.prepare()
     chunks = []
     shape_of_row = () if width is None else (width,)
-    shared = delayed(_Shared(function, broadcast, rows.scaling), pure=False)
+    shared = delayed(_Shared(function, broadcast, rows.steps), pure=False)
     for leaf, part in zip(rows.layout.leaves, rows.layout.parts, strict=True):
         computed = delayed(_of_leaf, pure=False)(_Opaque(leaf), part, shared)
         chunks.append(
@@ -39,9 +40,9 @@ def map_blocks(
 
 class _Shared:
     def __init__(
-        self, function: Callable[..., Array], broadcast: tuple[Any, ...], scaling: Scaling | None
+        self, function: Callable[..., Array], broadcast: tuple[Any, ...], steps: tuple[Step, ...]
     ) -> None:
-        self.function, self.broadcast, self.scaling = function, broadcast, scaling
+        self.function, self.broadcast, self.steps = function, broadcast, steps
 
 
 class _Opaque:
@@ -53,24 +54,20 @@ class _Opaque:
 
 def _of_leaf(opaque: _Opaque, part: Any, shared: _Shared) -> Array:
     leaf = opaque.leaf
-    reader = leaf.source.open(part)
+    reader = leaf.source.open(part, leaf.blocks)
     assert reader is not None
     results = []
     with one_blas_thread(), closing(reader):
         for number in leaf.blocks:
-            block = leaf.numbered(reader.read(number)[0])
-            if shared.scaling is not None:
-                block = replace(block, X=shared.scaling.transform(block.X))
+            block = leaf.taken(reader.read(number)[0])
+            for step in shared.steps:
+                block = replace(block, X=step.transform(block.X))
             results.append(shared.function(block, *shared.broadcast))
     return np.concatenate(results)
 
 
 def _n_rows(rows: "Rows", leaf: Leaf) -> int | float:
     """Rows of a leaf, if they are known before it is read."""
-    from dkmeans.rows.parquet_source import ParquetSource
-
-    if isinstance(leaf.source, ParquetSource):
-        if rows.parquet is not None and rows.parquet.filters:
-            return float("nan")
-        return sum(piece.stop - piece.start for _, pieces in leaf.source.blocks for piece in pieces)
-    return float("nan") if leaf.first_row is None else leaf.source.most_block_rows
+    if leaf.n_source_rows is None or leaf.sample is not None or rows.missing == "drop":
+        return float("nan")
+    return float("nan") if rows.parquet and rows.parquet.filters else leaf.n_source_rows

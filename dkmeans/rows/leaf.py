@@ -2,22 +2,35 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
-from dkmeans.kernels.block import Block
+from dkmeans.cluster.preflight import versions_here
+from dkmeans.errors import UnreadableFile, WorkersUnfit
+from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.threads import one_blas_thread
-from dkmeans.models.scaling import Scaling
 from dkmeans.partials.base import Partial, merge_all
 from dkmeans.rows.requests import Request, State, States, evaluate
-from dkmeans.rows.store import BlockStore, process_store
+from dkmeans.rows.sample import Sample
+from dkmeans.rows.store import BlockStore, Key, Place, hold_by, process_store
+
+Stage = Literal["memory", "disk", "none"]
+"""Where decoded blocks are kept between passes."""
+
+
+@dataclass(frozen=True)
+class ReadCost:
+    """What reading a block took from the source."""
+
+    n_bytes: int = 0
+    n_requests: int = 0
 
 
 class BlockReader(Protocol):
     """Reads blocks of one leaf from where they come from."""
 
-    def read(self, number: int) -> tuple[Block, int]:
-        """Return block `number` and the bytes read from the source for it."""
+    def read(self, number: int) -> tuple[Block, ReadCost]:
+        """Return block `number`, and what it took from the source."""
         ...
 
     def close(self) -> None:
@@ -33,12 +46,29 @@ class Source(Protocol):
         """Stored rows of the largest block; 0 if that is not known."""
         ...
 
-    def open(self, part: Any) -> BlockReader | None:
-        """Return a reader of the blocks of the leaf, to be asked for them in ascending order.
+    def describe(self, number: int) -> str:
+        """Say what block `number` is, for a user who has to find it."""
+        ...
+
+    def open(self, part: Any, wanted: Sequence[int]) -> BlockReader | None:
+        """Return a reader of the blocks `wanted`, to be asked for in this, ascending, order.
 
         `part` holds the data of sources that are computed or sent along; where such a source gets
         None, there is no reader, and the blocks must be in the store.
         """
+        ...
+
+
+class Step(Protocol):
+    """Something that every row goes through as its block is read: filling, scaling."""
+
+    @property
+    def name(self) -> str:
+        """Short, and equal for what does the same."""
+        ...
+
+    def transform(self, X: Array) -> Array:
+        """Return the rows `(n_rows, n_features)` as the step makes them, feature-major."""
         ...
 
 
@@ -58,15 +88,31 @@ class Leaf:
     source: Source
     """Where the blocks come from."""
 
-    staged: bool
-    """Whether blocks are kept in the store."""
+    stage: Stage
+    """Where blocks are kept."""
+
+    n_source_rows: int | None = None
+    """Stored rows of its blocks; None where they are not counted yet."""
 
     first_row: int | None = None
     """Source row number of the first row of the leaf's one block, where its source cannot know
     it."""
 
+    sample: Sample | None = None
+    """Which rows to take; None for all."""
+
+    @property
+    def state_place(self) -> Place:
+        """Where the states beside the blocks are kept: in memory only beside what lies there."""
+        return "memory" if self.stage == "memory" or self.first_row is not None else "disk"
+
+    def taken(self, block: Block) -> Block:
+        """Return a block as its source gives it with its row numbers, and the sample of it."""
+        block = self.numbered(block)
+        return block if self.sample is None else self.sample.of(block)
+
     def numbered(self, block: Block) -> Block:
-        """Return a block of ours with its source row numbers."""
+        """Return a block with its row numbers, which it lacks if it was kept by the counting."""
         if self.first_row is None:
             return block
         return replace(block, ranges=((self.first_row, self.first_row + block.n_source_rows),))
@@ -77,76 +123,139 @@ class Pass:
     """What is the same for all leaves of a pass."""
 
     requests: tuple[Request, ...]
-    scaling: Scaling | None
-    """Applied to every block as it is read."""
+    steps: tuple[Step, ...]
+    """What every block goes through as it is read."""
+
+    skips_bad_files: bool = False
+    """Whether a file that cannot be read is reported rather than raised."""
+
+    versions: tuple[str, ...] = field(default_factory=versions_here)
+    """Of what computes the bits, in the process that asks."""
+
+    lease: str = ""
+    """Key that the scheduler knows as long as the client lives; empty on local schedulers."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a leaf ran."""
+
+    leaf: int
+    worker: str
+    """Its address; empty on local schedulers."""
+
+    complete: bool
+    """Whether all blocks of the leaf are kept there."""
 
 
 @dataclass(frozen=True)
 class LeafResult:
     """What leaves contribute to a pass."""
 
-    partials: tuple[Partial, ...]
-    """One for each request; none if blocks were missing."""
+    partials: tuple[Partial, ...] = ()
+    """One for each request; none if blocks were missing or bad."""
 
-    n_rows: int
-    """Rows that passed the filters."""
+    n_rows: int = 0
+    """Rows that were used."""
 
-    n_source_rows: int
+    n_source_rows: int = 0
     """Stored rows that were visited, dropped ones included."""
 
-    n_bytes: int
+    n_missing_rows: int = 0
+    """Rows dropped because a value is missing."""
+
+    n_bytes: int = 0
     """Bytes read from the source."""
 
-    homes: tuple[tuple[int, str], ...]
-    """Which worker each leaf ran on."""
+    n_requests: int = 0
+    """Requests to the source's store."""
+
+    n_unkept: int = 0
+    """Blocks that should be kept and were not, for lack of room."""
+
+    homes: tuple[Home, ...] = ()
 
     missing: tuple[int, ...] = ()
     """Leaves that lack blocks: neither in the store, nor sent along."""
 
+    bad_files: tuple[tuple[str, str], ...] = ()
+    """Files that cannot be read, each with the reason."""
+
 
 def run_leaf(leaf: Leaf, shared: Pass, part: Any = None) -> LeafResult:
     """Answer all requests of a pass for the blocks of one leaf."""
-    store = process_store()
-    reader = leaf.source.open(part)
+    if shared.versions != (here := versions_here()):
+        raise WorkersUnfit(
+            f"worker {_worker()} has {' '.join(here)}, the client {' '.join(shared.versions)}; "
+            "give both the same versions."
+        )
+    hold_by(shared.lease, leaf.owner)
+    try:
+        return _walk(leaf, shared, part)
+    except UnreadableFile as error:
+        if not (shared.skips_bad_files and error.url):
+            raise
+        return LeafResult(bad_files=((error.url, str(error)),))
+
+
+def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
+    blocks = _Blocks(leaf, shared.steps, process_store())
+    reader = leaf.source.open(part, [i for i in leaf.blocks if not blocks.has(i)])
     partials: list[Partial] = []
-    n_rows = n_source_rows = n_bytes = 0
+    n_rows = n_source_rows = n_missing_rows = 0
     with ExitStack() as held:
         held.enter_context(one_blas_thread())
         if reader is not None:
             held.callback(reader.close)
-        for number in leaf.blocks:
-            found = _block(leaf, number, shared, reader, store)
-            if found is None:
-                return LeafResult((), 0, 0, n_bytes, (), (leaf.number,))
-            block, n_read = leaf.numbered(found[0]), found[1]
-            n_bytes += n_read
+        for at, number in enumerate(leaf.blocks):
+            if at + 1 < len(leaf.blocks):
+                blocks.soon(leaf.blocks[at + 1])
+            block = blocks.get(number, reader)
+            if block is None:
+                return LeafResult(missing=(leaf.number,))
             n_rows += block.n_rows
             n_source_rows += block.n_source_rows
-            states = _StoredStates(store, leaf.owner, number)
-            answers = [evaluate(request, block, states) for request in shared.requests]
+            n_missing_rows += block.n_missing_rows
+            answers = [
+                evaluate(request, block, blocks.states(number)) for request in shared.requests
+            ]
+            # a block that is mapped or decoded for us alone goes before the next one comes
+            del block
             partials = (
                 [so_far.merge(answer) for so_far, answer in zip(partials, answers, strict=True)]
                 if partials
                 else answers
             )
-    return LeafResult(tuple(partials), n_rows, n_source_rows, n_bytes, ((leaf.number, _worker()),))
+    return LeafResult(
+        tuple(partials),
+        n_rows,
+        n_source_rows,
+        n_missing_rows,
+        blocks.n_bytes,
+        blocks.n_requests,
+        blocks.n_unkept,
+        (Home(leaf.number, _worker(), leaf.stage != "none" and not blocks.n_unkept),),
+    )
 
 
 def merge_results(results: Sequence[LeafResult]) -> LeafResult:
     """Merge what consecutive leaves contribute, in order."""
     missing = tuple(number for result in results for number in result.missing)
-    partials = (
-        ()
-        if missing
-        else tuple(map(merge_all, zip(*(result.partials for result in results), strict=True)))
-    )
+    bad_files = tuple(dict.fromkeys(file for result in results for file in result.bad_files))
+    partials: tuple[Partial, ...] = ()
+    if not missing and not bad_files:
+        partials = tuple(map(merge_all, zip(*(one.partials for one in results), strict=True)))
     return LeafResult(
         partials,
         sum(result.n_rows for result in results),
         sum(result.n_source_rows for result in results),
+        sum(result.n_missing_rows for result in results),
         sum(result.n_bytes for result in results),
+        sum(result.n_requests for result in results),
+        sum(result.n_unkept for result in results),
         tuple(home for result in results for home in result.homes),
         missing,
+        bad_files,
     )
 
 
@@ -160,50 +269,74 @@ def _worker() -> str:
         return ""
 
 
-def _block(
-    leaf: Leaf, number: int, shared: Pass, reader: BlockReader | None, store: BlockStore
-) -> tuple[Block, int] | None:
-    """The block as this pass wants it, and the bytes read for it; None if it is nowhere."""
-    scaling_name = "" if shared.scaling is None else shared.scaling.name
-    wanted = (leaf.owner, "block", scaling_name, number)
-    block: Block | None = store.get(wanted)
-    if block is not None:
-        return block, 0
-    n_bytes = 0
-    if shared.scaling is not None:
-        # kept as given by the pass that found the scaling: from now on it is wanted scaled
-        block = store.pop((leaf.owner, "block", "", number))
-    if block is None:
-        if reader is None:
-            return None
-        block, n_bytes = reader.read(number)
-    if shared.scaling is not None:
-        block = replace(block, X=shared.scaling.transform(block.X))
-    if leaf.staged:
-        store.put(wanted, block, block.n_bytes)
-    return block, n_bytes
+class _Blocks:
+    """The blocks of one leaf as a pass wants them, from the store or from their source."""
+
+    def __init__(self, leaf: Leaf, steps: tuple[Step, ...], store: BlockStore) -> None:
+        self._leaf, self._steps, self._store = leaf, steps, store
+        self.n_bytes = self.n_requests = self.n_unkept = 0
+
+    def has(self, number: int) -> bool:
+        """Whether the block is in the store, at whatever step."""
+        return any(self._store.has(key) for key in self._keys(number))
+
+    def soon(self, number: int) -> None:
+        """Have a block that is on the disk read ahead."""
+        self._store.soon(self._keys(number)[-1])
+
+    def get(self, number: int, reader: BlockReader | None) -> Block | None:
+        """Return a block; None if it is nowhere."""
+        *earlier, wanted = self._keys(number)
+        block: Block | None = self._store.get(wanted)
+        if block is not None:
+            return self._leaf.numbered(block)
+        n_done = 0
+        for n_done in range(len(earlier) - 1, -1, -1):
+            # kept by a pass that had not found all steps yet: from now on it is wanted after them
+            block = self._store.pop(earlier[n_done])
+            if block is not None:
+                break
+        if block is None:
+            n_done = 0
+            if reader is None:
+                return None
+            block, cost = reader.read(number)
+            block = self._leaf.taken(block)
+            self.n_bytes += cost.n_bytes
+            self.n_requests += cost.n_requests
+        block = self._leaf.numbered(block)
+        for step in self._steps[n_done:]:
+            block = replace(block, X=step.transform(block.X))
+        if self._leaf.stage != "none" and not self._store.put(wanted, block, self._leaf.stage):
+            self.n_unkept += 1
+        return block
+
+    def states(self, number: int) -> States:
+        """Return the states beside a block."""
+        return _StoredStates(self._store, self._leaf.owner, number, self._leaf.state_place)
+
+    def _keys(self, number: int) -> list[Key]:
+        """Where the block is kept before any step, after the first one, ..., after all."""
+        names = [step.name for step in self._steps]
+        return [
+            (self._leaf.owner, "block", "/".join(names[:n]), number) for n in range(len(names) + 1)
+        ]
 
 
 class _StoredStates(States):
     """States of one block in the block store."""
 
-    def __init__(self, store: BlockStore, owner: str, block: int) -> None:
-        self._store, self._owner, self._block = store, owner, block
+    def __init__(self, store: BlockStore, owner: str, block: int, place: Place) -> None:
+        self._store, self._owner, self._block, self._place = store, owner, block, place
 
     def latest(self, name: str, number: int) -> tuple[State | None, int]:
         state = self._store.get((self._owner, name, self._block, number))
         return (None, 0) if state is None else (state, number)
 
     def keep(self, name: str, number: int, state: State) -> None:
-        self._store.put((self._owner, name, self._block, number), state, _n_bytes(state))
-        self._store.pop((self._owner, name, self._block, number - 2))
+        # a repeated task finds the state before gone, and computes it again
+        self.drop(name, number)
+        self._store.put((self._owner, name, self._block, number), state, self._place)
 
     def drop(self, name: str, number: int) -> None:
-        for before in (number - 1, number - 2):
-            self._store.pop((self._owner, name, self._block, before))
-
-
-def _n_bytes(state: State) -> int:
-    if isinstance(state, tuple):
-        return sum(_n_bytes(part) for part in state)
-    return int(state.nbytes)
+        self._store.pop((self._owner, name, self._block, number - 1))

@@ -1,5 +1,6 @@
 """The leaves of some rows, and the data to send along with each."""
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from dkmeans.rows.inputs import Parts
-from dkmeans.rows.layout import cut_blocks, cut_leaves
-from dkmeans.rows.leaf import Leaf
+from dkmeans.rows.layout import Cutting, cut_blocks, cut_leaves, rows_per_block
+from dkmeans.rows.leaf import Leaf, Stage
 from dkmeans.rows.parquet_plan import ParquetPlan
 from dkmeans.rows.parquet_source import GroupPiece, ParquetSource
+from dkmeans.rows.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,23 @@ class Leaves:
     n_rows: int | None
     """Source rows; None where they are not counted yet."""
 
+    def identity(self) -> dict[str, Any]:
+        """Return what names parts, as plain values: their number, and the content of arrays."""
+        digest = hashlib.sha256()
+        for part in self.parts:
+            for array in part if isinstance(part, tuple) else ():
+                if isinstance(array, np.ndarray):
+                    digest.update(np.ascontiguousarray(array).tobytes())
+        return {"parts": len(self.parts), "content": digest.hexdigest()}
 
-def parquet_leaves(plan: ParquetPlan, block_rows: int, staged: bool) -> Leaves:
-    """Cut the row groups of a plan into leaves of blocks of at most `block_rows` rows."""
-    blocks = cut_blocks([group.n_rows for group in plan.row_groups], block_rows)
+
+def parquet_leaves(
+    plan: ParquetPlan, cutting: Cutting, stage: Stage, sample: Sample | None = None
+) -> Leaves:
+    """Cut the row groups of a plan into blocks, and these into leaves."""
+    lengths = [group.n_rows for group in plan.row_groups]
+    step = rows_per_block(sum(lengths), plan.row_bytes, cutting.block_bytes, cutting.block_rows)
+    blocks = cut_blocks(lengths, step)
     owner = f"{plan.fingerprint}-{uuid.uuid4().hex[:8]}"
     leaves = []
     for number, members in enumerate(cut_leaves(blocks)):
@@ -41,19 +56,30 @@ def parquet_leaves(plan: ParquetPlan, block_rows: int, staged: bool) -> Leaves:
             for i in members
         ]
         source = ParquetSource.of(plan, pieces)
-        leaves.append(Leaf(owner, number, tuple(members), source, staged))
+        leaves.append(
+            Leaf(owner, number, tuple(members), source, stage, source.n_rows, None, sample)
+        )
     return Leaves(tuple(leaves), (None,) * len(leaves), plan.n_rows)
 
 
-def part_leaves(parts: Parts, staged: bool) -> Leaves:
+def part_leaves(parts: Parts, stage: Stage) -> Leaves:
     """Make each part a block and a leaf."""
     owner = f"parts-{uuid.uuid4().hex}"
     leaves = tuple(
-        Leaf(owner, number, (number,), source, staged)
-        for number, source in enumerate(parts.sources)
+        Leaf(owner, number, (number,), source, stage) for number, source in enumerate(parts.sources)
     )
     layout = Leaves(leaves, parts.parts, None)
     return layout if parts.lengths is None else numbered(layout, parts.lengths)
+
+
+def sampled_leaves(layout: Leaves, sample: Sample, chosen: Sequence[int]) -> Leaves:
+    """Return some of the leaves, with a sample of their rows, under an owner of their own."""
+    owner = f"sample-{uuid.uuid4().hex}"
+    return Leaves(
+        tuple(replace(layout.leaves[i], owner=owner, sample=sample) for i in chosen),
+        tuple(layout.parts[i] for i in chosen),
+        layout.n_rows,
+    )
 
 
 def numbered(layout: Leaves, lengths: Sequence[int]) -> Leaves:
@@ -64,6 +90,7 @@ def numbered(layout: Leaves, lengths: Sequence[int]) -> Leaves:
             replace(
                 leaf,
                 first_row=int(first),
+                n_source_rows=int(n_rows),
                 source=replace(leaf.source, most_block_rows=int(n_rows)),  # type: ignore[type-var]
             )
             for leaf, first, n_rows in zip(layout.leaves, first_rows, lengths, strict=False)

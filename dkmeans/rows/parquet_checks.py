@@ -1,6 +1,7 @@
 """Checks that all files have the wanted columns, with types and values that can be clustered."""
 
 import itertools
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -14,30 +15,30 @@ from dkmeans.storage.filesystem import redact
 from dkmeans.storage.listing import StoredFile
 
 
-def check_schemas(
+def schema_problems(
     files: Sequence[StoredFile],
     summaries: Sequence[FileSummary],
     first: pa.Schema,
     wanted: set[str],
-) -> None:
-    """Each wanted column must be there once, of the kind that it has in the first file."""
-    problems: list[DkmeansError] = []
+    first_file: str,
+) -> list[tuple[StoredFile, DkmeansError]]:
+    """Find where a wanted column is not there once, of the kind that it has in the first file."""
+    problems: list[tuple[StoredFile, DkmeansError]] = []
     for file, summary in zip(files, summaries, strict=True):
         for name in sorted(wanted):
             count = summary.schema.names.count(name)
             if count != 1:
                 what = "is missing from" if count == 0 else f"occurs {count} times in"
-                problems.append(SchemaMismatch(f"column {name!r} {what} {redact(file.url)}."))
+                problem = SchemaMismatch(f"column {name!r} {what} {redact(file.url)}.")
+                problems.append((file, problem))
                 continue
             here, there = summary.schema.field(name).type, first.field(name).type
             if here != there and not _interchangeable(here, there):
-                problems.append(
-                    SchemaMismatch(
-                        f"column {name!r} is {here} in {redact(file.url)} but {there} in "
-                        f"{redact(files[0].url)}."
-                    )
+                problem = SchemaMismatch(
+                    f"column {name!r} is {here} in {redact(file.url)} but {there} in {first_file}."
                 )
-    raise_all(problems)
+                problems.append((file, problem))
+    return problems
 
 
 def _interchangeable(here: pa.DataType, there: pa.DataType) -> bool:
@@ -50,28 +51,32 @@ def with_widths(
     features: Sequence[FeatureColumn],
     files: Sequence[StoredFile],
     summaries: Sequence[FileSummary],
-) -> tuple[FeatureColumn, ...]:
-    """The feature columns with the widths that the footers tell, checked to be one."""
+    may_lack: bool,
+) -> tuple[tuple[FeatureColumn, ...], list[tuple[StoredFile, DkmeansError]]]:
+    """The feature columns with the widths that the footers tell, and where those differ."""
     widths: dict[str, int] = {column.name: column.width or 0 for column in features}
-    problems: list[DkmeansError] = []
+    told = [one for summary in summaries for group in summary.row_groups for one in group.widths]
+    # a missing list counts as one value: only where none is missing is the width exact
+    for name, width, nulls in sorted(told, key=lambda one: (one[2], -one[1] if one[2] else 0)):
+        if not widths.get(name):
+            widths[name] = math.ceil(width) if nulls and may_lack else round(width)
+    problems: list[tuple[StoredFile, DkmeansError]] = []
     for file, summary in zip(files, summaries, strict=True):
         for number, group in enumerate(summary.row_groups):
-            for name, width in group.widths:
-                if not widths.get(name):
-                    widths[name] = round(width)
+            for name, width, nulls in group.widths:
+                if nulls and may_lack and width <= widths[name]:
+                    continue
                 if width != widths[name] and name in {column.name for column in features}:
-                    problems.append(
-                        SchemaMismatch(
-                            f"column {name!r} of {redact(file.url)} (row group {number}) has "
-                            f"{width:g} values a row, not {widths[name]}; an embedding "
-                            "column needs lists of one length without nulls."
-                        )
+                    problem = SchemaMismatch(
+                        f"column {name!r} of {redact(file.url)} (row group {number}) has "
+                        f"{width:g} values a row, not {widths[name]}; an embedding "
+                        "column needs lists of one length without nulls."
                     )
-    raise_all(problems)
+                    problems.append((file, problem))
     return tuple(
         column if column.width is None else FeatureColumn(column.name, widths[column.name])
         for column in features
-    )
+    ), problems
 
 
 def check_nulls(files: Sequence[StoredFile], summaries: Sequence[FileSummary]) -> None:
@@ -80,7 +85,8 @@ def check_nulls(files: Sequence[StoredFile], summaries: Sequence[FileSummary]) -
         [
             BadValues(
                 f"column {name!r} of {redact(file.url)} (row group {number}) has {count} nulls; "
-                f"filter them out, or leave the column out."
+                "pass missing='drop' or 'mean' (--missing), filter them out, or leave the column "
+                "out."
             )
             for file, summary in zip(files, summaries, strict=True)
             for number, group in enumerate(summary.row_groups)

@@ -6,11 +6,12 @@ Every file is checked here, and everything that is wrong with any is reported at
 import hashlib
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from dkmeans.errors import (
@@ -20,16 +21,19 @@ from dkmeans.errors import (
     TooFewRows,
     UnreadableFile,
 )
-from dkmeans.models.columns import FeatureColumn
+from dkmeans.models.columns import FeatureColumn, feature_names
 from dkmeans.rows.features import Choice, choose, is_number
 from dkmeans.rows.filters import Filter, columns_of, parse_filters, possible, without_partition
 from dkmeans.rows.footers import caught, in_parallel, raise_all, summarize
-from dkmeans.rows.parquet_checks import check_nulls, check_schemas, warn_of_ids, with_widths
+from dkmeans.rows.parquet_checks import check_nulls, schema_problems, warn_of_ids, with_widths
+from dkmeans.rows.values import MissingName
 from dkmeans.storage.filesystem import redact
 from dkmeans.storage.listing import StoredFile, list_parquet
 from dkmeans.storage.parquet_file import read_footer
 
 log = logging.getLogger(__name__)
+
+OnBadFile = Literal["raise", "skip"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,30 @@ class RowGroup:
     n_bytes: int
     """Bytes of their column chunks, as stored."""
 
+    n_requests: int
+    """Requests that fetch them; 0 for a local file."""
+
     filters: Filter
     """What its rows must pass."""
+
+
+@dataclass(frozen=True)
+class BadData:
+    """What becomes of files that cannot be read, and of rows that lack a value."""
+
+    missing: MissingName = "raise"
+    on_bad_file: OnBadFile = "raise"
+    max_bad_files: int | None = None
+    """Most files to leave out; None for any number."""
+
+    def check(self, skipped: Sequence[tuple[str, str]]) -> None:
+        """Raise `UnreadableFile` if more files are left out than may be."""
+        if self.max_bad_files is not None and len(skipped) > self.max_bad_files:
+            shown = "; ".join(reason for _, reason in skipped[:10])
+            raise UnreadableFile(
+                f"{len(skipped)} files cannot be read, more than max_bad_files="
+                f"{self.max_bad_files}: {shown}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +102,40 @@ class ParquetPlan:
     row_groups: tuple[RowGroup, ...]
     """Those that can hold rows that pass the filters, in order; none is empty."""
 
+    policy: "BadData"
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Files that were left out because they cannot be read, each with the reason."""
+
+    def without(self, bad_files: Sequence[tuple[str, str]]) -> "ParquetPlan":
+        """Return the plan without some files. The rows of the others keep their numbers.
+
+        Raises
+        ------
+        UnreadableFile
+            If more are left out than `max_bad_files`.
+        TooFewRows
+            If no file is left.
+        """
+        skipped = (*self.skipped, *bad_files)
+        self.policy.check(skipped)
+        urls = {url for url, _ in skipped}
+        left = [i for i, file in enumerate(self.files) if file.url not in urls]
+        row_groups = tuple(group for group in self.row_groups if group.file.url not in urls)
+        if not row_groups:
+            raise TooFewRows(f"no file is left: all {len(skipped)} that hold rows cannot be read.")
+        return replace(
+            self,
+            files=tuple(self.files[i] for i in left),
+            file_rows=tuple(self.file_rows[i] for i in left),
+            row_groups=row_groups,
+            skipped=skipped,
+        )
+
+    @property
+    def on_bad_file(self) -> str:
+        """What becomes of files that cannot be read: "raise" or "skip"."""
+        return self.policy.on_bad_file
+
     @property
     def n_rows(self) -> int:
         """Rows of all files, before filters."""
@@ -87,15 +147,38 @@ class ParquetPlan:
         return sum(group.n_bytes for group in self.row_groups)
 
     @property
+    def n_requests(self) -> int:
+        """Requests that one pass makes, a footer of each file included; 0 for local files."""
+        n_remote = len({group.file.url for group in self.row_groups if group.n_requests})
+        return n_remote + sum(group.n_requests for group in self.row_groups)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a decoded row."""
+        n_features = len(feature_names(self.choice.features))
+        return n_features * np.dtype(self.dtype).itemsize + (8 if self.weight else 0)
+
+    @property
     def columns_read(self) -> tuple[str, ...]:
         """The columns that a pass reads."""
         return _columns_read(self.choice.features, self.weight, self.filters)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names the rows, as plain values, each file apart."""
+        return {
+            "weight": self.weight,
+            "filters": repr(self.filters),
+            "file": {
+                redact(file.url): f"{file.size} bytes, version {file.version}, {n_rows} rows"
+                for file, n_rows in zip(self.files, self.file_rows, strict=True)
+            },
+        }
 
     @property
     def fingerprint(self) -> str:
         """Names the rows, and what of them is read."""
         parts = [(file.url, file.size, file.version) for file in self.files]
-        asked = (self.choice.features, self.weight, self.filters, self.dtype)
+        asked = (self.choice.features, self.weight, self.filters, self.dtype, self.policy.missing)
         return hashlib.sha256(repr((parts, asked)).encode()).hexdigest()[:16]
 
 
@@ -108,10 +191,12 @@ def plan_parquet(
     keys: Sequence[str],
     dtype: str,
     options: str,
+    policy: BadData,
 ) -> ParquetPlan:
     """List the files, read their footers, and decide what a pass reads.
 
-    Parameters are those of `read_parquet`; `options` is the reference of the storage options.
+    Parameters are those of `read_parquet`; `options` is the reference of the storage options,
+    `policy` what becomes of bad data.
 
     Raises
     ------
@@ -127,9 +212,11 @@ def plan_parquet(
         raise TooFewRows(f"no file at {_where(url)} passes the filters on its partition columns.")
 
     _check_partitions(files, partitions, columns_of(parsed) | set(columns or ()) | set(keys))
-    schema, first_file = _first_schema(files, partitions, options)
+    skips = policy.on_bad_file == "skip"
     roles = [(name, "partition") for name in partitions] + [(key, "key") for key in keys]
     roles += [(weight, "weight")] if weight else []
+    fits = partial(choose, columns=columns, roles=roles) if skips else None
+    schema, first_file = _first_schema(files, partitions, options, fits)
     choice = choose(schema, columns, roles, first_file)
     for name, what in [*((key, "key") for key in keys), *(((weight, "weight"),) if weight else ())]:
         if name not in schema.names:
@@ -148,11 +235,40 @@ def plan_parquet(
         features=[column.name for column in choice.features],
         read=_columns_read(choice.features, weight, parsed),
     )
-    summaries = in_parallel(summary_of, files)
-    check_schemas(files, summaries, schema, set(wanted) - set(partitions))
-    choice = replace(choice, features=with_widths(choice.features, files, summaries))
+    summaries = in_parallel(summary_of, files, check=False)
+    bad, good = _told_apart(files, summaries)
+    bad += schema_problems(
+        [files[i] for i in good],
+        [summaries[i] for i in good],
+        schema,
+        set(wanted) - set(partitions),
+        first_file,
+    )
+    unlike = {file.url for file, _ in bad}
+    alike = [i for i in good if files[i].url not in unlike]
+    features, others = with_widths(
+        choice.features,
+        [files[i] for i in alike],
+        [summaries[i] for i in alike],
+        policy.missing != "raise",
+    )
+    bad += others
+    if not skips:
+        raise_all([problem for _, problem in bad])
+    skipped = dict(reversed([(file.url, str(problem)) for file, problem in bad]))
+    policy.check(tuple(skipped.items()))
+    for url, reason in skipped.items():
+        log.warning("left out: %s (%s)", redact(url), reason)
+    left_in = [i for i in good if files[i].url not in skipped]
+    if not left_in:
+        raise TooFewRows(f"none of the {len(files)} files at {_where(url)} can be read.")
+    files = [files[i] for i in left_in]
+    summaries = [summaries[i] for i in left_in]
+    asked = [asked[i] for i in left_in]
+    choice = replace(choice, features=features)
     whole = [i for i, left in enumerate(asked) if left == ()]
-    check_nulls([files[i] for i in whole], [summaries[i] for i in whole])
+    if policy.missing == "raise":
+        check_nulls([files[i] for i in whole], [summaries[i] for i in whole])
     if columns is None:
         warn_of_ids(choice, schema, files, summaries)
 
@@ -169,6 +285,7 @@ def plan_parquet(
                         first_row,
                         group.leaf_columns,
                         group.n_bytes,
+                        group.n_requests,
                         left,
                     )
                 )
@@ -189,7 +306,27 @@ def plan_parquet(
         parsed,
         options,
         tuple(row_groups),
+        policy,
+        tuple(sorted(skipped.items())),
     )
+
+
+def _told_apart(
+    files: Sequence[StoredFile], summaries: Sequence[Any]
+) -> tuple[list[tuple[StoredFile, DkmeansError]], list[int]]:
+    """Files whose footer cannot be read, with the problem, and the numbers of the others."""
+    lost = [one for one in summaries if isinstance(one, DkmeansError) and not _is_damage(one)]
+    raise_all(lost)
+    bad = [
+        (file, one)
+        for file, one in zip(files, summaries, strict=True)
+        if isinstance(one, DkmeansError)
+    ]
+    return bad, [i for i, one in enumerate(summaries) if not isinstance(one, DkmeansError)]
+
+
+def _is_damage(problem: DkmeansError) -> bool:
+    return isinstance(problem, (UnreadableFile, SchemaMismatch))
 
 
 def partition_value(file: StoredFile, schema: pa.Schema, name: str) -> pa.Scalar | None:
@@ -242,9 +379,13 @@ def _partition_values(file: StoredFile, types: dict[str, pa.DataType]) -> dict[s
 
 
 def _first_schema(
-    files: Sequence[StoredFile], partitions: dict[str, pa.DataType], options: str
+    files: Sequence[StoredFile],
+    partitions: dict[str, pa.DataType],
+    options: str,
+    fits: Callable[..., Any] | None,
 ) -> tuple[pa.Schema, str]:
-    """The schema of the first file that can be read; the others are reported later."""
+    """The schema of the first file that can be read, and fits; the others are reported later."""
+    found: list[tuple[pa.Schema, str]] = []
     for file in files:
         try:
             schema = read_footer(file, options).schema.to_arrow_schema()
@@ -252,7 +393,16 @@ def _first_schema(
             continue
         fields = [field for field in schema if field.name not in partitions]
         fields += [pa.field(name, kind) for name, kind in partitions.items()]
-        return pa.schema(fields), redact(file.url)
+        found.append((pa.schema(fields), redact(file.url)))
+        if fits is None:
+            return found[0]
+        try:
+            fits(found[-1][0], where=found[-1][1])
+        except SchemaMismatch:
+            continue
+        return found[-1]
+    if found:
+        return found[0]
     raise_all(_problems_of(files, options))
     raise AssertionError
 

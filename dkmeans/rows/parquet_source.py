@@ -1,5 +1,6 @@
 """Decode row groups straight into feature-major blocks: neither pandas nor strings on the way."""
 
+import itertools
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,15 @@ from dkmeans.errors import BadValues, DkmeansError, FeaturesMismatch, SchemaMism
 from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow, numbers_from_arrow
 from dkmeans.rows.filters import arrow_mask, passing
+from dkmeans.rows.leaf import ReadCost
 from dkmeans.rows.parquet_plan import ParquetPlan, RowGroup, partition_value
+from dkmeans.rows.values import LARGEST, MissingName, within_bounds, without_missing
 from dkmeans.storage.filesystem import one_line, redact
-from dkmeans.storage.parquet_file import open_row_group
+from dkmeans.storage.parquet_file import RowGroupBytes, fetch_row_group, is_remote
 
-_BATCH_BYTES = 4 * 2**20
-LARGEST = {"float32": 1e16, "float64": 1e150}
-"""Greater magnitudes would overflow once squared and summed."""
+BATCH_BYTES = 4 * 2**20
+READ_AHEAD_BYTES = 64 * 2**20
+"""Larger row groups, as stored, are not fetched before they are needed."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class ParquetSource:
     dtype: str
     options: str
     schema: pa.Schema
+    missing: MissingName
 
     @classmethod
     def of(
@@ -61,6 +65,7 @@ class ParquetSource:
             plan.dtype,
             plan.options,
             plan.schema,
+            plan.policy.missing,
         )
 
     @property
@@ -71,27 +76,56 @@ class ParquetSource:
             default=0,
         )
 
-    def open(self, part: Any) -> "ParquetReader":
-        """Return a reader of the blocks."""
-        return ParquetReader(self)
+    @property
+    def n_rows(self) -> int:
+        """Stored rows of all blocks."""
+        return sum(piece.stop - piece.start for _, pieces in self.blocks for piece in pieces)
 
-    def stream(self, group: RowGroup) -> "RowGroupStream":
+    def describe(self, number: int) -> str:
+        """Say what block `number` is: its rows, their places and sizes."""
+        pieces = dict(self.blocks)[number]
+        n_rows = sum(piece.stop - piece.start for piece in pieces)
+        decoded = n_rows * len(feature_names(self.features)) * np.dtype(self.dtype).itemsize
+        groups = dict.fromkeys(piece.group for piece in pieces)
+        stored = ", ".join(
+            f"row group {group.number} of {redact(group.file.url)} ({group.n_rows:,} rows, "
+            f"{group.n_bytes / 1e6:,.1f} MB stored)"
+            for group in list(groups)[:3]
+        )
+        return f"a block of {n_rows:,} rows and {decoded / 1e6:,.1f} MB, from {stored},"
+
+    def open(self, part: Any, wanted: Sequence[int]) -> "ParquetReader":
+        """Return a reader of the blocks `wanted`."""
+        return ParquetReader(self, wanted)
+
+    def stream(self, group: RowGroup, fetched: RowGroupBytes | None = None) -> "RowGroupStream":
         """Open a row group for reading the columns that make a block."""
         row_bytes = 8 * sum(column.width or 1 for column in self.features)
-        batch_rows = max(1024, min(65536, _BATCH_BYTES // row_bytes))
-        return RowGroupStream(group, self.columns_read, self.options, self.schema, batch_rows)
+        batch_rows = max(1024, min(65536, BATCH_BYTES // row_bytes))
+        fetched = self.fetch(group) if fetched is None else fetched
+        return RowGroupStream(group, self.columns_read, self.schema, batch_rows, fetched)
+
+    def fetch(self, group: RowGroup, ahead: bool = False) -> RowGroupBytes:
+        """Fetch what a block needs of a row group."""
+        return fetch_row_group(group.file, self.options, group.number, group.leaf_columns, ahead)
 
 
 class ParquetReader:
-    """Reads blocks in ascending order, each row group once."""
+    """Reads blocks in ascending order, each row group once, the next one ahead of time."""
 
-    def __init__(self, source: ParquetSource) -> None:
+    def __init__(self, source: ParquetSource, wanted: Sequence[int]) -> None:
         self._source = source
         self._pieces = dict(source.blocks)
         self._stream: RowGroupStream | None = None
+        groups = dict.fromkeys(piece.group for i in wanted for piece in self._pieces[i])
+        self._next_of = dict(itertools.pairwise(groups))
+        self._ahead: tuple[RowGroup, RowGroupBytes] | None = None
 
-    def read(self, number: int) -> tuple[Block, int]:
-        """Return block `number` and the bytes read from the source for it.
+    def read(self, number: int) -> tuple[Block, ReadCost]:
+        """Return block `number`, and what it took from the source.
+
+        What looks damaged is fetched and decoded once more before a file is blamed: it may be the
+        transport that failed.
 
         Raises
         ------
@@ -100,6 +134,13 @@ class ParquetReader:
         UnreadableFile
             If a page is damaged, or rows are missing.
         """
+        try:
+            return self._read(number)
+        except UnreadableFile:
+            self.close()
+            return self._read(number)
+
+    def _read(self, number: int) -> tuple[Block, ReadCost]:
         source, pieces = self._source, self._pieces[number]
         names = feature_names(source.features)
         n_source_rows = sum(piece.stop - piece.start for piece in pieces)
@@ -107,10 +148,12 @@ class ParquetReader:
         weight = None if source.weight is None else np.empty(n_source_rows)
         filtered = any(piece.group.filters for piece in pieces)
         kept = np.ones(n_source_rows, bool) if filtered else None
-        at = seen = n_bytes = 0
+        at = seen = n_bytes = n_requests = 0
         for piece in pieces:
-            for batch, opened_bytes in self._batches(piece):
-                n_bytes += opened_bytes
+            opened = self._open(piece)
+            n_bytes, n_requests = n_bytes + opened.n_bytes, n_requests + opened.n_requests
+            assert self._stream is not None
+            for batch in self._stream.rows(piece.start, piece.stop):
                 n = batch.num_rows
                 if kept is not None and piece.group.filters:
                     kept[seen : seen + n] = passing(piece.group.filters, batch)
@@ -120,32 +163,52 @@ class ParquetReader:
                 try:
                     fill_from_arrow(X[at:stop], batch, source.features)
                 except FeaturesMismatch as error:
-                    raise SchemaMismatch(f"{_place(piece)}: {error}") from None
+                    raise SchemaMismatch(f"{_place(piece.group)}: {error}") from None
                 if weight is not None:
                     weight[at:stop] = numbers_from_arrow(batch.column(source.weight))
                 at = stop
+        if self._stream is not None and self._stream.is_over:
+            # it would take memory while the block is computed
+            self._close_stream()
         if at < n_source_rows:
             X = np.array(X[:at], order="F")
             weight = None if weight is None else weight[:at].copy()
+        n_missing = 0
+        if source.missing == "drop":
+            X, weight, kept, n_missing = without_missing(X, weight, kept)
         self._check(X, weight, pieces, names)
-        return Block(X, tuple(piece.source_rows for piece in pieces), weight, kept), n_bytes
+        ranges = tuple(piece.source_rows for piece in pieces)
+        return Block(X, ranges, weight, kept, n_missing), ReadCost(n_bytes, n_requests)
 
     def close(self) -> None:
-        """Let go of the row group that is open."""
+        """Let go of the row group that is open, and of the one on its way."""
+        self._ahead = None
+        self._close_stream()
+
+    def _close_stream(self) -> None:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
 
-    def _batches(self, piece: GroupPiece) -> Iterator[tuple[pa.Table, int]]:
-        """The rows of a piece, and the bytes that opening them read, once."""
-        n_bytes = 0
-        if self._stream is None or not self._stream.can_give(piece):
-            self.close()
-            self._stream = self._source.stream(piece.group)
-            n_bytes = self._stream.n_bytes
-        for batch in self._stream.rows(piece.start, piece.stop):
-            yield batch, n_bytes
-            n_bytes = 0
+    def _open(self, piece: GroupPiece) -> ReadCost:
+        """Have the rows of a piece ahead in the stream; return what that took."""
+        if self._stream is not None and self._stream.can_give(piece):
+            return ReadCost()
+        ahead, self._ahead = self._ahead, None
+        self._close_stream()
+        fetched = ahead[1] if ahead is not None and ahead[0] == piece.group else None
+        fetched = self._source.fetch(piece.group) if fetched is None else fetched
+        self._stream = self._source.stream(piece.group, fetched)
+        self._fetch_ahead(self._next_of.get(piece.group))
+        return ReadCost(fetched.n_bytes, fetched.n_requests)
+
+    def _fetch_ahead(self, group: RowGroup | None) -> None:
+        if (
+            group is not None
+            and group.n_bytes <= READ_AHEAD_BYTES
+            and is_remote(group.file, self._source.options)
+        ):
+            self._ahead = (group, self._source.fetch(group, ahead=True))
 
     def _check(
         self, X: Array, weight: Array | None, pieces: Sequence[GroupPiece], names: Sequence[str]
@@ -153,7 +216,7 @@ class ParquetReader:
         if len(X) == 0:
             return
         largest = LARGEST[self._source.dtype]
-        within = (X.min(axis=0) >= -largest) & (X.max(axis=0) <= largest)
+        within = within_bounds(X, largest, self._source.missing)
         if not within.all():
             name = names[int(np.flatnonzero(~within)[0])]
             raise BadValues(self._diagnosis(name, pieces, largest))
@@ -195,36 +258,44 @@ class ParquetReader:
             found = [f"{count} {what}" for what, count in counts.items() if count > 0]
             if found:
                 what = "weight column" if largest is None else "column"
-                remedy = (
-                    "use dtype='float64', or scale the column first"
-                    if counts["huge values"] > 0
-                    else "filter these rows out, or leave the column out"
-                )
+                remedy = "filter these rows out, or leave the column out"
+                if counts["huge values"] > 0:
+                    remedy = "use dtype='float64', or scale the column first"
+                elif largest is not None and not counts["infinite values"]:
+                    remedy = f"pass missing='drop' or 'mean' (--missing), {remedy}"
                 return (
                     f"{what} {feature!r} of {redact(group.file.url)} (row group {group.number}) "
                     f"has {' and '.join(found)}; {remedy}."
                 )
-        return f"column {feature!r} of {_place(pieces[0])} has values that cannot be used."
+        return f"column {feature!r} of {_place(pieces[0].group)} has values that cannot be used."
 
 
 class RowGroupStream:
-    """Some columns of one row group, in batches, forwards."""
+    """Some columns of one row group, in batches, forwards.
+
+    At its end, the rows and nulls that came must be those that the footer tells of.
+    """
 
     def __init__(
         self,
         group: RowGroup,
         columns: Sequence[str],
-        options: str,
         schema: pa.Schema,
         batch_rows: int,
+        fetched: RowGroupBytes,
     ) -> None:
         self._group, self._columns, self._schema = group, columns, schema
-        self._file, self.n_bytes = open_row_group(
-            group.file, options, group.number, group.leaf_columns
-        )
+        self._file = fetched.open()
         self._batches = self._decode(batch_rows)
         self._rest: pa.Table | None = None
         self._at = 0
+        self._nulls_told = _nulls_told(fetched, group)
+        self._nulls_seen = dict.fromkeys(self._nulls_told, 0)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all rows have been given."""
+        return self._at == self._group.n_rows
 
     def can_give(self, piece: GroupPiece) -> bool:
         """Whether the rows of `piece` are still ahead."""
@@ -236,7 +307,7 @@ class RowGroupStream:
         Raises
         ------
         UnreadableFile
-            If a page is damaged, or rows are missing.
+            If a page is damaged, or rows or nulls are not those of the footer.
         """
         while self._at < stop:
             batch = self._rest if self._rest is not None else self._next()
@@ -247,35 +318,54 @@ class RowGroupStream:
             else:
                 self._rest = None
             self._at = last
+            if last == self._group.n_rows:
+                self._check_end()
             if last > start:
                 yield batch.slice(max(0, start - first))
 
     def close(self) -> None:
-        """Let go of the file and of what is decoded of it.
+        """Let go of the file and of what is decoded of it; nothing can be read afterwards.
 
         The generator of batches refers back to us: without this, decoded row groups would live on
-        until Python looks for cycles.
+        until Python looks for cycles. Arrow frees them with the file, not when it is closed, and
+        would keep the memory while the block is computed.
         """
         self._batches.close()
-        self._rest = None
         self._file.close(force=True)
+        self._rest = None
+        del self._batches, self._file
+        pa.default_memory_pool().release_unused()
 
     def _next(self) -> pa.Table:
-        where = f"{redact(self._group.file.url)} (row group {self._group.number})"
         try:
             batch = next(self._batches)
         except StopIteration:
-            raise UnreadableFile(
-                f"{where} has {self._at} rows where its footer says {self._group.n_rows}; "
-                "write the file again."
+            raise self._damage(
+                f"has {self._at} rows where its footer says {self._group.n_rows}"
             ) from None
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, DkmeansError):
                 raise
-            raise UnreadableFile(
-                f"{where} is damaged: {one_line(error)}; write the file again or leave it out."
-            ) from None
+            raise self._damage(f"is damaged: {one_line(error)}") from None
+        for name in self._nulls_seen:
+            self._nulls_seen[name] += batch.column(name).null_count
         return self._with_partitions(batch)
+
+    def _check_end(self) -> None:
+        if self._rest is not None or next(self._batches, None) is not None:
+            raise self._damage(f"has more rows than the {self._group.n_rows} that its footer says")
+        for name, told in self._nulls_told.items():
+            if self._nulls_seen[name] != told:
+                raise self._damage(
+                    f"has {self._nulls_seen[name]} nulls in column {name!r} where its footer "
+                    f"says {told}"
+                )
+
+    def _damage(self, what: str) -> UnreadableFile:
+        return UnreadableFile(
+            f"{_place(self._group)} {what}; write the file again or leave it out.",
+            self._group.file.url,
+        )
 
     def _decode(self, batch_rows: int) -> Generator[pa.RecordBatch, None, None]:
         folders = dict(self._group.file.partition)
@@ -295,5 +385,17 @@ class RowGroupStream:
         return table
 
 
-def _place(piece: GroupPiece) -> str:
-    return f"{redact(piece.group.file.url)} (row group {piece.group.number})"
+def _nulls_told(fetched: RowGroupBytes, group: RowGroup) -> dict[str, int]:
+    """What the footer says of the nulls of the plain columns that are read."""
+    chunks = fetched.footer.row_group(group.number)
+    told = {}
+    for number in group.leaf_columns:
+        chunk = chunks.column(number)
+        statistics = chunk.statistics if chunk.is_stats_set else None
+        if statistics is not None and statistics.has_null_count and "." not in chunk.path_in_schema:
+            told[chunk.path_in_schema] = statistics.null_count
+    return told
+
+
+def _place(group: RowGroup) -> str:
+    return f"{redact(group.file.url)} (row group {group.number})"

@@ -1,5 +1,6 @@
 """Blocks from parts that Dask computes, or that lie in the memory of the client."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 from dkmeans.errors import BadValues, FeaturesMismatch, SchemaMismatch
 from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn, fill_from_frame
-from dkmeans.rows.parquet_source import LARGEST
+from dkmeans.rows.leaf import ReadCost
+from dkmeans.rows.values import LARGEST, MissingName, within_bounds, without_missing
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,13 @@ class PartSource:
     most_block_rows: int = 0
     """Rows of the part; 0 if they are not counted yet."""
 
-    def open(self, part: Any) -> "PartReader | None":
+    missing: MissingName = "raise"
+
+    def describe(self, number: int) -> str:
+        """Say what the part is."""
+        return f"{self.what} ({self.most_block_rows:,} rows of {self.n_features} features)"
+
+    def open(self, part: Any, wanted: Sequence[int]) -> "PartReader | None":
         """Return a reader of `part`: an array, a DataFrame, or a pair of these and weights."""
         return None if part is None else PartReader(self, part)
 
@@ -47,7 +55,7 @@ class PartReader:
     def close(self) -> None:
         """Nothing is open."""
 
-    def read(self, number: int) -> tuple[Block, int]:
+    def read(self, number: int) -> tuple[Block, ReadCost]:
         """Return the block; its rows are numbered from zero. Nothing is read from a store.
 
         Raises
@@ -73,10 +81,13 @@ class PartReader:
                     f"{source.what} has shape {X.shape}; {source.n_features} columns are expected."
                 )
             X = np.asarray(X, source.dtype, order="F")
-        _check_values(X, source)
         if weight is not None:
             check_weight(weight, len(X), source.what)
-        return Block(X, ((0, len(X)),), weight), 0
+        ranges, kept, n_missing = ((0, len(X)),), None, 0
+        if source.missing == "drop":
+            X, weight, kept, n_missing = without_missing(X, weight, None)
+        _check_values(X, source)
+        return Block(X, ranges, weight, kept, n_missing), ReadCost()
 
 
 def _check_values(X: Array, source: PartSource) -> None:
@@ -84,7 +95,7 @@ def _check_values(X: Array, source: PartSource) -> None:
     if len(X) == 0:
         return
     largest = LARGEST[source.dtype]
-    within = (X.min(axis=0) >= -largest) & (X.max(axis=0) <= largest)
+    within = within_bounds(X, largest, source.missing)
     if within.all():
         return
     j = int(np.flatnonzero(~within)[0])

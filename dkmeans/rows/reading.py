@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from dkmeans.errors import ArgumentError
 from dkmeans.models.columns import feature_names
 from dkmeans.rows.engine import engine_for
-from dkmeans.rows.layout import rows_per_block
+from dkmeans.rows.known import Known
+from dkmeans.rows.layout import Cutting
 from dkmeans.rows.leaves import parquet_leaves
-from dkmeans.rows.parquet_plan import plan_parquet
-from dkmeans.rows.rows import Counters, Rows, check_options
-from dkmeans.rows.staging import StageName, keeps_blocks, row_bytes
+from dkmeans.rows.parquet_plan import BadData, OnBadFile, plan_parquet
+from dkmeans.rows.rows import Rows, check_options
+from dkmeans.rows.staging import StageName, decide, row_bytes
+from dkmeans.rows.values import MissingName
 from dkmeans.storage.filesystem import remember
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ def read_parquet(
     *,
     block_rows: int | None = None,
     stage: StageName = "auto",
+    missing: MissingName = "raise",
+    on_bad_file: OnBadFile = "raise",
+    max_bad_files: int | None = None,
     client: "Client | None" = None,
 ) -> Rows:
     """Plan the reading of Parquet files; rows are read when a pass needs them.
@@ -58,8 +63,17 @@ def read_parquet(
     storage_options
         For fsspec. They stay out of graphs, logs and models.
     stage
-        "memory" keeps decoded blocks on the workers between passes, "none" reads them again, "auto"
-        keeps them if they fit in half of the memory there is. The result does not depend on it.
+        Where decoded blocks stay between passes: "memory" or "disk" of the workers, or "none", to
+        read them again. "auto" is memory if they fit in half of what is free, else disk if they fit
+        there, else none. The result does not depend on it.
+    missing
+        What becomes of rows in which a feature is null or NaN: "raise" refuses them, "drop" leaves
+        them out, "mean" fills in the mean of the column, which one more pass finds.
+    on_bad_file
+        "raise" refuses damaged files and files without the columns; "skip" leaves such a file out,
+        all of it, also when the damage is found in the middle of a job, which then begins again.
+    max_bad_files
+        Most files to leave out; None for any number.
     client
         Where passes run; None for the client in scope, else Dask's threads.
 
@@ -69,7 +83,9 @@ def read_parquet(
         If a file is missing or damaged or its columns do not fit; all such files are named, and no
         row has been read.
     """
-    check_options(dtype, block_bytes, block_rows, stage)
+    check_options(dtype, block_bytes, block_rows, stage, missing)
+    if on_bad_file not in ("raise", "skip"):
+        raise ArgumentError(f"on_bad_file={on_bad_file!r} should be 'raise' or 'skip'.")
     url = os.fspath(url) if isinstance(url, os.PathLike) else url
     engine = engine_for(client)
     options = remember(storage_options)
@@ -81,20 +97,20 @@ def read_parquet(
         keys=tuple(keys or ()),
         dtype=dtype,
         options=options,
+        policy=BadData(missing, on_bad_file, max_bad_files),
     )
     engine.share_options(options)
     n_features = len(feature_names(plan.choice.features))
     bytes_of_row = row_bytes(n_features, dtype, weight is not None)
     n_rows = sum(group.n_rows for group in plan.row_groups)
-    step = rows_per_block(n_rows, bytes_of_row, block_bytes, block_rows)
+    staging = decide(stage, n_rows * bytes_of_row, n_rows, engine)
+    staging.tell()
+    cutting = Cutting(block_bytes, block_rows)
+    known = Known(parquet_leaves(plan, cutting, staging.stage), plan, cutting)
+    if not plan.filters and missing != "drop":
+        known.n_samples = n_rows
     return Rows(
-        parquet_leaves(plan, step, keeps_blocks(stage, n_rows * bytes_of_row, engine)),
-        engine,
-        plan.choice.features,
-        n_features,
-        dtype,
-        parquet=plan,
-        counters=Counters(n_samples=None if plan.filters else n_rows),
+        known, engine, plan.choice.features, n_features, dtype, staging, missing
     ).released_with_us()
 
 
@@ -105,6 +121,7 @@ def as_rows(
     columns: Sequence[str] | None = None,
     stage: StageName = "auto",
     dtype: str | None = None,
+    missing: MissingName = "raise",
 ) -> Rows:
     """Turn whatever a user may pass as X into `Rows`: they themselves, a URL, Dask, or memory.
 
@@ -119,12 +136,16 @@ def as_rows(
     if _is_url(X):
         if sample_weight is not None:
             raise ArgumentError("name the weight column: read_parquet(url, weight=...).")
-        return read_parquet(X, columns, stage=stage, dtype=dtype or "float32")
+        return read_parquet(X, columns, stage=stage, dtype=dtype or "float32", missing=missing)
     if not (hasattr(X, "columns") or hasattr(X, "column_names")):
         columns = None
     if is_lazy(X):
-        return Rows.from_dask(X, sample_weight, columns=columns, stage=stage, dtype=dtype)
-    return Rows.from_array(X, sample_weight, columns=columns, stage=stage, dtype=dtype)
+        return Rows.from_dask(
+            X, sample_weight, columns=columns, stage=stage, dtype=dtype, missing=missing
+        )
+    return Rows.from_array(
+        X, sample_weight, columns=columns, stage=stage, dtype=dtype, missing=missing
+    )
 
 
 def is_out_of_memory(X: Any) -> bool:

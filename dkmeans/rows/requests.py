@@ -82,11 +82,10 @@ class States:
         return (None, 0) if state is None else (state, number)
 
     def keep(self, name: str, number: int, state: State) -> None:
-        """Keep the state after pass `number`; the one before stays, for a repeated task."""
+        """Keep the state after pass `number`, instead of the one before."""
+        self.drop(name, number)
         self._states[name, number] = state
-        self._states.pop((name, number - 2), None)
 
     def drop(self, name: str, number: int) -> None:
-        """Forget what is kept before pass `number`."""
-        for before in (number - 1, number - 2):
-            self._states.pop((name, before), None)
+        """Forget the state before pass `number`."""
+        self._states.pop((name, number - 1), None)

@@ -3,7 +3,8 @@
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,35 +12,32 @@ import numpy as np
 from dkmeans.errors import ArgumentError, TooLarge
 from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn, feature_names
+from dkmeans.models.filling import Filling
 from dkmeans.models.scaling import Scaling
 from dkmeans.partials.base import Partial
 from dkmeans.partials.moments import Moments
+from dkmeans.partials.present_sums import PresentSums
 from dkmeans.rows.engine import Engine, LocalEngine, engine_for
 from dkmeans.rows.gathered import Gathered
 from dkmeans.rows.inputs import Parts, parts_of_array, parts_of_dask
-from dkmeans.rows.leaf import LeafResult, Pass
-from dkmeans.rows.leaves import Leaves, numbered, part_leaves
+from dkmeans.rows.known import Budget, Known, RowsChanged
+from dkmeans.rows.layout import spread
+from dkmeans.rows.leaf import LeafResult, Pass, Step
+from dkmeans.rows.leaves import Leaves, numbered, parquet_leaves, part_leaves, sampled_leaves
 from dkmeans.rows.parquet_plan import ParquetPlan
+from dkmeans.rows.plan import HasDemand, Plan, check_fits, measured, plan_of
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
 from dkmeans.rows.row_counts import RowCounts
+from dkmeans.rows.sample import Sample
 from dkmeans.rows.scan import RunningScan
-from dkmeans.rows.staging import StageName, keeps_blocks, row_bytes
+from dkmeans.rows.staging import STAGE_NAMES, StageName, Staging, decide, row_bytes
+from dkmeans.rows.values import MISSING_NAMES, MissingName
+from dkmeans.storage.filesystem import redact
 
 if TYPE_CHECKING:
     import dask.array as da
     from distributed import Client
-
-
-@dataclass
-class Counters:
-    """What passes have cost so far. Shared by all views of the same rows."""
-
-    n_passes: int = 0
-    rows_read: int = 0
-    bytes_read: int = 0
-    n_samples: int | None = None
-    """Rows that pass all filters; None until a pass has counted them."""
 
 
 @dataclass(eq=False)
@@ -50,18 +48,22 @@ class Rows:
     gives one partial a request: `reduce` and `scan` make one, `run` makes one for several requests.
     """
 
-    layout: Leaves
+    known: Known
+    """What is known of the rows, and what passes have cost; shared by all views of them."""
+
     engine: Engine
     columns: tuple[FeatureColumn, ...] | None
     """The feature columns; None for bare arrays."""
 
     n_features: int
     dtype: str
-    scaling: Scaling | None = None
-    parquet: ParquetPlan | None = None
-    """What is read, if the rows come from Parquet."""
+    staging: Staging
+    """Where decoded blocks are kept between passes, and why."""
 
-    counters: Counters = field(default_factory=Counters)
+    missing: MissingName = "raise"
+    """What becomes of rows with missing values."""
+
+    scaling: Scaling | None = None
 
     @classmethod
     def from_array(
@@ -74,6 +76,7 @@ class Rows:
         block_bytes: int | None = None,
         block_rows: int | None = None,
         stage: StageName = "auto",
+        missing: MissingName = "raise",
         client: "Client | None" = None,
     ) -> Self:
         """Take rows from the memory of this process.
@@ -90,7 +93,7 @@ class Rows:
             "float32" or "float64"; None for float32 if X is no wider, else float64.
         block_bytes, block_rows
             Size of a block; None for a size that depends on the data alone.
-        stage
+        stage, missing
             See `read_parquet`.
         client
             Where passes run; None for the client in scope, else Dask's threads.
@@ -100,9 +103,9 @@ class Rows:
         InputRefused
             If there is nothing in X that can be clustered.
         """
-        check_options(dtype, block_bytes, block_rows, stage)
+        check_options(dtype, block_bytes, block_rows, stage, missing)
         parts = parts_of_array(X, sample_weight, columns, dtype, block_bytes, block_rows)
-        return cls._from_parts(parts, stage, client)
+        return cls._from_parts(parts, stage, missing, client)
 
     @classmethod
     def from_dask(
@@ -114,6 +117,7 @@ class Rows:
         weight: str | None = None,
         dtype: str | None = None,
         stage: StageName = "auto",
+        missing: MissingName = "raise",
         client: "Client | None" = None,
     ) -> Self:
         """Take rows from a Dask Array or DataFrame; each of its partitions becomes a block.
@@ -131,7 +135,7 @@ class Rows:
             The feature columns of a DataFrame; None for all that hold numbers.
         weight
             The weight column of a DataFrame.
-        dtype, stage, client
+        dtype, stage, missing, client
             As for `from_array`.
 
         Raises
@@ -139,32 +143,50 @@ class Rows:
         InputRefused
             If there is nothing in X that can be clustered.
         """
-        check_options(dtype, None, None, stage)
-        return cls._from_parts(
-            parts_of_dask(X, sample_weight, columns, weight, dtype), stage, client
-        )
+        check_options(dtype, None, None, stage, missing)
+        parts = parts_of_dask(X, sample_weight, columns, weight, dtype)
+        return cls._from_parts(parts, stage, missing, client)
 
     @classmethod
-    def _from_parts(cls, parts: Parts, stage: StageName, client: "Client | None") -> Self:
+    def _from_parts(
+        cls, parts: Parts, stage: StageName, missing: MissingName, client: "Client | None"
+    ) -> Self:
         engine = engine_for(client)
+        parts = parts.with_missing(missing)
         n_features = parts.sources[0].n_features
         n_rows = None if parts.lengths is None else sum(parts.lengths)
-        at_hand = "client" if isinstance(engine, LocalEngine) else "cluster"
-        decoded = None if n_rows is None else n_rows * row_bytes(n_features, parts.dtype, True)
-        staged = parts.place != at_hand and keeps_blocks(stage, decoded, engine)
+        if parts.place == ("client" if isinstance(engine, LocalEngine) else "cluster"):
+            # they lie where they are wanted already
+            staging = Staging("none", "none", None, None)
+        else:
+            decoded = None if n_rows is None else n_rows * row_bytes(n_features, parts.dtype, True)
+            staging = decide(stage, decoded, n_rows, engine)
+            staging.tell()
+        known = Known(part_leaves(parts, staging.stage))
+        known.n_samples = n_rows if missing != "drop" else None
         return cls(
-            part_leaves(parts, staged),
-            engine,
-            parts.columns,
-            n_features,
-            parts.dtype,
-            counters=Counters(n_samples=n_rows),
+            known, engine, parts.columns, n_features, parts.dtype, staging, missing
         ).released_with_us()
+
+    @property
+    def layout(self) -> Leaves:
+        """What a pass walks."""
+        return self.known.layout
+
+    @property
+    def parquet(self) -> ParquetPlan | None:
+        """What is read, if the rows come from Parquet."""
+        return self.known.parquet
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What every block goes through as it is read: filling, then scaling."""
+        return tuple(step for step in (self.known.filling, self.scaling) if step is not None)
 
     @property
     def shape(self) -> tuple[int | float, int]:
         """`(n_samples, n_features)`; n_samples is NaN until a pass has counted it."""
-        n_samples = self.counters.n_samples
+        n_samples = self.known.n_samples
         return (float("nan") if n_samples is None else n_samples, self.n_features)
 
     @property
@@ -190,17 +212,17 @@ class Rows:
     @property
     def n_passes(self) -> int:
         """Passes made so far."""
-        return self.counters.n_passes
+        return self.known.n_passes
 
     @property
     def rows_read(self) -> int:
         """Rows that passes have visited so far, wherever they lay, dropped ones included."""
-        return self.counters.rows_read
+        return self.known.rows_read
 
     @property
     def bytes_read(self) -> int:
         """Bytes read from the source so far, as stored."""
-        return self.counters.bytes_read
+        return self.known.bytes_read
 
     @property
     def decoded_bytes(self) -> int | None:
@@ -210,14 +232,17 @@ class Rows:
         weighted = self.parquet is None or self.parquet.weight is not None
         return self.n_source_rows * row_bytes(self.n_features, self.dtype, weighted)
 
-    @property
-    def staged(self) -> bool:
-        """Whether decoded blocks are kept between passes."""
-        return any(leaf.staged for leaf in self.layout.leaves)
-
-    def reduce(self, from_block: Callable[..., Any], *broadcast: Any, kind: str = "reduce") -> Any:
+    def reduce(
+        self,
+        from_block: Callable[..., Any],
+        *broadcast: Any,
+        kind: str = "reduce",
+        record: dict[str, Any] | None = None,
+    ) -> Any:
         """Make one pass: merge `from_block(block, *broadcast)` of every block."""
-        return self.run([Reduce(kind, from_block, broadcast)])[0]
+        while True:
+            with suppress(RowsChanged):
+                return self.run([Reduce(kind, from_block, broadcast)], record)[0]
 
     def scan(self, step: Callable[..., Any], *broadcast: Any, kind: str = "scan") -> RunningScan:
         """Begin a scan: passes that keep state beside each block.
@@ -246,79 +271,261 @@ class Rows:
             If a row cannot be used.
         ClusterLost
             If the cluster goes away.
+        BudgetSpent
+            If the pass would go beyond a limit.
+        RowsChanged
+            If files had to be left out: what was computed before must be computed again.
         """
-        self.count()
+        self.prepare()
         kind = " + ".join(dict.fromkeys(request.kind for request in requests))
         result = self._pass(tuple(requests), kind, record)
         return list(result.partials)
 
+    def prepare(self) -> list[dict[str, Any]]:
+        """Make the passes that every other begins with, unless they were made already.
+
+        One counts, and so numbers, the rows of parts of unknown length; one finds what missing
+        values are filled with. Returns their records.
+        """
+        while True:
+            # nothing was computed yet that files could be left out of
+            with suppress(RowsChanged):
+                return self._prepare()
+
+    def _prepare(self) -> list[dict[str, Any]]:
+        records = []
+        if self.layout.n_rows is None:
+            record: dict[str, Any] = {}
+            request = Reduce("count rows", RowCounts.from_block)
+            (counts,) = self._pass((request,), request.kind, record).partials
+            reporter().ended(record)
+            assert isinstance(counts, RowCounts)
+            self.known.layout = numbered(self.layout, counts.lengths)
+            records.append(record)
+        if self.missing == "mean" and self.known.filling is None:
+            record = {}
+            request = Reduce("column means", PresentSums.from_block, (self.n_features,))
+            (sums,) = self._pass((request,), request.kind, record).partials
+            reporter().ended(record)
+            assert isinstance(sums, PresentSums)
+            self.known.filling = Filling.from_sums(sums, self.feature_names)
+            records.append(record)
+        return records
+
     def _pass(
         self, requests: tuple[Request, ...], kind: str, record: dict[str, Any] | None
     ) -> LeafResult:
-        shared = Pass(requests, self.scaling)
+        known = self.known
+        known.check_budget()
+        shared = Pass(requests, self.steps, self._skips_bad_files)
         reporter().began(kind, len(self.layout.leaves))
         start = time.perf_counter()
         result = self.engine.run(
             self.layout.leaves, self.layout.parts, shared, reporter().leaf_done
         )
-        self.counters.n_passes += 1
-        self.counters.rows_read += result.n_source_rows
-        self.counters.bytes_read += result.n_bytes
-        self.counters.n_samples = result.n_rows
+        seconds = time.perf_counter() - start
+        known.count_pass(result, seconds)
+        if result.bad_files:
+            # what passes have found so far came from those files, too
+            self.leave_out(result.bad_files)
+            raise RowsChanged
+        known.check_rows(result)
         record = {} if record is None else record
         record.update(
             kind=kind,
-            seconds=time.perf_counter() - start,
+            seconds=seconds,
             rows_read=result.n_source_rows,
             bytes_read=result.n_bytes,
         )
         return result
 
-    def count(self) -> dict[str, Any] | None:
-        """Count the rows of parts of unknown length, in one pass, which numbers them.
+    @property
+    def _skips_bad_files(self) -> bool:
+        return self.parquet is not None and self.parquet.on_bad_file == "skip"
 
-        Returns the record of the pass; None if the rows were counted already. Every other pass
-        begins with it.
+    def leave_out(self, bad_files: Sequence[tuple[str, str]]) -> None:
+        """Go on without some files, each with the reason; none of their rows counts from now on.
+
+        Raises
+        ------
+        UnreadableFile
+            If more files are left out than may be.
         """
-        if self.layout.n_rows is not None:
-            return None
-        record: dict[str, Any] = {}
-        result = self._pass((Reduce("count rows", RowCounts.from_block),), "count rows", record)
-        reporter().ended(record)
-        counts = result.partials[0]
-        assert isinstance(counts, RowCounts)
-        self.layout = numbered(self.layout, counts.n_rows)
-        return record
+        if not bad_files:
+            return
+        assert self.parquet is not None
+        known = self.known
+        plan = known.parquet = self.parquet.without(bad_files)
+        for url, reason in bad_files:
+            reporter().note(f"left out: {redact(url)} ({reason})")
+        self.close()
+        known.layout = parquet_leaves(plan, known.cutting, self.staging.stage, known.sample)
+        known.n_samples = known.filling = None
+        self.released_with_us()
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names the input, as plain values: files, or content, and how it is read."""
+        cutting = self.known.cutting
+        named = {
+            "columns": ",".join(self.feature_names or ()),
+            "n_features": self.n_features,
+            "dtype": self.dtype,
+            "missing": self.missing,
+            "block_bytes": cutting.block_bytes,
+            "block_rows": cutting.block_rows,
+            "sample": None if self.known.sample is None else repr(self.known.sample),
+        }
+        if self.parquet is None:
+            return {**named, **self.layout.identity()}
+        return {**named, **self.parquet.identity()}
 
     def scaled(self, scaling: Scaling | None) -> "Rows":
         """Return the same rows as seen through a scaling, which is applied as blocks are read."""
         return self if scaling is self.scaling else replace(self, scaling=scaling)
 
+    def filled(self, filling: Filling) -> "Rows":
+        """Return the same rows, with what they lack filled in so, if they are to be filled."""
+        if self.missing != "mean":
+            return self
+        return replace(self, known=replace(self.known, filling=filling))
+
     def subset(self, share: float) -> "Rows":
         """Return about a `share` of the rows: whole leaves, spread evenly over the data."""
         if not 0 < share <= 1:
             raise ArgumentError(f"share={share} should be above 0 and at most 1.")
-        self.count()
+        self.prepare()
         leaves, parts = self.layout.leaves, self.layout.parts
-        n = max(1, round(share * len(leaves)))
-        chosen = sorted({(2 * i + 1) * len(leaves) // (2 * n) for i in range(n)})
+        chosen = spread(len(leaves), share)
         part = Leaves(
             tuple(leaves[i] for i in chosen), tuple(parts[i] for i in chosen), self.layout.n_rows
         )
-        return replace(self, layout=part, counters=Counters())
+        return replace(self, known=self.known.of_part(part))
+
+    def sample(self, size: float, seed: int = 0) -> "Rows":
+        """Return a sample of the rows, drawn by row number from row groups spread over the data.
+
+        At least 16 row groups, or parts, and at least twice as many as the sample would fill are
+        read; of these each row is taken with the same probability. The same seed takes the same
+        rows from the same stored data.
+
+        Parameters
+        ----------
+        size
+            A share of the rows if it is a float up to 1; else about how many rows.
+        seed
+            Of the draws.
+
+        Raises
+        ------
+        ArgumentError
+            If it is neither.
+        """
+        is_share = isinstance(size, float) and 0 < size <= 1
+        if isinstance(size, bool) or not (is_share or (size >= 1 and size == int(size))):
+            raise ArgumentError(
+                f"sample={size!r} should be a share above 0.0 and at most 1.0, or a number of rows."
+            )
+        self.prepare()
+        pieces = (
+            [group.n_rows for group in self.parquet.row_groups]
+            if self.parquet
+            else [leaf.n_source_rows or 0 for leaf in self.layout.leaves]
+        )
+        n_rows = sum(pieces)
+        share = float(size) if is_share else min(1.0, size / max(1, n_rows))
+        chosen = spread(len(pieces), min(1.0, max(2 * share, 16 / len(pieces))))
+        among = sum(pieces[i] for i in chosen)
+        sample = Sample(min(1.0, share * n_rows / max(1, among)), seed)
+        if self.parquet is not None:
+            groups = tuple(self.parquet.row_groups[i] for i in chosen)
+            plan = replace(self.parquet, row_groups=groups)
+            cutting = self.known.cutting
+            layout = parquet_leaves(plan, cutting, self.staging.stage, sample)
+            known = Known(layout, plan, cutting, sample)
+        else:
+            known = Known(sampled_leaves(self.layout, sample, chosen), sample=sample)
+        known.filling = self.known.filling
+        return replace(self, known=known).released_with_us()
+
+    def plan(self, what: HasDemand, *, measure: bool = False) -> Plan:
+        """Say what fitting an estimator to these rows costs, before it is begun.
+
+        Parameters
+        ----------
+        what
+            The estimator, as in `rows.plan(KMeans(50))`.
+        measure
+            Whether to read and compute one block, and add the seconds that passes should take.
+
+        Returns
+        -------
+        Plan
+            Passes, bytes, requests, memory of a task, blocks, leaves, tasks, and where rows stay.
+
+        Raises
+        ------
+        TooLarge
+            If a task does not fit in the memory of the workers.
+        """
+        demand = what.demand(self.n_features, self.dtype)
+        slots = self.engine.slots()
+        check_fits(self, demand, slots)
+        plan = plan_of(self, demand)
+        n_tasks = sum(slot.n_tasks for slot in slots)
+        return measured(self, plan, demand, n_tasks) if measure else plan
+
+    def limit(
+        self,
+        *,
+        max_passes: int | None = None,
+        max_bytes: int | None = None,
+        max_seconds: float | None = None,
+    ) -> Self:
+        """Limit what passes from now on may cost; the one that would go beyond is not begun.
+
+        Parameters
+        ----------
+        max_passes
+            Most passes.
+        max_bytes
+            Most bytes read from the source.
+        max_seconds
+            Most seconds from now, a pass being expected to take as long as the last one.
+
+        Returns
+        -------
+        Rows
+            These.
+
+        Raises
+        ------
+        ArgumentError
+            If a limit is not above zero.
+        """
+        self.known.budget = Budget.from_now(self.known, max_passes, max_bytes, max_seconds)
+        return self
 
     def pilot_mean(self) -> Array:
         """Return the mean of the first rows, `(n_features,)` float64: a point within the data.
 
         Reads one leaf, the next ones while it has no rows. Not a pass.
         """
+        while True:
+            with suppress(RowsChanged):
+                return self._pilot_mean()
+
+    def _pilot_mean(self) -> Array:
         origin = np.zeros(self.n_features)
-        shared = Pass((Reduce("pilot", Moments.from_block, (origin,)),), self.scaling)
+        self.prepare()
+        pilot = Reduce("pilot", Moments.from_block, (origin,))
+        shared = Pass((pilot,), self.steps, self._skips_bad_files)
         for leaf, part in zip(self.layout.leaves, self.layout.parts, strict=True):
             first = replace(leaf, blocks=leaf.blocks[:1])
             result = self.engine.run([first], [part], shared, lambda: None)
-            self.counters.rows_read += result.n_source_rows
-            self.counters.bytes_read += result.n_bytes
+            self.known.count_reading(result)
+            if result.bad_files:
+                self.leave_out(result.bad_files)
+                raise RowsChanged
             moments = result.partials[0]
             assert isinstance(moments, Moments)
             if moments.weight > 0:
@@ -333,7 +540,7 @@ class Rows:
         TooLarge
             If they have more than `most_bytes`.
         """
-        self.count()
+        self.prepare()
         if (self.decoded_bytes or 0) > most_bytes:
             raise TooLarge(
                 f"the rows have {(self.decoded_bytes or 0) / 1e9:.1f} GB, more than one process "
@@ -379,7 +586,7 @@ class Rows:
         # their stores make room for whoever comes next
         if isinstance(self.engine, LocalEngine):
             owner = self.layout.leaves[0].owner
-            weakref.finalize(self.counters, self.engine.release, owner).atexit = False
+            weakref.finalize(self.known, self.engine.release, owner).atexit = False
         return self
 
     def close(self) -> None:
@@ -395,7 +602,7 @@ class Rows:
 
 
 def check_options(
-    dtype: str | None, block_bytes: int | None, block_rows: int | None, stage: str
+    dtype: str | None, block_bytes: int | None, block_rows: int | None, stage: str, missing: str
 ) -> None:
     """Raise `ArgumentError` if an option cannot be."""
     if dtype not in (None, "float32", "float64"):
@@ -403,8 +610,10 @@ def check_options(
     for name, value in (("block_bytes", block_bytes), ("block_rows", block_rows)):
         if value is not None and value < 1:
             raise ArgumentError(f"{name}={value} should be at least 1.")
-    if stage not in ("auto", "memory", "none"):
-        raise ArgumentError(f"stage={stage!r} should be 'auto', 'memory' or 'none'.")
+    if stage not in STAGE_NAMES:
+        raise ArgumentError(f"stage={stage!r} should be 'auto', 'memory', 'disk' or 'none'.")
+    if missing not in MISSING_NAMES:
+        raise ArgumentError(f"missing={missing!r} should be 'raise', 'drop' or 'mean'.")
 
 
 def _own_rows(block: Block) -> Array:

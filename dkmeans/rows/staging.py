@@ -1,30 +1,87 @@
-"""Whether decoded blocks are kept between passes."""
+"""Where decoded blocks are kept between passes, decided from the plan and what is free."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 
-from dkmeans.rows.engine import Engine
+from dkmeans.rows.leaf import Stage
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.store import MEMORY_SHARE
 
-StageName = Literal["auto", "memory", "none"]
-_NAMES = ("auto", "memory", "none")
+StageName = Literal["auto", "memory", "disk", "none"]
+STAGE_NAMES = ("auto", "memory", "disk", "none")
+
+STATE_BYTES = 8
+"""Bytes of a row's state beside its block while k-means|| seeds: distance and nearest candidate."""
 
 
-def keeps_blocks(stage: StageName, decoded_bytes: int | None, engine: Engine) -> bool:
-    """Whether to keep decoded blocks in memory between passes."""
-    if stage != "auto":
-        return stage == "memory"
-    room = int(MEMORY_SHARE * engine.memory_bytes())
+@dataclass(frozen=True)
+class Room:
+    """What all workers together have free."""
+
+    memory_bytes: int
+    disk_bytes: int
+    """On local disks, a reserve for others left out; a disk that workers share counts once."""
+
+
+class HasRoom(Protocol):
+    """What knows the room there is: an engine."""
+
+    def room(self) -> Room:
+        """Return what is free now."""
+        ...
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A decision, and the numbers that it was made from."""
+
+    stage: Stage
+    asked: StageName
+    decoded_bytes: int | None
+    """Bytes of all rows in memory; None if they are not counted yet."""
+
+    room: Room | None
+    """None if it was not asked for."""
+
+    def tell(self) -> None:
+        """Report the decision, if it was ours."""
+        if self.room is not None:
+            reporter().note(f"stage: {self}")
+
+    def __str__(self) -> str:
+        if self.room is None:
+            return f"{self.stage} (as asked)"
+        decoded = "?" if self.decoded_bytes is None else f"{self.decoded_bytes / 1e6:,.0f} MB"
+        return (
+            f"{self.stage} (decoded rows {decoded}; half of the free memory "
+            f"{MEMORY_SHARE * self.room.memory_bytes / 1e6:,.0f} MB; free local disk "
+            f"{self.room.disk_bytes / 1e6:,.0f} MB)"
+        )
+
+
+def decide(
+    asked: StageName, decoded_bytes: int | None, n_rows: int | None, where: HasRoom
+) -> Staging:
+    """Decide where to keep decoded blocks.
+
+    "auto" is memory if the rows fit in half of what is free there, else disk if they fit there,
+    else none. Rows that are not counted yet go to the disk if that has more room.
+    """
+    if asked != "auto":
+        return Staging(asked, asked, decoded_bytes, None)
+    room = where.room()
+    in_memory = MEMORY_SHARE * room.memory_bytes
     if decoded_bytes is None:
-        return True
-    fits = decoded_bytes <= room
-    reporter().note(
-        f"stage: {'memory' if fits else 'none'} (decoded rows {decoded_bytes / 1e6:,.0f} MB, "
-        f"half of the memory {room / 1e6:,.0f} MB)"
-    )
-    return fits
+        stage: Stage = "disk" if room.disk_bytes > in_memory else "memory"
+    elif decoded_bytes <= in_memory:
+        stage = "memory"
+    elif decoded_bytes + STATE_BYTES * (n_rows or 0) <= room.disk_bytes:
+        stage = "disk"
+    else:
+        stage = "none"
+    return Staging(stage, asked, decoded_bytes, room)
 
 
 def row_bytes(n_features: int, dtype: str, weighted: bool) -> int:

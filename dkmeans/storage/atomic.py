@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dkmeans.storage.filesystem import NO_OPTIONS, is_local, open_filesystem, store_errors
+from dkmeans.storage.requests import request
 
 
 def write_bytes(url: str, data: bytes, options: str = NO_OPTIONS) -> None:
@@ -42,8 +43,8 @@ def new_file(url: str, options: str = NO_OPTIONS) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="dkmeans-") as folder:
             part = Path(folder, "part")
             yield part
-            with store_errors(url):
-                fs.put_file(str(part), path)
+            # a write whose reply was lost is made again: the same bytes, to the same place
+            request(url, options, lambda fs, path: fs.put_file(str(part), path))
 
 
 def _sync(path: Path) -> None:

@@ -18,6 +18,7 @@ import fsspec
 from fsspec.core import url_to_fs
 
 from dkmeans.errors import ArgumentError, DkmeansError, MissingInput, StoreUnreachable
+from dkmeans.storage.access import access_of, fsspec_options
 
 _options: dict[str, Mapping[str, Any]] = {}
 _lock = threading.Lock()
@@ -30,6 +31,7 @@ def remember(options: Mapping[str, Any] | None) -> str:
     """Keep storage options in this process and return the reference that stands for them."""
     if not options:
         return NO_OPTIONS
+    access_of(options)
     with _lock:
         for reference, known in _options.items():
             if known == options:
@@ -72,15 +74,16 @@ def open_filesystem(url: str, options: str = NO_OPTIONS) -> tuple[fsspec.Abstrac
     ArgumentError
         If the protocol is unknown or its package is not installed.
     """
-    known = recall(options)
     protocol = fsspec.utils.get_protocol(url)
-    if protocol == "file":
-        known = {}
+    known = {} if protocol == "file" else fsspec_options(protocol, recall(options))
     with store_errors(url):
         try:
             fs, path = url_to_fs(str(url), **known)
         except (ImportError, ValueError, TypeError) as error:
             raise ArgumentError(f"cannot open {redact(url)}: {error}") from None
+    if hasattr(fs, "_call_s3"):
+        # one attempt: trying again is for `request`
+        fs.retries = 1
     return fs, path
 
 
@@ -119,7 +122,7 @@ def one_line(error: object) -> str:
 
 
 @contextmanager
-def store_errors(url: str) -> Iterator[None]:
+def store_errors(url: str, n_retries: int = 0) -> Iterator[None]:
     """Turn what stores raise into errors that name `url` and hold no secrets."""
     try:
         yield
@@ -149,25 +152,15 @@ def store_errors(url: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) or _is_from_a_store(error):
             raise StoreUnreachable(
-                f"the store of {redact(url)} failed: {type(error).__name__}: {_short(error)}; "
+                f"the store of {redact(url)} failed{_after(n_retries)}: {type(error).__name__}: "
+                f"{_short(error)}; "
                 "check the endpoint, the credentials and the network, then run again."
             ) from None
         raise
 
 
-def read_bytes(url: str, options: str = NO_OPTIONS) -> bytes:
-    """Read a whole small file."""
-    fs, path = open_filesystem(url, options)
-    with store_errors(url):
-        return bytes(fs.cat_file(path))
-
-
-def exists(url: str, options: str = NO_OPTIONS) -> bool:
-    """Whether a file or folder lies at `url`, as the store knows now."""
-    fs, path = open_filesystem(url, options)
-    fs.invalidate_cache()
-    with store_errors(url):
-        return bool(fs.exists(path))
+def _after(n_retries: int) -> str:
+    return f" ({n_retries + 1} attempts)" if n_retries else ""
 
 
 def _is_from_a_store(error: Exception) -> bool:

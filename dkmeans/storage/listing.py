@@ -15,8 +15,8 @@ from dkmeans.storage.filesystem import (
     as_url,
     open_filesystem,
     redact,
-    store_errors,
 )
+from dkmeans.storage.requests import request
 
 _PARQUET_SUFFIXES = ("parquet", "parq", "pq")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -60,22 +60,15 @@ def list_parquet(url: str | Sequence[str], options: str = NO_OPTIONS) -> list[St
 
 
 def _list_one(url: str, options: str) -> list[StoredFile]:
-    fs, path = open_filesystem(url, options)
-    fs.invalidate_cache()
-    with store_errors(url):
-        if any(letter in path for letter in "*?[") and not fs.exists(path):
-            entries = fs.glob(path, detail=True)
-            for folder in [name for name, info in entries.items() if info["type"] == "directory"]:
-                entries.update(_find(fs, folder, url))
-            root = path[: min(path.index(letter) for letter in "*?[" if letter in path)]
-            root = root.rpartition("/")[0]
-        else:
-            info = fs.info(path)
-            if info["type"] == "file":
-                return [_pin(fs, info, "")]
-            entries = _find(fs, path, url)
-            root = path
-    files = [info for info in entries.values() if info["type"] == "file"]
+    def look(fs: fsspec.AbstractFileSystem, path: str) -> tuple[list[Any], str, bool]:
+        fs.invalidate_cache()
+        return _entries(fs, path, url)
+
+    entries, root, alone = request(url, options, look)
+    fs, _ = open_filesystem(url, options)
+    if alone:
+        return [_pin(fs, entries[0], "")]
+    files = [info for info in entries if info["type"] == "file"]
     files = [info for info in files if not _hidden(info["name"], root)]
     named = [info for info in files if _suffix(info["name"]) in _PARQUET_SUFFIXES]
     able = named or [info for info in files if not _suffix(info["name"])]
@@ -83,6 +76,20 @@ def _list_one(url: str, options: str) -> list[StoredFile]:
         others = f"; it holds other files, such as {files[0]['name']}" if files else ""
         raise MissingInput(f"no Parquet files at {redact(url)}{others}.")
     return [_pin(fs, info, root) for info in sorted(able, key=lambda info: info["name"])]
+
+
+def _entries(fs: fsspec.AbstractFileSystem, path: str, url: str) -> tuple[list[Any], str, bool]:
+    """What lies at a path, the folder that all of it is in, and whether it is a single file."""
+    if any(letter in path for letter in "*?[") and not fs.exists(path):
+        entries = fs.glob(path, detail=True)
+        for folder in [name for name, info in entries.items() if info["type"] == "directory"]:
+            entries.update(_find(fs, folder, url))
+        root = path[: min(path.index(letter) for letter in "*?[" if letter in path)]
+        return list(entries.values()), root.rpartition("/")[0], False
+    info = fs.info(path)
+    if info["type"] == "file":
+        return [info], "", True
+    return list(_find(fs, path, url).values()), path, False
 
 
 def _find(fs: fsspec.AbstractFileSystem, path: str, url: str) -> dict[str, dict[str, Any]]:

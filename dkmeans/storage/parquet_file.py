@@ -1,21 +1,32 @@
 """Open one Parquet file so that each byte that is needed is asked for once.
 
 Local files are handed to Arrow as they are. From other stores the footer comes in one request for
-the end of the file, and the column chunks of a row group in one round of concurrent requests.
+the end of the file, and the column chunks of a row group in one round of concurrent requests, which
+may be made ahead of time.
 """
 
 import io
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dkmeans.errors import UnreadableFile
-from dkmeans.storage.filesystem import is_local, one_line, open_filesystem, redact, store_errors
-from dkmeans.storage.listing import StoredFile, version_of
+from dkmeans.storage.filesystem import is_local, one_line, open_filesystem, redact
+from dkmeans.storage.listing import StoredFile
+from dkmeans.storage.ranges import (
+    Range,
+    check_unchanged,
+    count_requests,
+    fetch,
+    fetch_ahead,
+)
+from dkmeans.storage.requests import request
 
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 64 * 1024
@@ -30,6 +41,8 @@ _lock = Lock()
 def read_footer(file: StoredFile, options: str) -> pq.FileMetaData:
     """Read the footer of `file`, or take it from the last few that this process read.
 
+    A footer that cannot be parsed is read once more, for it may be the transport that failed.
+
     Raises
     ------
     UnreadableFile
@@ -40,9 +53,10 @@ def read_footer(file: StoredFile, options: str) -> pq.FileMetaData:
         if key in _footers:
             _footers.move_to_end(key)
             return _footers[key]
-    fs, path = open_filesystem(file.url, options)
-    with store_errors(file.url):
-        footer = _parse(file, _tail(fs, path, file))
+    try:
+        footer = _parse(file, _tail(file, options))
+    except UnreadableFile:
+        footer = _parse(file, _tail(file, options))
     with _lock:
         _footers[key] = footer
         while len(_footers) > _FOOTERS_KEPT:
@@ -50,10 +64,32 @@ def read_footer(file: StoredFile, options: str) -> pq.FileMetaData:
     return footer
 
 
-def open_row_group(
-    file: StoredFile, options: str, row_group: int, columns: Sequence[int]
-) -> tuple[pq.ParquetFile, int]:
-    """Open `file` for reading some columns of one row group.
+@dataclass(frozen=True)
+class RowGroupBytes:
+    """Some column chunks of one row group, in memory or, of a local file, where they lie."""
+
+    file: StoredFile
+    footer: pq.FileMetaData
+    n_bytes: int
+    n_requests: int
+    ranges: tuple[Range, ...]
+    parts: "Future[list[bytes]] | None"
+    """The bytes of `ranges`, perhaps still on their way; None for a local file."""
+
+    def open(self) -> pq.ParquetFile:
+        """Open the file for reading these chunks; to be closed."""
+        if self.parts is None:
+            path = self.file.url.removeprefix("file://")
+            source: pa.NativeFile = request(self.file.url, "", lambda fs, _: pa.OSFile(path))
+        else:
+            source = pa.PythonFile(_Fetched(self.file.size, self.ranges, self.parts.result()), "r")
+        return pq.ParquetFile(source, metadata=self.footer, page_checksum_verification=True)
+
+
+def fetch_row_group(
+    file: StoredFile, options: str, row_group: int, columns: Sequence[int], ahead: bool = False
+) -> RowGroupBytes:
+    """Fetch some columns of one row group.
 
     Parameters
     ----------
@@ -63,63 +99,103 @@ def open_row_group(
         Its number.
     columns
         Numbers of the leaf columns that will be read.
+    ahead
+        Whether to return at once, with the bytes on their way.
 
-    Returns
-    -------
-    parquet, n_bytes
-        The opened file, to be closed, and the bytes of the column chunks.
+    Raises
+    ------
+    InputChanged
+        If the file has changed since it was planned.
     """
+    n_requests = 0 if (file.url, file.size, file.version) in _footers else 1
     footer = read_footer(file, options)
-    ranges = [_chunk_range(footer, row_group, column) for column in columns]
-    n_bytes = sum(stop - start for start, stop in ranges)
-    fs, path = open_filesystem(file.url, options)
-    with store_errors(file.url):
-        _check_unchanged(fs, path, file)
-        if is_local(fs):
-            source = pa.OSFile(path)
+    chunks = [_chunk_range(footer, row_group, column) for column in columns]
+    n_bytes = sum(stop - start for start, stop in chunks)
+    fs, _ = open_filesystem(file.url, options)
+    if is_local(fs):
+        check_unchanged(file, options)
+        return RowGroupBytes(file, footer, n_bytes, 0, (), None)
+    ranges = tuple(joined(chunks))
+    parts: Future[list[bytes]]
+    if ahead:
+        parts = fetch_ahead(file, options, ranges)
+    else:
+        parts = Future()
+        parts.set_result(fetch(file, options, ranges))
+    return RowGroupBytes(file, footer, n_bytes, n_requests + count_requests(ranges), ranges, parts)
+
+
+def requests_for(
+    file: StoredFile,
+    options: str,
+    footer: pq.FileMetaData,
+    row_group: int,
+    columns: Sequence[int],
+) -> int:
+    """Return how many requests `fetch_row_group` makes for column chunks; 0 for a local file."""
+    if not is_remote(file, options):
+        return 0
+    return count_requests(joined([_chunk_range(footer, row_group, one) for one in columns]))
+
+
+def is_remote(file: StoredFile, options: str) -> bool:
+    """Whether bytes of `file` take requests to a store."""
+    return not is_local(open_filesystem(file.url, options)[0])
+
+
+def joined(ranges: Sequence[Range]) -> list[Range]:
+    """Join ranges that lie close together."""
+    out: list[Range] = []
+    for start, stop in sorted(ranges):
+        if out and start - out[-1][1] <= _GAP_BYTES:
+            out[-1] = (out[-1][0], max(out[-1][1], stop))
         else:
-            source = pa.PythonFile(_FetchedRanges(fs, path, file.size, _joined(ranges)), mode="r")
-        return pq.ParquetFile(source, metadata=footer, page_checksum_verification=True), n_bytes
+            out.append((start, stop))
+    return out
 
 
-def _tail(fs: fsspec.AbstractFileSystem, path: str, file: StoredFile) -> bytes:
+def _tail(file: StoredFile, options: str) -> bytes:
     """The end of the file, from the footer on."""
     if file.size < 12:
-        raise UnreadableFile(f"{redact(file.url)} has {file.size} bytes, too few for Parquet.")
-    tail: bytes = fs.cat_file(path, start=max(0, file.size - _TAIL_BYTES), end=file.size)
+        raise UnreadableFile(
+            f"{redact(file.url)} has {file.size} bytes, too few for Parquet.", file.url
+        )
+    get = partial(_one_range, file, options)
+    tail = get(max(0, file.size - _TAIL_BYTES), file.size)
     if tail[-4:] != _MAGIC:
-        head = fs.cat_file(path, start=0, end=4)
+        head = get(0, 4)
         what = "is truncated" if head == _MAGIC else "is not a Parquet file"
-        raise UnreadableFile(f"{redact(file.url)} {what}; write it again or leave it out.")
+        raise UnreadableFile(
+            f"{redact(file.url)} {what}; write it again or leave it out.", file.url
+        )
     n_footer = int.from_bytes(tail[-8:-4], "little") + 8
     if n_footer + 4 > file.size:
-        raise UnreadableFile(f"{redact(file.url)} is damaged: its footer is longer than the file.")
+        raise UnreadableFile(
+            f"{redact(file.url)} is damaged: its footer is longer than the file.", file.url
+        )
     if n_footer > len(tail):
-        tail = fs.cat_file(path, start=file.size - n_footer, end=file.size)
+        tail = get(file.size - n_footer, file.size)
     return tail
+
+
+def _one_range(file: StoredFile, options: str, start: int, stop: int) -> bytes:
+    return fetch(file, options, [(start, stop)])[0]
 
 
 def _parse(file: StoredFile, tail: bytes) -> pq.FileMetaData:
     try:
-        return pq.read_metadata(pa.BufferReader(tail))
-    except (pa.ArrowException, OSError) as error:
+        footer = pq.read_metadata(pa.BufferReader(tail))
+        footer.schema.to_arrow_schema()
+        return footer
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UnreadableFile(
             f"{redact(file.url)} has a damaged footer: {one_line(error)}; "
-            "write it again or leave it out."
+            "write it again or leave it out.",
+            file.url,
         ) from None
 
 
-def _check_unchanged(fs: fsspec.AbstractFileSystem, path: str, file: StoredFile) -> None:
-    fs.invalidate_cache(fs._parent(path))
-    info = fs.info(path)
-    if (int(info["size"]), version_of(info)) != (file.size, file.version):
-        raise UnreadableFile(
-            f"{redact(file.url)} has changed since it was planned ({file.size} bytes then, "
-            f"{info['size']} now); run again on data that do not change."
-        )
-
-
-def _chunk_range(footer: pq.FileMetaData, row_group: int, column: int) -> tuple[int, int]:
+def _chunk_range(footer: pq.FileMetaData, row_group: int, column: int) -> Range:
     chunk = footer.row_group(row_group).column(column)
     start = chunk.data_page_offset
     if chunk.has_dictionary_page and chunk.dictionary_page_offset:
@@ -127,26 +203,14 @@ def _chunk_range(footer: pq.FileMetaData, row_group: int, column: int) -> tuple[
     return start, start + chunk.total_compressed_size
 
 
-def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
-    for start, stop in sorted(ranges):
-        if joined and start - joined[-1][1] <= _GAP_BYTES:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], stop))
-        else:
-            joined.append((start, stop))
-    return joined
+class _Fetched(io.RawIOBase):
+    """A file of which some ranges are in memory, and nothing else is asked for."""
 
-
-class _FetchedRanges(io.RawIOBase):
-    """A file of which some ranges are in memory; anything else is fetched when asked for."""
-
-    def __init__(
-        self, fs: fsspec.AbstractFileSystem, path: str, size: int, ranges: list[tuple[int, int]]
-    ) -> None:
-        self._fs, self._path, self._size, self._at = fs, path, size, 0
-        starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
-        parts = fs.cat_ranges([path] * len(ranges), starts, stops, on_error="raise")
-        self._parts = [(start, memoryview(part)) for start, part in zip(starts, parts, strict=True)]
+    def __init__(self, size: int, ranges: Sequence[Range], parts: Sequence[bytes]) -> None:
+        self._size, self._at = size, 0
+        self._parts = [
+            (start, memoryview(part)) for (start, _), part in zip(ranges, parts, strict=True)
+        ]
 
     def readable(self) -> bool:
         return True
@@ -168,4 +232,4 @@ class _FetchedRanges(io.RawIOBase):
         for first, part in self._parts:
             if first <= start and stop <= first + len(part):
                 return bytes(part[start - first : stop - first])
-        return bytes(self._fs.cat_file(self._path, start=start, end=stop))
+        raise OSError(f"bytes {start} to {stop} do not belong to the columns of the row group")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dkmeans import Rows
-from dkmeans.algorithms.drive import drive, drive_in_memory
+from dkmeans.algorithms.drive import Ask, drive, drive_in_memory
 from dkmeans.errors import BadValues
 from dkmeans.kernels.block import Block
 from dkmeans.partials import Moments
@@ -24,7 +24,8 @@ def counting(n_passes, name):
     """Ask for the moments `n_passes` times and return the sum of the means of the first feature."""
     total = 0.0
     for i in range(n_passes):
-        moments, record = yield Reduce(f"{name} {i}", Moments.from_block, (ORIGIN,))
+        request = Reduce(f"{name} {i}", Moments.from_block, (ORIGIN,))
+        moments, record = yield Ask(request, (i, total))
         total += moments.mean[0]
         record.update(inertia=total)
     return total
@@ -52,7 +53,7 @@ def test_no_runs_make_no_pass(rows):
 
 def test_an_error_of_one_run_reaches_the_caller(rows):
     def failing():
-        yield Reduce("moments", Moments.from_block, (ORIGIN,))
+        yield Ask(Reduce("moments", Moments.from_block, (ORIGIN,)), None)
         raise BadValues("no good")
 
     with pytest.raises(BadValues, match="no good"):
@@ -71,7 +72,8 @@ def scanning(name):
     means = []
     for number in (1, 10, 100):
         broadcasts = (*broadcasts, (number,))
-        moments, _ = yield Scan("scan", summing_step, broadcasts, name, last=number == 100)
+        request = Scan("scan", summing_step, broadcasts, name, last=number == 100)
+        moments, _ = yield Ask(request, broadcasts)
         means.append(moments.mean[0])
     return means
 

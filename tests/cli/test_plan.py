@@ -1,12 +1,16 @@
 """`dkmeans plan`: what a fit will do, from the footers alone."""
 
+import re
 from pathlib import Path
 
+import dask
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from dkmeans.cli.main import commands
+from dkmeans.rows.engine import LocalEngine
+from dkmeans.rows.staging import Room
 from tests.cli.command import run
 from tests.conftest import write_parquet
 
@@ -83,7 +87,8 @@ def test_a_plan_of_a_fit_with_all_options_writes_nothing(folder: Path, tmp_path:
     assert plan["feature_names"] == ["f2", "f0"]
     assert plan["source_bytes"] <= column_chunk_bytes(folder, ["f2", "f0", "w", "id"])
     assert plan["blocks"] > 3
-    assert plan["staged"] is False
+    assert (plan["stage"], plan["stage_reason"]) == ("none", "none (as asked)")
+    assert plan["pass_seconds"] is plan["most_seconds"] is None
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
@@ -94,9 +99,95 @@ def test_the_fit_keeps_to_its_plan(folder: Path, tmp_path: Path) -> None:
     assert fit["rows"] == plan["rows"]
     assert fit["n_features"] == plan["features"]
     assert fit["n_passes"] <= plan["most_passes"]
-    assert fit["n_passes"] * plan["source_bytes"] <= fit["bytes_read"]
-    # the pilot's mean reads a little ahead of the first pass
-    assert fit["bytes_read"] <= plan["most_bytes_read"] + plan["source_bytes"]
+    assert fit["n_passes"] * plan["source_bytes"] <= fit["bytes_read"] <= plan["most_bytes_read"]
+
+
+@pytest.mark.parametrize("stage", ["memory", "disk"])
+def test_a_fit_that_keeps_its_blocks_reads_the_source_once_as_planned(
+    folder: Path, tmp_path: Path, stage: str
+) -> None:
+    options = ("--k", 10, "--keys", "id,w", "--max-iter", 4, "--tol", 0, "--stage", stage)
+    plan = run("plan", folder, *options, "--json").json
+    fit = run("fit", folder, *options, "--model", tmp_path / "m", "--workers", 0, "--json").json
+    assert plan["stage"] == stage
+    assert 1 < fit["n_passes"] <= plan["most_passes"]
+    assert fit["bytes_read"] == plan["most_bytes_read"] == plan["source_bytes"]
+
+
+def test_auto_decides_by_the_memory_that_workers_will_have(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def planned(memory: str, disk_bytes: int) -> dict:
+        room = Room(0, disk_bytes)
+        monkeypatch.setattr(LocalEngine, "room", lambda self: room)
+        options = ("--k", 3, "--keys", "id,w", "--workers", 2, "--memory", memory)
+        return run("plan", folder, *options, "--json").json
+
+    roomy = planned("1GiB", 0)
+    assert roomy["stage"] == "memory"
+    # two workers have a little more than their idle processes: the rows take 80 000 bytes
+    for disk_bytes, stage in ((10**9, "disk"), (10**4, "none")):
+        tight = planned(f"{140 * 2**20 + roomy['task_bytes'] + 1}B", disk_bytes)
+        expected = "memory" if roomy["task_bytes"] >= roomy["decoded_bytes"] else stage
+        assert tight["stage"] == expected
+        assert tight["stage_reason"].startswith(f"{expected} (decoded rows 0 MB; half of the free")
+
+
+def test_workers_that_are_too_small_are_refused_with_the_remedy(folder: Path) -> None:
+    ran = run("plan", folder, "--k", 3, "--keys", "id,w", "--workers", 2, "--memory", "141MiB")
+    assert ran.code == 3
+    assert re.search(r"a task takes [\d,]+ MB \(its largest row group has 0 MB stored\)", ran.error)
+    assert "use workers with more memory or fewer threads, smaller block_bytes" in ran.error
+
+
+def test_a_measured_plan_tells_seconds_and_reads_one_block_at_most(folder: Path) -> None:
+    options = ("--k", 10, "--keys", "id,w", "--block-bytes", 4000, "--workers", 2)
+    plain = run("plan", folder, *options, "--json").json
+    measured = run("plan", folder, *options, "--measure", "--json").json
+    seconds = {"pass_seconds", "staged_pass_seconds", "most_seconds"}
+    # what is free changes meanwhile
+    changing = seconds | {"stage_reason"}
+    assert {key: measured[key] for key in plain if key not in changing} == {
+        key: plain[key] for key in plain if key not in changing
+    }
+    assert all(plain[key] is None for key in seconds)
+    assert all(measured[key] > 0 for key in seconds)
+    later = measured["staged_pass_seconds"] * (measured["most_passes"] - 1)
+    assert measured["most_seconds"] == pytest.approx(measured["pass_seconds"] + later)
+    printed = run("plan", folder, *options, "--measure").out
+    assert re.search(
+        r"^seconds +[\d.,]+ s a pass, [\d.,]+ s later; at most [\d,]+ s$", printed, re.M
+    )
+    assert "seconds" not in run("plan", folder, *options).out
+
+
+def test_measuring_reads_the_first_block_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    options = ("--k", 3, "--keys", "id,w", "--stage", "disk", "--block-bytes", 4000)
+    with dask.config.set({"temporary-directory": str(tmp_path / "t")}):
+        assert run("plan", folder, *options, "--measure", "--json").json["blocks"] > 8
+        assert not list((tmp_path / "t").rglob("dkmeans-blocks-*/[0-9]*"))
+    wipe_pages(folder)
+    ran = run("plan", folder, *options, "--measure")
+    assert ran.code == 3
+    assert "damaged" in ran.error
+
+
+def test_a_plan_of_a_sample_is_of_what_the_sample_reads(blobs, tmp_path: Path) -> None:
+    folder = write_parquet(tmp_path / "in", blobs[0], row_group_rows=100)
+    options = ("--k", 3, "--max-iter", 2, "--tol", 0, "--stage", "none")
+    more = ("--block-bytes", 2000, "--sample", 0.2)
+    whole = run("plan", folder, *options, "--block-bytes", 2000, "--json").json
+    plan = run("plan", folder, *options, *more, "--json").json
+    fit = run("fit", folder, *options, *more, "--model", tmp_path / "m", "--workers", 0, "--json")
+    assert plan["source_bytes"] < whole["source_bytes"]
+    assert plan["blocks"] < whole["blocks"]
+    assert fit.json["bytes_read"] <= plan["most_bytes_read"]
+
+
+def test_what_cannot_be_a_sample_or_a_budget_is_refused_by_a_plan_too(folder: Path) -> None:
+    for option in ("--sample=0", "--sample=1.5", "--max-passes=0", "--max-bytes=-1"):
+        ran = run("plan", folder, "--k", 3, "--keys", "id,w", option)
+        assert (ran.code, ran.out) == (2, ""), option
 
 
 def test_row_groups_that_a_filter_rules_out_are_not_planned(folder: Path) -> None:
@@ -125,17 +216,14 @@ def test_memory_grows_with_blocks_and_clusters_and_not_with_the_data(folder: Pat
 def test_a_plan_is_printed_for_people(folder: Path) -> None:
     ran = run("plan", folder, "--k", 10, "--keys", "id")
     assert ran.code == 0
-    for word in (
-        "files",
-        "rows",
-        "features",
-        "blocks",
-        "passes",
-        "memory",
-        "5,000",
-        "f0, f1, f2, f3",
-    ):
+    words = (
+        "files", "rows", "features", "source", "decoded", "stage", "blocks", "passes", "memory",
+        "5,000", "f0, f1, f2, f3", "tasks a pass", "half of the free memory",
+    )  # fmt: skip
+    for word in words:
         assert word in ran.out
+    ran = run("plan", folder, "--k", 10, "--keys", "id", "--stage", "disk")
+    assert re.search(r"; local disks: 0\.\d MB written, at most [\d.]+ MB read$", ran.out, re.M)
 
 
 @pytest.mark.parametrize(

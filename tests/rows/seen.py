@@ -19,6 +19,10 @@ class Seen:
     def from_block(cls, block: Block) -> Self:
         return cls(block.row_numbers.copy(), block.X.copy(), block.weights.copy(), (block.n_rows,))
 
+    @property
+    def n_rows(self) -> int:
+        return len(self.X)
+
     def merge(self, other: Self) -> Self:
         return type(self)(
             np.concatenate([self.row_numbers, other.row_numbers]),

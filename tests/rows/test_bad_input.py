@@ -12,6 +12,7 @@ import dkmeans
 from dkmeans.errors import (
     ArgumentError,
     BadValues,
+    InputChanged,
     InputRefused,
     MissingInput,
     SchemaMismatch,
@@ -329,7 +330,7 @@ def test_nulls_without_statistics_are_found_at_reading(tmp_path, kind):
     pq.write_table(table, path, row_group_size=5, write_statistics=False)
     message = refusal(BadValues, reading(path, block_rows=4))
     assert "column 'gaps' of" in message
-    assert "nulls.parquet (row group 1) has 2 nulls; filter these rows out" in message
+    assert "nulls.parquet (row group 1) has 2 nulls; pass missing='drop' or 'mean'" in message
 
 
 def test_a_filter_that_removes_the_bad_rows_makes_them_fine(tmp_path, X):
@@ -447,7 +448,7 @@ def test_a_file_that_changed_since_planning_is_refused(folder, X):
     write_parquet(folder.parent / "other", X[:77], n_files=1)
     (folder.parent / "other" / "part-0.parquet").replace(folder / "part-1.parquet")
     now = (folder / "part-1.parquet").stat().st_size
-    message = refusal(UnreadableFile, lambda: see(rows))
+    message = refusal(InputChanged, lambda: see(rows))
     assert f"part-1.parquet has changed since it was planned ({size} bytes then, {now} now)" in (
         message
     )
@@ -463,8 +464,8 @@ def test_a_file_of_a_bucket_that_changed_since_planning_is_refused(folder, s3, b
     see(rows)
     other = write_parquet(folder.parent / "other", np.ones((400, 2)), n_files=1)
     fs.put(str(other / "part-0.parquet"), f"{bucket[5:]}/data/part-1.parquet")
-    message = refusal(UnreadableFile, lambda: see(rows))
-    assert f"{bucket}/data/part-1.parquet" in message
+    message = refusal(InputChanged, lambda: see(rows))
+    assert f"{bucket}/data/part-1.parquet has changed since it was planned" in message
 
 
 def test_a_file_that_vanished_since_planning_is_named(folder):
@@ -486,7 +487,7 @@ def test_an_endpoint_that_nobody_listens_at_is_an_error_without_secrets():
         "key": "canary-key",
         "secret": "canary-secret",
         "client_kwargs": {"endpoint_url": f"http://127.0.0.1:{free_port()}"},
-        "config_kwargs": {"retries": {"max_attempts": 0}},
+        "dkmeans": {"retry_seconds": 1},
     }
     message = refusal(
         StoreUnreachable, planning("s3://bucket/x", storage_options=options), exit_code=7

@@ -362,7 +362,7 @@ def test_lazy_chunks_are_computed_once_if_blocks_are_kept(X, tmp_path, engine, k
     rows = Rows.from_dask(lazy, stage="memory", client=engine)
     for _ in range(3):
         np.testing.assert_array_equal(see(rows).X, X if known else X[X[:, 0] > 0])
-    assert rows.staged
+    assert rows.staging.stage == "memory"
     assert computations(tmp_path / "calls") == 10
 
 
@@ -372,7 +372,7 @@ def test_lazy_chunks_are_computed_in_every_pass_if_not(X, tmp_path, engine, know
     rows = Rows.from_dask(lazy, stage="none", client=engine)
     for _ in range(3):
         np.testing.assert_array_equal(see(rows).X, X if known else X[X[:, 0] > 0])
-    assert not rows.staged
+    assert rows.staging.stage == "none"
     assert rows.n_passes == (3 if known else 4)
     assert computations(tmp_path / "calls") == 10 * rows.n_passes
 
@@ -392,7 +392,7 @@ def test_persisted_chunks_are_used_where_they_lie(X, tmp_path, engine):
     lazy = noted_array(X, tmp_path / "calls")
     persisted = lazy.persist(scheduler="threads") if engine is None else engine.persist(lazy)
     rows = Rows.from_dask(persisted, client=engine)
-    assert not rows.staged
+    assert rows.staging.stage == "none"
     for _ in range(3):
         np.testing.assert_array_equal(see(rows).X, X)
     assert computations(tmp_path / "calls") == 10
@@ -402,7 +402,7 @@ def test_persisted_partitions_are_used_where_they_lie(frame, tmp_path, engine):
     lazy = noted_frame(frame, tmp_path / "calls")
     persisted = lazy.persist(scheduler="threads") if engine is None else engine.persist(lazy)
     rows = Rows.from_dask(persisted, weight="w", client=engine)
-    assert not rows.staged
+    assert rows.staging.stage == "none"
     for _ in range(3):
         np.testing.assert_array_equal(see(rows).X, expected_of(frame))
     assert computations(tmp_path / "calls") == 10
@@ -465,18 +465,18 @@ def worker_of(block):
 class Places:
     """The workers that blocks were on."""
 
-    def __init__(self, places):
-        self.places = places
+    def __init__(self, places, n_rows):
+        self.places, self.n_rows = places, n_rows
 
     @classmethod
     def from_block(cls, block):
         try:
-            return cls({str(worker_of(block)[0])})
+            return cls({str(worker_of(block)[0])}, block.n_rows)
         except ValueError:
-            return cls({""})
+            return cls({""}, block.n_rows)
 
     def merge(self, other):
-        return Places(self.places | other.places)
+        return Places(self.places | other.places, self.n_rows + other.n_rows)
 
 
 def test_to_dask_array_gives_dask_chunks_back(X):

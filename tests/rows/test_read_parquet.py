@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 import dkmeans
 from dkmeans.errors import ArgumentError, DkmeansWarning, SuspectColumn
+from dkmeans.rows.engine import LocalEngine
+from dkmeans.rows.staging import Room
 from dkmeans.rows.store import process_store
 from tests.conftest import write_parquet
 from tests.rows.seen import see
@@ -348,7 +350,7 @@ def test_with_stage_memory_the_bytes_are_read_once(folder):
         see(rows)
         assert (rows.n_passes, rows.rows_read) == (n, 2300 * n)
         assert rows.bytes_read == stored_bytes(folder, {"f0", "f1", "f2"})
-    assert rows.staged
+    assert rows.staging.stage == "memory"
 
 
 def test_with_stage_none_the_bytes_are_read_in_every_pass(folder):
@@ -357,7 +359,7 @@ def test_with_stage_none_the_bytes_are_read_in_every_pass(folder):
         see(rows)
         assert (rows.n_passes, rows.rows_read) == (n, 2300 * n)
         assert rows.bytes_read == n * stored_bytes(folder, {"f0", "f1", "f2"})
-    assert not rows.staged
+    assert rows.staging.stage == "none"
 
 
 def test_only_the_columns_that_are_needed_are_read(tmp_path, X):
@@ -426,19 +428,21 @@ def test_the_same_files_read_twice_do_not_share_blocks(folder):
 def test_auto_keeps_rows_that_fit_and_says_so(folder, capsys):
     with dkmeans.reporting():
         rows = dkmeans.read_parquet(str(folder))
-    assert rows.staged
+    assert rows.staging.stage == "memory"
     assert re.search(
-        r"stage: memory \(decoded rows 0 MB, half of the memory", capsys.readouterr().err
+        r"stage: memory \(decoded rows 0 MB; half of the free memory", capsys.readouterr().err
     )
 
 
 def test_auto_reads_again_what_does_not_fit(folder, monkeypatch):
-    from dkmeans.rows.engine import LocalEngine
+    def stage(memory_bytes, disk_bytes):
+        monkeypatch.setattr(LocalEngine, "room", lambda self: Room(memory_bytes, disk_bytes))
+        return dkmeans.read_parquet(str(folder)).staging.stage
 
-    monkeypatch.setattr(LocalEngine, "memory_bytes", lambda self: 2 * 2300 * 12 - 2)
-    assert not dkmeans.read_parquet(str(folder)).staged
-    monkeypatch.setattr(LocalEngine, "memory_bytes", lambda self: 2 * 2300 * 12)
-    assert dkmeans.read_parquet(str(folder)).staged
+    decoded = 2300 * 3 * 4
+    assert stage(2 * decoded - 2, 0) == "none"
+    assert stage(2 * decoded, 0) == "memory"
+    assert stage(2 * decoded - 2, 10 * decoded) == "disk"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import dkmeans
 from dkmeans.errors import ArgumentError
 from dkmeans.partials import ClusterSums, Moments
+from dkmeans.rows import disk
 from dkmeans.rows.requests import Reduce
 from dkmeans.rows.store import process_store
 from tests.conftest import write_parquet
@@ -31,16 +32,17 @@ def rows(request, tmp_path, X):
 @dataclass(frozen=True)
 class Total:
     value: float
+    n_rows: int
 
     def merge(self, other):
-        return Total(self.value + other.value)
+        return Total(self.value + other.value, self.n_rows + other.n_rows)
 
 
 def nearest_so_far(block, state, points):
     """A scan: each row's squared distance to the nearest of all points that passes have brought."""
     distances = ((block.X[:, None, :] - points[None]) ** 2).sum(axis=2).min(axis=1)
     state = distances if state is None else np.minimum(state, distances)
-    return Total(float(state.sum())), state
+    return Total(float(state.sum()), block.n_rows), state
 
 
 class Calls:
@@ -132,14 +134,21 @@ def test_a_lost_state_is_computed_again_with_the_same_bits(rows, rounds):
     assert (calls, calls_once, calls_always) == (20 * 4, 20 * (3 + 4), 20 * (1 + 2 + 3 + 4))
 
 
+def stored_in(path):
+    return sum(file.stat().st_size for file in path.glob("[0-9]*"))
+
+
 def test_a_scan_whose_states_find_no_room_gives_the_same_bits(rows, rounds, monkeypatch):
     whole, _ = bits_of_scan(rows, rounds)
     rows.close()
+    # rows that are not kept have their states on disk
+    monkeypatch.setattr(disk, "free_bytes", lambda path: 7 * 400 - stored_in(path))
     monkeypatch.setattr(process_store(), "limit_bytes", 50 * 3 * 8 + 50 * 8 * 7)
     some, calls = bits_of_scan(rows, rounds)
     assert some == whole
     assert calls > 20 * 4
     monkeypatch.setattr(process_store(), "limit_bytes", 0)
+    monkeypatch.setattr(disk, "free_bytes", lambda path: 0)
     none, calls = bits_of_scan(rows, rounds)
     assert none == whole
     assert calls == 20 * (1 + 2 + 3 + 4)
@@ -346,4 +355,4 @@ def test_an_error_of_a_step_on_a_worker_is_raised_here(tmp_path, X, client):
 
 
 def divides_by_zero(block):
-    return Total(1 / 0)
+    return Total(1 / 0, block.n_rows)

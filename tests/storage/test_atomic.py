@@ -5,7 +5,8 @@ import pytest
 
 from dkmeans.errors import StoreUnreachable
 from dkmeans.storage.atomic import new_file, write_bytes
-from dkmeans.storage.filesystem import exists, read_bytes, remember
+from dkmeans.storage.filesystem import remember
+from dkmeans.storage.objects import exists, read_bytes
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

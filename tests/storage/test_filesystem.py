@@ -16,11 +16,9 @@ from dkmeans.storage.filesystem import (
     NO_OPTIONS,
     absolute,
     as_url,
-    exists,
     is_local,
     join,
     open_filesystem,
-    read_bytes,
     recall,
     redact,
     remember,
@@ -114,18 +112,6 @@ def test_unknown_protocols_are_refused_without_secrets(url):
     with pytest.raises(ArgumentError, match=r"cannot open \S+://a/b") as caught:
         open_filesystem(url)
     assert "canary" not in str(caught.value)
-
-
-def test_small_files_are_read_and_seen(tmp_path):
-    (tmp_path / "a").write_bytes(b"content")
-    assert read_bytes(f"{tmp_path}/a") == b"content"
-    assert exists(f"{tmp_path}/a")
-    assert exists(str(tmp_path))
-    assert not exists(f"{tmp_path}/b")
-    with pytest.raises(MissingInput, match=f"{tmp_path}/b does not exist"):
-        read_bytes(f"{tmp_path}/b")
-    with pytest.raises(ArgumentError, match="is a folder; a file is needed"):
-        read_bytes(str(tmp_path))
 
 
 def raised(error):

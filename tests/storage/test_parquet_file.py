@@ -10,9 +10,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 import dkmeans
-from dkmeans.errors import UnreadableFile
+from dkmeans.errors import InputChanged
 from dkmeans.storage.listing import list_parquet
-from dkmeans.storage.parquet_file import open_row_group, read_footer
+from dkmeans.storage.parquet_file import fetch_row_group, read_footer
 from tests.rows.seen import see
 
 
@@ -150,13 +150,14 @@ def test_the_bytes_of_a_row_group_are_those_of_its_column_chunks(put, requests):
     (file,) = list_parquet(url)
     footer = read_footer(file, "")
     requests.clear()
-    parquet, n_bytes = open_row_group(file, "", 1, [1, 4])
+    fetched = fetch_row_group(file, "", 1, [1, 4])
+    parquet = fetched.open()
     table = parquet.read_row_group(1, columns=["f1", "f4"])
     parquet.close()
     group = footer.row_group(1)
-    assert n_bytes == sum(group.column(i).total_compressed_size for i in (1, 4))
+    assert fetched.n_bytes == sum(group.column(i).total_compressed_size for i in (1, 4))
     assert table.equals(table_of(1000, 5).select(["f1", "f4"]).slice(400, 400))
-    assert len(requests) == 1
+    assert len(requests) == fetched.n_requests == 1
 
 
 def test_columns_with_dictionaries_are_fetched_with_their_dictionary(put, requests):
@@ -172,7 +173,7 @@ def test_a_file_of_another_size_than_planned_is_refused(put):
     rows = dkmeans.read_parquet(put("changed.parquet", table_of(5000, 2)), stage="none")
     see(rows)
     put("changed.parquet", table_of(700, 2))
-    with pytest.raises(UnreadableFile, match=r"changed\.parquet"):
+    with pytest.raises(InputChanged, match=r"changed\.parquet"):
         see(rows)
 
 

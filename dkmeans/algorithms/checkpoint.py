@@ -1,0 +1,179 @@
+"""A fit between two passes, stored so that it can go on anywhere with the same bits.
+
+A few arrays of the size of the centers: what has been found so far, not the data. Going on needs
+the same input, settings and versions, which are compared one by one; workers, memory and staging
+may be others.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dkmeans.algorithms.drive import Record, RunState
+from dkmeans.algorithms.lloyd import Fit, LloydState
+from dkmeans.algorithms.seeding import Drawn
+from dkmeans.algorithms.settings import Settings
+from dkmeans.cluster.preflight import versions_here
+from dkmeans.errors import InputChanged, MissingInput
+from dkmeans.models.filling import Filling
+from dkmeans.models.scaling import Scaling
+from dkmeans.partials.cluster_sums import ClusterSums
+from dkmeans.rows.rows import Rows
+from dkmeans.rows.state import RowsState
+from dkmeans.storage.filesystem import absolute, join, redact
+from dkmeans.storage.objects import exists, remove
+from dkmeans.storage.snapshot import read_snapshot, write_snapshot
+
+FILE = "checkpoint.zip"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """What a checkpoint holds."""
+
+    identity: dict[str, Any]
+    """What going on needs to find the same."""
+
+    run_id: str
+    seed: int
+    rows: RowsState
+    scaling: Scaling | None
+    history: tuple[Record, ...]
+    """Of the passes before the runs."""
+
+    runs: tuple[RunState, ...]
+    format: int = _FORMAT
+
+
+_TYPES = {
+    kind.__name__: kind
+    for kind in (
+        Saved, RowsState, Scaling, Filling, RunState, Drawn, LloydState, Fit, ClusterSums,
+    )
+}  # fmt: skip
+
+
+class Checkpoint:
+    """A place for the state of one fit.
+
+    Parameters
+    ----------
+    url
+        A folder, on any fsspec URL; it need not be there yet.
+    rows
+        The input, before any pass.
+    settings
+        What the fit was asked for.
+
+    Raises
+    ------
+    InputChanged
+        If the checkpoint that lies there belongs to other input, settings or versions; the first
+        difference is named.
+    """
+
+    def __init__(self, url: str, rows: Rows, settings: Settings) -> None:
+        self._url = join(absolute(url), FILE)
+        self._options = "" if rows.parquet is None else rows.parquet.options
+        self._rows = rows
+        self._identity = _identity(rows, settings)
+        self._run_id = uuid.uuid4().hex
+        self._seed = settings.seed
+        self.saved: Saved | None = None
+        """What lies there."""
+
+        if exists(self._url, self._options):
+            self.saved = read_checkpoint(url, self._options)
+            difference = _difference(self.saved.identity, self._identity)
+            if difference is not None:
+                raise InputChanged(
+                    f"the checkpoint at {redact(url)} belongs to another job: {difference}; go on "
+                    "with the same, or remove the checkpoint to start afresh."
+                )
+            self._run_id, self._seed = self.saved.run_id, self.saved.seed
+
+    @property
+    def run_id(self) -> str:
+        """Names the fit, however often it is interrupted."""
+        return self._run_id
+
+    def settings(self, settings: Settings) -> Settings:
+        """Return the settings with the seed of the fit that was begun."""
+        return replace(settings, seed=self._seed)
+
+    def write(
+        self, scaling: Scaling | None, history: Sequence[Record], runs: Sequence[RunState]
+    ) -> None:
+        """Store where the fit is, in one step."""
+        saved = Saved(
+            self._identity,
+            self._run_id,
+            self._seed,
+            RowsState.of(self._rows),
+            scaling,
+            tuple(history),
+            tuple(runs),
+        )
+        write_snapshot(self._url, saved, self._options)
+
+
+def read_checkpoint(url: str, options: str) -> Saved:
+    """Read the checkpoint in the folder at `url`."""
+    where = join(absolute(url), FILE)
+    saved = read_snapshot(where, _TYPES, options)
+    if not isinstance(saved, Saved) or saved.format != _FORMAT:
+        raise InputChanged(f"{redact(where)} was written by another version of dkmeans; remove it.")
+    return saved
+
+
+def run_id_at(url: str, options: str) -> str | None:
+    """Return the run that the checkpoint at `url` belongs to; None if there is none."""
+    try:
+        return read_checkpoint(url, options).run_id
+    except MissingInput:
+        return None
+
+
+def remove_checkpoint(url: str, options: str) -> None:
+    """Remove the checkpoint at `url`, if there is one."""
+    remove(join(absolute(url), FILE), options)
+
+
+def _identity(rows: Rows, settings: Settings) -> dict[str, Any]:
+    asked = asdict(settings)
+    del asked["fresh_seed"]
+    if settings.fresh_seed:
+        asked["seed"] = None
+    if not isinstance(settings.init, str):
+        asked["init"] = hashlib.sha256(np.asarray(settings.init, np.float64).tobytes()).hexdigest()
+    return {
+        "version of": {text.split()[0]: text.split()[1] for text in versions_here()},
+        "parameter": {key: _plain(value) for key, value in asked.items()},
+        "input": rows.identity(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _difference(then: Any, now: Any, name: str = "") -> str | None:
+    """Name the first thing that is not what it was; None if nothing is."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in dict.fromkeys((*then, *now)):
+            found = _difference(then.get(key), now.get(key), f"{name} {key}".strip())
+            if found is not None:
+                return found
+        return None
+    if then == now:
+        return None
+    if then is None:
+        return f"{name} is new ({now})"
+    if now is None:
+        return f"{name} is gone (it was {then})"
+    return f"{name} was {then}, is {now}"

@@ -1,0 +1,41 @@
+"""What a fit asks of its passes: how many, and the memory that one block takes beside itself."""
+
+import numpy as np
+
+from dkmeans.algorithms.settings import Settings
+from dkmeans.kernels import nearest
+from dkmeans.kernels.block import TILE_ROWS
+from dkmeans.partials.cluster_sums import ClusterSums
+from dkmeans.rows.plan import Demand
+from dkmeans.rows.requests import Reduce
+
+
+def demand_of(settings: Settings, n_features: int, dtype: str) -> Demand:
+    """Return what a fit with these settings asks of rows with so many features.
+
+    Counted are passes that are made if `max_iter` is reached and no cluster comes out empty, and
+    the bytes of the pass that needs most: with all candidates of k-means|| as clusters, for every
+    restart.
+    """
+    item = np.dtype(dtype).itemsize
+    k, d = settings.n_clusters, n_features
+    seeding = {"k-means||": settings.init_rounds + 1, "k-means++": 1}.get(settings.init_name, 0)
+    first = settings.scale is not None or settings.init_name in ("k-means||", "random")
+    drawn = round(settings.oversampling_factor * k)
+    candidates = k
+    if settings.init_name == "k-means||":
+        candidates = max(k, 1 + drawn * settings.init_rounds)
+    ledger = candidates * (d + 2) * 8
+    sample = (drawn + 1) * (d * item + 24)
+    return Demand(
+        n_passes=int(first) + seeding + settings.max_iter + 1,
+        n_runs=settings.n_init,
+        broadcast_bytes=candidates * d * 8,
+        partial_bytes=max(ledger, sample),
+        scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(candidates, nearest.TILE_CENTERS)) * item
+        + candidates * d * item,
+        row_bytes=(2 * (item + 4) + 1) * settings.n_init,
+        tile_bytes=TILE_ROWS * 10 * 8,
+        state_bytes=(item + 4) * settings.n_init if settings.init_name == "k-means||" else 0,
+        probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
+    )

@@ -1,0 +1,245 @@
+"""What a job will cost, before it is begun: passes, bytes, requests, memory, staging."""
+
+import math
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from dkmeans.errors import TooLarge
+from dkmeans.rows.engine import Slot
+from dkmeans.rows.layout import FAN_IN
+from dkmeans.rows.leaf import Pass
+from dkmeans.rows.parquet_source import BATCH_BYTES, READ_AHEAD_BYTES
+from dkmeans.rows.requests import Reduce
+
+if TYPE_CHECKING:
+    from dkmeans.rows.rows import Rows
+
+PAGE_BYTES = 3 * 2**20
+"""What Arrow holds of a column while it decodes it: pages of 1 MiB, packed, unpacked, decoded."""
+
+COLUMN_BYTES = 48 * 2**10
+"""What Arrow's reader takes for each column, whatever is in it."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What an algorithm asks of its passes."""
+
+    n_passes: int
+    """At most."""
+
+    n_runs: int
+    """Runs that share the passes."""
+
+    broadcast_bytes: int
+    """Of what is the same for all blocks, for one run."""
+
+    partial_bytes: int
+    """Of what a block contributes, for one run."""
+
+    scratch_bytes: int
+    """Taken while a block is computed, whatever its size."""
+
+    row_bytes: int
+    """Taken for each row of a block while it is computed."""
+
+    tile_bytes: int
+    """Taken for a tile of rows while it is computed."""
+
+    state_bytes: int
+    """Kept beside each row from pass to pass, by all runs together."""
+
+    probe: Reduce
+    """What a pass computes, with made-up values, to be timed."""
+
+
+class HasDemand(Protocol):
+    """An estimator, which knows what it will ask."""
+
+    def demand(self, n_features: int, dtype: str) -> Demand:
+        """Return what a fit asks of rows with so many features."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job will cost. Estimated from footers and settings alone, unless measured."""
+
+    files: int
+    skipped_files: int
+    rows: int
+    """Stored rows that passes visit, before filters."""
+
+    features: int
+    blocks: int
+    leaves: int
+    tasks: int
+    """Tasks of one pass: leaves, and their merges."""
+
+    source_bytes: int
+    """Bytes that one pass over the source reads."""
+
+    source_requests: int
+    """Requests to the store that one pass over the source makes; 0 for local files."""
+
+    decoded_bytes: int
+    stage: str
+    """"memory", "disk" or "none"."""
+
+    stage_reason: str
+    most_passes: int
+    most_bytes_read: int
+    """Bytes read from the source by that many passes."""
+
+    most_requests: int
+    local_bytes_read: int
+    """Bytes read from local disks by that many passes."""
+
+    local_bytes_written: int
+    task_bytes: int
+    """Peak memory of one task above an idle worker, kept blocks apart."""
+
+    pass_seconds: float | None = None
+    """Of one pass over the source, from one block read and timed; None if not measured."""
+
+    staged_pass_seconds: float | None = None
+    """Of one pass over kept blocks."""
+
+    most_seconds: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a dictionary."""
+        return asdict(self)
+
+
+def plan_of(rows: "Rows", demand: Demand) -> Plan:
+    """See `Rows.plan`."""
+    parquet = rows.parquet
+    leaves = rows.layout.leaves
+    n_rows = sum(leaf.n_source_rows or 0 for leaf in leaves)
+    source_bytes = 0 if parquet is None else parquet.n_bytes
+    source_requests = 0 if parquet is None else parquet.n_requests
+    decoded = rows.decoded_bytes or 0
+    stage = rows.staging.stage
+    n = demand.n_passes
+    reads = n if stage == "none" else min(n, 1)
+    on_disk = decoded if stage == "disk" else 0
+    states = demand.state_bytes * n_rows if stage != "memory" and parquet is not None else 0
+    return Plan(
+        files=0 if parquet is None else len(parquet.files),
+        skipped_files=0 if parquet is None else len(parquet.skipped),
+        rows=n_rows,
+        features=rows.n_features,
+        blocks=rows.n_blocks,
+        leaves=len(leaves),
+        tasks=len(leaves) + _merges(len(leaves)),
+        source_bytes=source_bytes,
+        source_requests=source_requests,
+        decoded_bytes=decoded,
+        stage=stage,
+        stage_reason=str(rows.staging),
+        most_passes=n,
+        most_bytes_read=source_bytes * reads,
+        most_requests=source_requests * reads,
+        local_bytes_read=on_disk * max(0, n - 1) + states,
+        local_bytes_written=on_disk + states,
+        task_bytes=task_bytes(rows, demand),
+    )
+
+
+def task_bytes(rows: "Rows", demand: Demand) -> int:
+    """Return the peak bytes of a task above an idle worker, what the block store keeps apart.
+
+    The greater of two moments. Reading: the block that is filled, the row group that it comes from
+    as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
+    Computing: the block and its scaled copy, what is taken by the row and by the tile, the
+    broadcast as the kernel wants it, and two more partials, of the block and of the merge; and the
+    row group, if it has more blocks. In both: the broadcast as it came, the kernel's scratch, which is not given back
+    between blocks, and, of stores, the next row group, which is on its way.
+    """
+    block_rows = rows.most_block_rows
+    block = block_rows * rows.n_features * np.dtype(rows.dtype).itemsize
+    stored = decoding = ahead = still_open = 0
+    if rows.parquet is not None:
+        groups = rows.parquet.row_groups
+        stored = max(group.n_bytes for group in groups)
+        columns = max(len(group.leaf_columns) for group in groups)
+        decoding = min(8 * stored // 5, columns * PAGE_BYTES) + columns * COLUMN_BYTES + BATCH_BYTES
+        if source_is_remote(rows):
+            ahead = min(stored, READ_AHEAD_BYTES)
+        if max(group.n_rows for group in groups) > block_rows:
+            still_open = stored + decoding
+    broadcast = demand.n_runs * demand.broadcast_bytes
+    partials = demand.n_runs * demand.partial_bytes
+    by_rows = block_rows * demand.row_bytes + demand.tile_bytes
+    reading = block + stored + decoding + partials
+    computing = 2 * block + still_open + by_rows + broadcast + 3 * partials
+    return max(reading, computing) + ahead + broadcast + demand.scratch_bytes
+
+
+def source_is_remote(rows: "Rows") -> bool:
+    """Whether the source is a store that requests go to."""
+    return rows.parquet is not None and rows.parquet.n_requests > 0
+
+
+def measured(rows: "Rows", plan: Plan, demand: Demand, n_tasks: int) -> Plan:
+    """Read and compute the first block, twice, and add what passes should take.
+
+    `n_tasks` is how many tasks run at a time.
+    """
+    leaf = replace(rows.layout.leaves[0], blocks=rows.layout.leaves[0].blocks[:1])
+    shared = Pass((demand.probe,), rows.steps)
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        rows.known.count_reading(
+            rows.engine.run([leaf], [rows.layout.parts[0]], shared, lambda: None)
+        )
+        seconds.append(time.perf_counter() - start)
+    rows.close()
+    share = plan.blocks / min(n_tasks, plan.blocks)
+    first, later = seconds[0] * share, (seconds[1] if plan.stage != "none" else seconds[0]) * share
+    return replace(
+        plan,
+        pass_seconds=first,
+        staged_pass_seconds=later if plan.stage != "none" else None,
+        most_seconds=first + later * (plan.most_passes - 1),
+    )
+
+
+def check_fits(rows: "Rows", demand: Demand, slots: tuple[Slot, ...]) -> None:
+    """Raise if no process can hold what its tasks take.
+
+    Raises
+    ------
+    TooLarge
+        If even the roomiest process has too little memory.
+    """
+    need = task_bytes(rows, demand)
+    if not slots:
+        return
+    best = max(slots, key=lambda slot: slot.free_bytes / slot.n_tasks)
+    if need * best.n_tasks > best.free_bytes:
+        largest = ""
+        if rows.parquet is not None:
+            group = max(rows.parquet.row_groups, key=lambda group: group.n_bytes)
+            largest = f" (its largest row group has {group.n_bytes / 1e6:,.0f} MB stored)"
+        raise TooLarge(
+            f"a task takes {need / 1e6:,.0f} MB{largest}; the roomiest worker has "
+            f"{best.free_bytes / 1e6:,.0f} MB free for {best.n_tasks} tasks at a time: use workers "
+            "with more memory or fewer threads, smaller block_bytes, smaller row groups, or fewer "
+            "clusters."
+        )
+
+
+def _merges(n: int) -> int:
+    """Tasks of the tree that merges `n` leaves."""
+    total = 0
+    while True:
+        n = math.ceil(n / FAN_IN)
+        total += n
+        if n == 1:
+            return total

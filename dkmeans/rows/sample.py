@@ -1,0 +1,30 @@
+"""A sample of rows by their numbers: the same rows, however they are cut and wherever they lie."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dkmeans.kernels.block import Block
+from dkmeans.kernels.draws import uniforms
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Each source row is taken with the same probability."""
+
+    share: float
+    """The probability."""
+
+    seed: int
+
+    def of(self, block: Block) -> Block:
+        """Return the rows of a block that are taken."""
+        drawn = [uniforms(first, stop, self.seed, "sample") for first, stop in block.ranges]
+        taken = (np.concatenate(drawn) if drawn else np.empty(0)) < self.share
+        among = taken if block.kept is None else taken[block.kept]
+        return replace(
+            block,
+            X=np.asfortranarray(block.X[among]),
+            weight=None if block.weight is None else block.weight[among],
+            kept=taken if block.kept is None else taken & block.kept,
+        )

@@ -1,0 +1,53 @@
+"""Small files on any store: read, look for, list and remove them."""
+
+from contextlib import suppress
+
+import fsspec
+
+from dkmeans.storage.filesystem import NO_OPTIONS
+from dkmeans.storage.requests import request
+
+
+def read_bytes(url: str, options: str = NO_OPTIONS) -> bytes:
+    """Read a whole small file."""
+    return request(url, options, lambda fs, path: bytes(fs.cat_file(path)))
+
+
+def exists(url: str, options: str = NO_OPTIONS) -> bool:
+    """Whether a file or folder lies at `url`, as the store knows now."""
+
+    def look(fs: fsspec.AbstractFileSystem, path: str) -> bool:
+        fs.invalidate_cache()
+        return bool(fs.exists(path))
+
+    return request(url, options, look)
+
+
+def size_of(url: str, options: str = NO_OPTIONS) -> int:
+    """Bytes of the file at `url`."""
+    return request(url, options, lambda fs, path: int(fs.info(path)["size"]))
+
+
+def names_at(url: str, options: str = NO_OPTIONS) -> list[str]:
+    """Names of what lies in the folder at `url`; of the file itself, whole, if it is one."""
+
+    def look(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
+        fs.invalidate_cache()
+        if not fs.exists(path):
+            return []
+        if fs.isfile(path):
+            return [path]
+        names = [name.rstrip("/").rpartition("/")[2] for name in fs.ls(path, detail=False)]
+        return [name for name in names if name]
+
+    return request(url, options, look)
+
+
+def remove(url: str, options: str = NO_OPTIONS) -> None:
+    """Remove the file or folder at `url`, with all that is in it; it may be gone already."""
+
+    def act(fs: fsspec.AbstractFileSystem, path: str) -> None:
+        with suppress(FileNotFoundError):
+            fs.rm(path, recursive=True)
+
+    request(url, options, act)
