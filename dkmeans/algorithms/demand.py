@@ -36,6 +36,9 @@ def demand_of(settings: Settings, n_features: int, dtype: str) -> Demand:
         + candidates * d * item,
         row_bytes=(2 * (item + 4) + 1) * settings.n_init,
         tile_bytes=TILE_ROWS * 10 * 8,
+        has_pilot=first,
+        n_scalings=int(settings.scale is not None),
+        n_state_passes=settings.init_rounds if settings.init_name == "k-means||" else 0,
         state_bytes=(item + 4) * settings.n_init if settings.init_name == "k-means||" else 0,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
     )

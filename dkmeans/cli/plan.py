@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from dkmeans.algorithms.checks import check_enough
 from dkmeans.cli.fit import estimator_of, rows_of
 from dkmeans.cli.options import (
     budget_options,
@@ -15,6 +16,7 @@ from dkmeans.cli.options import (
     fit_options,
     json_option,
     local_workers,
+    parse_sample,
 )
 from dkmeans.cluster.connect import worker_bytes
 from dkmeans.rows.engine import Slot
@@ -41,10 +43,11 @@ def plan(input_url: str, measure: bool, as_json: bool, **asked: Any) -> None:
     estimator = estimator_of(asked)
     if asked["scheduler"] is not None:
         with connected_to(asked):
-            rows = rows_of(input_url, asked)
+            rows = _sampled(rows_of(input_url, asked), asked)
             cost = rows.plan(estimator, measure=measure)
     else:
         rows = rows_of(input_url, {**asked, "stage": "none"})
+        rows = _sampled(rows, asked)
         slots = _slots(rows, asked)
         memory = sum(slot.free_bytes for slot in slots)
         room = _Planned(Room(memory, rows.engine.room().disk_bytes))
@@ -63,6 +66,14 @@ def plan(input_url: str, measure: bool, as_json: bool, **asked: Any) -> None:
         return
     for name, value in _lines(cost, rows):
         click.echo(f"{name:<9} {value}")
+
+
+def _sampled(rows: Rows, asked: Mapping[str, Any]) -> Rows:
+    size = parse_sample(asked["sample"])
+    rows.limit(**{name: asked[name] for name in ("max_passes", "max_bytes", "max_seconds")})
+    if rows.n_source_rows is not None:
+        check_enough(rows.n_source_rows, 1.0, asked["n_clusters"])
+    return rows if size is None else rows.sample(size)
 
 
 class _Planned:

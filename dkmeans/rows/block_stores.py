@@ -6,6 +6,7 @@ from typing import Any
 
 import dask.config
 from distributed import WorkerPlugin
+from distributed.core import Status
 from distributed.worker import Worker
 from tornado.ioloop import PeriodicCallback
 
@@ -45,7 +46,9 @@ class BlockStores(WorkerPlugin):
         """Remove the store."""
         if self._callback is not None:
             self._callback.stop()
-        await asyncio.to_thread(close_process_store)
+        # another client registers its own in our place: what is kept stays
+        if worker.status not in (Status.running, Status.paused):
+            await asyncio.to_thread(close_process_store)
 
     async def _look(self) -> None:
         known = leases()

@@ -4,7 +4,8 @@ Both submit one task a leaf and merge the results in a tree of fixed shape, so t
 same on either, with any number of threads or workers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,7 @@ from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.leaf import Leaf, LeafResult, Pass, merge_results, run_leaf
 from dkmeans.rows.staging import Room
 from dkmeans.rows.store import release
+from dkmeans.storage.requests import give_up
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -141,7 +143,8 @@ class LocalEngine:
             for leaf, part in zip(leaves, parts, strict=True)
         ]
         root = tree(nodes, lambda results: delayed(merge_results, pure=False)(list(results)))
-        (result,) = compute(root, scheduler=_scheduler(), optimize_graph=False)
+        with giving_up():
+            (result,) = compute(root, scheduler=_scheduler(), optimize_graph=False)
         assert isinstance(result, LeafResult)
         return result
 
@@ -156,7 +159,8 @@ class LocalEngine:
             return result
 
         nodes = [delayed(partial(task, item), pure=False)() for item in items]
-        return list(compute(*nodes, scheduler=_scheduler(), optimize_graph=False))
+        with giving_up():
+            return list(compute(*nodes, scheduler=_scheduler(), optimize_graph=False))
 
     def room(self) -> Room:
         """Return what this machine has free."""
@@ -178,6 +182,16 @@ class LocalEngine:
         """Forget all that `owner` has in the block store of this process."""
         self._kept = {leaf for leaf in self._kept if leaf[0] != owner}
         release(owner)
+
+
+@contextmanager
+def giving_up() -> Iterator[None]:
+    """On an interrupt, do not leave threads behind that wait for a store."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        give_up()
+        raise
 
 
 def _scheduler() -> Any:

@@ -1,7 +1,7 @@
 """What is known of some rows, and what passes over them have cost: shared by all views of them."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from dkmeans.errors import ArgumentError, BudgetSpent, DkmeansError
@@ -39,6 +39,9 @@ class Known:
     rows_read: int = 0
     bytes_read: int = 0
     n_requests: int = 0
+    kept_bytes: int = 0
+    """Of those, what blocks were made of that may be kept still."""
+
     pass_seconds: float = 0.0
     """Of the last pass."""
 
@@ -57,13 +60,23 @@ class Known:
     def check_budget(self) -> None:
         """Raise `BudgetSpent` if another pass would go beyond what the job may cost."""
         if self.budget is not None:
-            planned = 0 if self.parquet is None else self.parquet.n_bytes
-            self.budget.check(self, planned if self.pass_bytes is None else self.pass_bytes)
+            self.budget.check(self, self._next_bytes())
+
+    def _next_bytes(self) -> int:
+        """What another pass reads from the source: what is not kept."""
+        planned = 0 if self.parquet is None else self.parquet.n_bytes
+        if self.layout.leaves[0].stage == "none":
+            return planned
+        if self.n_unkept:
+            n_blocks = sum(len(leaf.blocks) for leaf in self.layout.leaves)
+            return planned * self.n_unkept // n_blocks
+        return max(0, planned - self.kept_bytes)
 
     def count_reading(self, result: LeafResult) -> None:
         """Add what was read."""
         self.rows_read += result.n_source_rows
         self.bytes_read += result.n_bytes
+        self.kept_bytes += result.n_bytes
         self.n_requests += result.n_requests
 
     def count_pass(self, result: LeafResult, seconds: float) -> None:
@@ -147,6 +160,14 @@ class Budget:
             None if max_bytes is None else known.bytes_read + max_bytes,
             None if max_seconds is None else time.monotonic() + max_seconds,
             asked,
+        )
+
+    def moved(self, n_passes: int, n_bytes: int) -> "Budget":
+        """Return the same limits for rows that count so much more."""
+        return replace(
+            self,
+            passes=None if self.passes is None else self.passes + n_passes,
+            bytes=None if self.bytes is None else self.bytes + n_bytes,
         )
 
     def check(self, known: Known, pass_bytes: int) -> None:

@@ -46,6 +46,11 @@ class Source(Protocol):
         """Stored rows of the largest block; 0 if that is not known."""
         ...
 
+    @property
+    def first_blocks(self) -> tuple[int, ...]:
+        """The blocks that reading the first one opens the source for; none where it is alone."""
+        ...
+
     def describe(self, number: int) -> str:
         """Say what block `number` is, for a user who has to find it."""
         ...
@@ -104,7 +109,9 @@ class Leaf:
     @property
     def state_place(self) -> Place:
         """Where the states beside the blocks are kept: in memory only beside what lies there."""
-        return "memory" if self.stage == "memory" or self.first_row is not None else "disk"
+        if self.stage == "none":
+            return "disk" if self.first_row is None else "memory"
+        return self.stage
 
     def taken(self, block: Block) -> Block:
         """Return a block as its source gives it with its row numbers, and the sample of it."""
@@ -339,4 +346,4 @@ class _StoredStates(States):
         self._store.put((self._owner, name, self._block, number), state, self._place)
 
     def drop(self, name: str, number: int) -> None:
-        self._store.pop((self._owner, name, self._block, number - 1))
+        self._store.forget((self._owner, name, self._block, number - 1))

@@ -81,6 +81,17 @@ class ParquetSource:
         """Stored rows of all blocks."""
         return sum(piece.stop - piece.start for _, pieces in self.blocks for piece in pieces)
 
+    @property
+    def first_bytes(self) -> int:
+        """Stored bytes that reading the first block fetches."""
+        return sum(group.n_bytes for group in {piece.group for piece in self.blocks[0][1]})
+
+    @property
+    def first_blocks(self) -> tuple[int, ...]:
+        """The blocks of the row groups that the first block is of."""
+        groups = {piece.group for piece in self.blocks[0][1]}
+        return tuple(n for n, pieces in self.blocks if pieces[0].group in groups)
+
     def describe(self, number: int) -> str:
         """Say what block `number` is: its rows, their places and sizes."""
         pieces = dict(self.blocks)[number]

@@ -36,6 +36,11 @@ class PartSource:
 
     missing: MissingName = "raise"
 
+    @property
+    def first_blocks(self) -> tuple[int, ...]:
+        """The part's one block, whatever its number."""
+        return ()
+
     def describe(self, number: int) -> str:
         """Say what the part is."""
         return f"{self.what} ({self.most_block_rows:,} rows of {self.n_features} features)"

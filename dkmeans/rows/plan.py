@@ -2,6 +2,7 @@
 
 import math
 import time
+import uuid
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -48,6 +49,15 @@ class Demand:
 
     tile_bytes: int
     """Taken for a tile of rows while it is computed."""
+
+    has_pilot: bool
+    """Whether the first rows are looked at before the first pass."""
+
+    n_scalings: int
+    """How often kept blocks are written anew, because a pass has found how to scale them."""
+
+    n_state_passes: int
+    """Passes that leave a state beside each row."""
 
     state_bytes: int
     """Kept beside each row from pass to pass, by all runs together."""
@@ -124,10 +134,16 @@ def plan_of(rows: "Rows", demand: Demand) -> Plan:
     source_requests = 0 if parquet is None else parquet.n_requests
     decoded = rows.decoded_bytes or 0
     stage = rows.staging.stage
-    n = demand.n_passes
+    fills = rows.missing == "mean" and rows.known.filling is None
+    n = demand.n_passes + int(rows.layout.n_rows is None) + int(fills)
+    pilot = 0
+    if parquet is not None and stage == "none" and demand.has_pilot:
+        pilot = leaves[0].source.first_bytes  # type: ignore[attr-defined]
     reads = n if stage == "none" else min(n, 1)
     on_disk = decoded if stage == "disk" else 0
-    states = demand.state_bytes * n_rows if stage != "memory" and parquet is not None else 0
+    states = 0
+    if stage != "memory" and parquet is not None:
+        states = demand.n_state_passes * demand.state_bytes * n_rows
     return Plan(
         files=0 if parquet is None else len(parquet.files),
         skipped_files=0 if parquet is None else len(parquet.skipped),
@@ -142,10 +158,10 @@ def plan_of(rows: "Rows", demand: Demand) -> Plan:
         stage=stage,
         stage_reason=str(rows.staging),
         most_passes=n,
-        most_bytes_read=source_bytes * reads,
+        most_bytes_read=source_bytes * reads + pilot,
         most_requests=source_requests * reads,
         local_bytes_read=on_disk * max(0, n - 1) + states,
-        local_bytes_written=on_disk + states,
+        local_bytes_written=on_disk * (1 + demand.n_scalings + int(fills)) + states,
         task_bytes=task_bytes(rows, demand),
     )
 
@@ -157,8 +173,8 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
     Computing: the block and its scaled copy, what is taken by the row and by the tile, the
     broadcast as the kernel wants it, and two more partials, of the block and of the merge; and the
-    row group, if it has more blocks. In both: the broadcast as it came, the kernel's scratch, which is not given back
-    between blocks, and, of stores, the next row group, which is on its way.
+    row group, if it has more blocks. In both: the broadcast as it came, the kernel's scratch, which
+    is not given back between blocks, and, of stores, the next row group, which is on its way.
     """
     block_rows = rows.most_block_rows
     block = block_rows * rows.n_features * np.dtype(rows.dtype).itemsize
@@ -190,7 +206,8 @@ def measured(rows: "Rows", plan: Plan, demand: Demand, n_tasks: int) -> Plan:
 
     `n_tasks` is how many tasks run at a time.
     """
-    leaf = replace(rows.layout.leaves[0], blocks=rows.layout.leaves[0].blocks[:1])
+    leaf = rows.layout.leaves[0]
+    leaf = replace(leaf, blocks=leaf.blocks[:1], owner=f"measure-{uuid.uuid4().hex}")
     shared = Pass((demand.probe,), rows.steps)
     seconds = []
     for _ in range(2):
@@ -199,7 +216,7 @@ def measured(rows: "Rows", plan: Plan, demand: Demand, n_tasks: int) -> Plan:
             rows.engine.run([leaf], [rows.layout.parts[0]], shared, lambda: None)
         )
         seconds.append(time.perf_counter() - start)
-    rows.close()
+    rows.engine.release(leaf.owner)
     share = plan.blocks / min(n_tasks, plan.blocks)
     first, later = seconds[0] * share, (seconds[1] if plan.stage != "none" else seconds[0]) * share
     return replace(

@@ -353,6 +353,8 @@ class Rows:
         """
         if not bad_files:
             return
+        # each leaf that met a file names it; the first reason is enough
+        bad_files = list({url: (url, why) for url, why in reversed(bad_files)}.values())[::-1]
         assert self.parquet is not None
         known = self.known
         plan = known.parquet = self.parquet.without(bad_files)
@@ -421,7 +423,8 @@ class Rows:
             If it is neither.
         """
         is_share = isinstance(size, float) and 0 < size <= 1
-        if isinstance(size, bool) or not (is_share or (size >= 1 and size == int(size))):
+        is_number = isinstance(size, (int, float)) and size >= 1 and float(size).is_integer()
+        if isinstance(size, bool) or not (is_share or is_number):
             raise ArgumentError(
                 f"sample={size!r} should be a share above 0.0 and at most 1.0, or a number of rows."
             )
@@ -445,6 +448,8 @@ class Rows:
         else:
             known = Known(sampled_leaves(self.layout, sample, chosen), sample=sample)
         known.filling = self.known.filling
+        if self.known.budget is not None:
+            known.budget = self.known.budget.moved(-self.known.n_passes, -self.known.bytes_read)
         return replace(self, known=known).released_with_us()
 
     def plan(self, what: HasDemand, *, measure: bool = False) -> Plan:
@@ -520,7 +525,7 @@ class Rows:
         pilot = Reduce("pilot", Moments.from_block, (origin,))
         shared = Pass((pilot,), self.steps, self._skips_bad_files)
         for leaf, part in zip(self.layout.leaves, self.layout.parts, strict=True):
-            first = replace(leaf, blocks=leaf.blocks[:1])
+            first = replace(leaf, blocks=leaf.source.first_blocks or leaf.blocks[:1])
             result = self.engine.run([first], [part], shared, lambda: None)
             self.known.count_reading(result)
             if result.bad_files:

@@ -56,4 +56,6 @@ class RowsState:
         known.rows_read += self.rows_read
         known.bytes_read += self.bytes_read
         known.n_requests += self.n_requests
+        if known.budget is not None:
+            known.budget = known.budget.moved(self.n_passes, self.bytes_read)
         known.filling = self.filling

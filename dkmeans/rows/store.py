@@ -87,6 +87,12 @@ class BlockStore:
         _remove([entry])
         return value
 
+    def forget(self, key: Key) -> None:
+        """Forget the value of `key`, unread."""
+        with self._lock:
+            entry = self._take(key)
+        _remove([entry])
+
     def release(self, owner: str) -> None:
         """Forget all that `owner` has."""
         with self._lock:
@@ -120,7 +126,9 @@ class BlockStore:
         arrays, rebuilt = _taken_apart(value)
         folder = self._disk()
         n_bytes = bytes_of(value)
-        for other in self._others(key):
+        with self._lock:
+            others = self._others(key)
+        for other in others:
             if folder.has_room(n_bytes):
                 break
             self.release(other)
@@ -210,7 +218,10 @@ def process_store() -> BlockStore:
 
 def release(owner: str) -> None:
     """Forget, in this process, all that `owner` has stored."""
-    process_store().release(owner)
+    with _store_lock:
+        store = _store
+    if store is not None:
+        store.release(owner)
 
 
 def _folder() -> DiskFolder:

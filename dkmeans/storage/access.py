@@ -48,7 +48,11 @@ def access_of(options: Mapping[str, Any]) -> Access:
         )
     except (TypeError, ValueError):
         access = Access(-1)
-    if access.retry_seconds < 0 or access.requests < 1 or access.client not in ("s3fs", "arrow"):
+    if (
+        not access.retry_seconds >= 0
+        or access.requests < 1
+        or access.client not in ("s3fs", "arrow")
+    ):
         raise ArgumentError(
             f"storage option {OURS!r} needs retry_seconds from 0, requests from 1, and the client "
             "'s3fs' or 'arrow'."

@@ -1,12 +1,14 @@
 """Which files lie at a URL: a file, a folder, a glob, or a list of these."""
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 import fsspec
+from fsspec.utils import glob_translate
 
 from dkmeans.errors import InputRefused, MissingInput
 from dkmeans.storage.filesystem import (
@@ -81,7 +83,7 @@ def _list_one(url: str, options: str) -> list[StoredFile]:
 def _entries(fs: fsspec.AbstractFileSystem, path: str, url: str) -> tuple[list[Any], str, bool]:
     """What lies at a path, the folder that all of it is in, and whether it is a single file."""
     if any(letter in path for letter in "*?[") and not fs.exists(path):
-        entries = fs.glob(path, detail=True)
+        entries = _glob(fs, path)
         for folder in [name for name, info in entries.items() if info["type"] == "directory"]:
             entries.update(_find(fs, folder, url))
         root = path[: min(path.index(letter) for letter in "*?[" if letter in path)]
@@ -90,6 +92,36 @@ def _entries(fs: fsspec.AbstractFileSystem, path: str, url: str) -> tuple[list[A
     if info["type"] == "file":
         return [info], "", True
     return list(_find(fs, path, url).values()), path, False
+
+
+def _glob(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, dict[str, Any]]:
+    """What matches a pattern. `fs.glob` leaves folders out whose listing fails, without a word."""
+    if "**" in path:
+        root = path[: min(path.index(letter) for letter in "*?[" if letter in path)]
+        found = fs.find(root.rpartition("/")[0], detail=True, withdirs=True)
+        matches = re.compile(glob_translate(path)).match
+        return {name: info for name, info in sorted(found.items()) if matches(name)}
+    segments = path.split("/")
+    first = next(i for i, one in enumerate(segments) if set(one) & set("*?["))
+    level: dict[str, dict[str, Any]] = {"/".join(segments[:first]): {"type": "directory"}}
+    for n in range(first + 1, len(segments) + 1):
+        matches = re.compile(glob_translate("/".join(segments[:n]))).match
+        level = {
+            info["name"].rstrip("/"): info
+            for folder, known in sorted(level.items())
+            if known["type"] == "directory"
+            for info in _listing(fs, folder)
+            if matches(info["name"].rstrip("/"))
+        }
+    return level
+
+
+def _listing(fs: fsspec.AbstractFileSystem, folder: str) -> list[dict[str, Any]]:
+    try:
+        listing: list[dict[str, Any]] = fs.ls(folder, detail=True)
+    except FileNotFoundError:
+        return []
+    return listing
 
 
 def _find(fs: fsspec.AbstractFileSystem, path: str, url: str) -> dict[str, dict[str, Any]]:

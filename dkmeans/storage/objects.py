@@ -1,6 +1,7 @@
 """Small files on any store: read, look for, list and remove them."""
 
 from contextlib import suppress
+from typing import Any
 
 import fsspec
 
@@ -17,8 +18,7 @@ def exists(url: str, options: str = NO_OPTIONS) -> bool:
     """Whether a file or folder lies at `url`, as the store knows now."""
 
     def look(fs: fsspec.AbstractFileSystem, path: str) -> bool:
-        fs.invalidate_cache()
-        return bool(fs.exists(path))
+        return _info(fs, path) is not None
 
     return request(url, options, look)
 
@@ -32,10 +32,10 @@ def names_at(url: str, options: str = NO_OPTIONS) -> list[str]:
     """Names of what lies in the folder at `url`; of the file itself, whole, if it is one."""
 
     def look(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
-        fs.invalidate_cache()
-        if not fs.exists(path):
+        info = _info(fs, path)
+        if info is None:
             return []
-        if fs.isfile(path):
+        if info["type"] == "file":
             return [path]
         names = [name.rstrip("/").rpartition("/")[2] for name in fs.ls(path, detail=False)]
         return [name for name in names if name]
@@ -51,3 +51,16 @@ def remove(url: str, options: str = NO_OPTIONS) -> None:
             fs.rm(path, recursive=True)
 
     request(url, options, act)
+
+
+def _info(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any] | None:
+    """What the store says of a path now; None if nothing is there.
+
+    Not `fs.exists`, to which, on many stores, an error means no.
+    """
+    fs.invalidate_cache()
+    try:
+        info: dict[str, Any] = fs.info(path)
+    except FileNotFoundError:
+        return None
+    return info

@@ -107,8 +107,9 @@ def fetch_row_group(
     InputChanged
         If the file has changed since it was planned.
     """
-    n_requests = 0 if (file.url, file.size, file.version) in _footers else 1
+    is_known = (file.url, file.size, file.version) in _footers
     footer = read_footer(file, options)
+    n_requests = 0 if is_known else 1 + (footer.serialized_size + 8 > _TAIL_BYTES)
     chunks = [_chunk_range(footer, row_group, column) for column in columns]
     n_bytes = sum(stop - start for start, stop in chunks)
     fs, _ = open_filesystem(file.url, options)

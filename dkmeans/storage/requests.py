@@ -19,7 +19,7 @@ from dkmeans.errors import DkmeansError, InputChanged, StoreUnreachable
 from dkmeans.storage.access import Access, access_of
 from dkmeans.storage.filesystem import is_local, open_filesystem, recall, redact, store_errors
 from dkmeans.storage.gate import Gate
-from dkmeans.storage.verdicts import Verdict, judge
+from dkmeans.storage.verdicts import Verdict, is_bare, judge
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -31,6 +31,14 @@ _CREDENTIALS_SECONDS = 120.0
 
 _FIRST_CONTACT_SECONDS = 5.0
 """How long a store that never answered may stay silent: its address is probably wrong."""
+
+_ending = [0]
+
+
+def give_up() -> None:
+    """Have all requests that wait now for their next attempt fail: whoever wanted them has gone."""
+    _ending[0] += 1
+
 
 _gates: dict[str, Gate] = {}
 _answered: set[str] = set()
@@ -74,11 +82,22 @@ def request(
         except DkmeansError:
             raise
         except Exception as error:
-            attempts.failed(error, gate)
+            attempts.failed(_explained(error, fs, path), gate)
         else:
             gate.succeeded()
             _answered.add(_name(fs))
             return result
+
+
+def _explained(error: Exception, fs: fsspec.AbstractFileSystem, path: str) -> Exception:
+    """The reason behind a HEAD that S3 answered by 400, without a body and so without a code."""
+    if not (hasattr(fs, "_call_s3") and is_bare(error)):
+        return error
+    try:
+        fs.call_s3("list_objects_v2", Bucket=fs.split_path(path)[0], MaxKeys=1)
+    except Exception as told:
+        return error if judge(told) is Verdict.FAIL else told
+    return error
 
 
 class _Attempts:
@@ -95,6 +114,7 @@ class _Attempts:
         self._url, self._options, self._fs = url, options, fs
         self._number = 0
         self._began = time.monotonic()
+        self._ending = _ending[0]
 
     def failed(self, error: Exception, gate: Gate) -> None:
         """Wait for the next attempt, or raise what ends the job."""
@@ -130,12 +150,23 @@ class _Attempts:
         if verdict is Verdict.SLOW_DOWN:
             gate.slow_down()
         if verdict is Verdict.NEW_CREDENTIALS:
-            self._fs.connect(refresh=True)
+            try:
+                self._fs.connect(refresh=True)
+            except Exception as failed:
+                # perhaps they are just being written
+                log.info("%s: no new credentials: %s", redact(self._url), type(failed).__name__)
         most = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(self._number, 30))
         self._number += 1
         log.info("%s: %s (%s), attempt %d", redact(self._url), type(error).__name__,
                  verdict.value, self._number + 1)  # fmt: skip
-        time.sleep(random.uniform(0, most))
+        if self._ending != _ending[0]:
+            raise StoreUnreachable(f"requests for {redact(self._url)} were given up: interrupted.")
+        self._pause(random.uniform(0, most))
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while self._ending == _ending[0] and (left := end - time.monotonic()) > 0:
+            time.sleep(min(0.5, left))
 
     def _renewable(self) -> bool:
         passed = {"key", "secret", "token", "username", "password"} & self._options.keys()

@@ -5,6 +5,7 @@ Dataclasses are stored by name and read back as the classes that the reader know
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -60,16 +61,29 @@ def read_snapshot(url: str, types: Mapping[str, type], options: str = NO_OPTIONS
                 raise ValueError("it is too large")
             body = json.loads(archive.read(_BODY))
             arrays = [
-                np.load(io.BytesIO(archive.read(f"{number}.npy")), allow_pickle=False)
+                _array(archive.read(f"{number}.npy"))
                 for number in range(len(archive.namelist()) - 1)
             ]
         return _decoded(body, arrays, types)
-    except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile,
-            NotImplementedError, RecursionError) as error:  # fmt: skip
+    except Exception as error:
+        # a damaged archive raises whatever its damage leads to
         raise InputRefused(
             f"{redact(url)} is damaged or was not written by dkmeans: {error}; remove it to start "
             "afresh."
         ) from None
+
+
+def _array(data: bytes) -> Any:
+    """An array from the content of a `.npy` file, which must be as long as its head says."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
+        raise ValueError("an array has another size than it says")
+    return np.load(io.BytesIO(data), allow_pickle=False)
 
 
 def _encoded(value: Any, arrays: list[Any]) -> Any:
@@ -86,6 +100,8 @@ def _encoded(value: Any, arrays: list[Any]) -> Any:
     if isinstance(value, list):
         return [_encoded(one, arrays) for one in value]
     if isinstance(value, Mapping):
+        if any(str(key).startswith("$") for key in value):
+            raise TypeError("keys that begin with $ cannot be stored")
         return {str(key): _encoded(one, arrays) for key, one in value.items()}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value

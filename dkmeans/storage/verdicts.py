@@ -65,7 +65,7 @@ _BROKEN = (
     "ResponseStreamingError", "ContentLengthError",
 )  # fmt: skip
 
-_ARROW_CODE = re.compile(r"AWS Error (\w+) during|HTTP status (\d{3})")
+_ARROW_CODE = re.compile(r"AWS Error (\w+) during|HTTP status (\d{3})|ExceptionName: (\w+)")
 _PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
@@ -86,6 +86,16 @@ def judge(error: BaseException) -> Verdict:
     return Verdict.FAIL
 
 
+def is_bare(error: BaseException) -> bool:
+    """Whether it is a reply of status 400 that has no code."""
+    responses = [getattr(link, "response", None) for link in _chain(error)]
+    bare = any(
+        isinstance(one, dict) and str(one.get("Error", {}).get("Code")) == "400"
+        for one in responses
+    )
+    return bare or "AWS Error UNKNOWN (HTTP status 400)" in str(error)
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     link: BaseException | None = error
@@ -104,6 +114,7 @@ def _codes(error: BaseException) -> Iterator[str]:
         value = getattr(error, name, None)
         if isinstance(value, (int, str)):
             yield str(value)
+            break
     if isinstance(error, OSError):
         for found in _ARROW_CODE.finditer(str(error)):
             yield from (code for code in found.groups() if code)
