@@ -147,9 +147,11 @@ def test_a_client_runs_the_same_job_and_both_workers_take_part(address: str, fol
         pids = rows.reduce(Pids.from_block)
         gc.collect()
         end = time.monotonic() + 10
-        while client.futures and time.monotonic() < end:
+        # all but what says that the client lives
+        while len(client.futures) > 1 and time.monotonic() < end:
             time.sleep(0.05)
-        assert not client.futures, "results of passes stay on the cluster"
+        (left,) = client.futures
+        assert left.startswith("dkmeans-lease-"), "results of passes stay on the cluster"
     assert len(pids.seen) == 2
     assert os.getpid() not in pids.seen
     assert estimator.cluster_centers_.tobytes() == expected.cluster_centers_.tobytes()

@@ -17,6 +17,7 @@ EXIT_CODES = {
     "InputRefused": 3,
     "MissingInput": 3,
     "UnreadableFile": 3,
+    "InputChanged": 3,
     "SchemaMismatch": 3,
     "BadValues": 3,
     "TooFewRows": 3,
@@ -26,6 +27,7 @@ EXIT_CODES = {
     "ClusterUnreachable": 7,
     "ClusterLost": 7,
     "StoreUnreachable": 7,
+    "BudgetSpent": 7,
 }
 
 SENTENCE = (

@@ -6,7 +6,7 @@ import pytest
 
 from dkmeans import KMeans, Rows
 from dkmeans.algorithms.drive import drive
-from dkmeans.algorithms.seeding import scalable_passes
+from dkmeans.algorithms.seeding import Drawn, scalable_passes
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,9 @@ def number_of_candidates(X, n_clusters):
             except StopIteration as stop:
                 return stop.value
 
-    passes = scalable_passes(X[:1], n_clusters, seed=0, oversampling_factor=2.0, n_rounds=5)
+    passes = scalable_passes(
+        Drawn((X[:1],)), n_clusters, seed=0, oversampling_factor=2.0, n_rounds=5
+    )
     drive(Rows.from_array(X, block_rows=500), [watched(passes)])
     return found[-1].n_clusters
 

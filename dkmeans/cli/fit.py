@@ -77,10 +77,12 @@ def fit(
             model = estimator.model_
             model.save(model_url, overwrite=True, storage_options=storage_options)
             seconds = time.perf_counter() - start
+            skipped = model.provenance["skipped_files"]
             if output_url is not None:
-                write_clusters(
+                manifest = write_clusters(
                     model, rows, output_url, overwrite=True, storage_options=storage_options
                 )
+                skipped = manifest["skipped_files"]
             if asked["checkpoint"] is not None:
                 remove_checkpoint(asked["checkpoint"], reference)
     provenance = model.provenance
@@ -90,7 +92,7 @@ def fit(
         "rows": provenance["rows"],
         "rows_dropped": provenance["rows_dropped"],
         "rows_missing": provenance["rows_missing"],
-        "skipped_files": provenance["skipped_files"],
+        "skipped_files": skipped,
         "n_features": model.n_features,
         "n_clusters": model.n_clusters,
         "inertia": model.inertia,

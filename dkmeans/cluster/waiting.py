@@ -15,6 +15,8 @@ _POLL_SECONDS = 1.0
 _SCHEDULER_SECONDS = 60.0
 """How long a scheduler may stay silent."""
 
+_AGAIN = "run again, or resume from a checkpoint"
+
 
 def workers_of(client: Client) -> dict[str, Any]:
     """Return what the scheduler says of its workers, by address.
@@ -31,7 +33,7 @@ def workers_of(client: Client) -> dict[str, Any]:
         )
     except (TimeoutError, OSError, CommClosedError) as error:
         raise ClusterLost(
-            f"the scheduler does not answer ({type(error).__name__}); run again."
+            f"the scheduler does not answer ({type(error).__name__}); {_AGAIN}."
         ) from None
     workers: dict[str, Any] = identity["workers"]
     return workers
@@ -51,7 +53,7 @@ class Watch:
     def look(self) -> None:
         """Raise `ClusterLost` if nobody has been able to work for too long."""
         if self._client.status != "running":
-            raise ClusterLost("the connection to the scheduler was lost; run again.")
+            raise ClusterLost(f"the connection to the scheduler was lost; {_AGAIN}.")
         workers = workers_of(self._client)
         if self._on_look is not None:
             self._on_look(workers)
@@ -64,7 +66,7 @@ class Watch:
         if now - self._idle_since <= limit:
             return
         if not workers:
-            raise ClusterLost(f"the cluster has had no workers for {limit:g} s; run again.")
+            raise ClusterLost(f"the cluster has had no workers for {limit:g} s; {_AGAIN}.")
         raise ClusterLost(
             f"all {len(workers)} workers have been paused for {limit:g} s, as Dask does when their "
             "memory is nearly full; give them more, or fewer threads each."
@@ -105,7 +107,7 @@ def wait_for(
             if future.status == "error":
                 raise
         except (CancelledError, CommClosedError):
-            raise ClusterLost("the scheduler was lost during a pass; run again.") from None
+            raise ClusterLost(f"the scheduler was lost during a pass; {_AGAIN}.") from None
         except KilledWorker as error:
             if not killed_as_lost:
                 raise
@@ -131,4 +133,4 @@ def wait_until_over(
         except TimeoutError:
             watch.look()
         except (CancelledError, CommClosedError):
-            raise ClusterLost("the scheduler was lost during a pass; run again.") from None
+            raise ClusterLost(f"the scheduler was lost during a pass; {_AGAIN}.") from None

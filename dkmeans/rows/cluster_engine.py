@@ -39,7 +39,7 @@ class ClusterEngine:
     def __init__(self, client: Client) -> None:
         preflight(client)
         self._client = client
-        self._homes: Homes = {}
+        self._homes = Homes()
         # as long as this client lives, the scheduler knows this key, and workers keep our blocks
         self._lease = client.submit(_same, client.id, key=f"dkmeans-lease-{uuid.uuid4().hex}")
         client.register_plugin(BlockStores(lease_seconds()))
@@ -92,8 +92,7 @@ class ClusterEngine:
 
     def release(self, owner: str) -> None:
         """Forget all that `owner` has in the block stores of the workers."""
-        for key in [key for key in self._homes if key[0] == owner]:
-            del self._homes[key]
+        self._homes.forget(owner)
         if self._client.status == "running":
             with suppress(Exception):
                 self._client.run(release, owner, on_error="ignore", wait=True)

@@ -1,8 +1,9 @@
 """One pass on a Dask cluster: its leaves as tasks, submitted again until each has a result."""
 
 import uuid
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dask.base import is_dask_collection
@@ -13,8 +14,22 @@ from dkmeans.errors import ClusterLost
 from dkmeans.rows.engine import OnLeaf, tree
 from dkmeans.rows.leaf import Home, Leaf, LeafResult, Pass, merge_results, run_leaf
 
-Homes = dict[tuple[str, int], Home]
-"""Where each leaf ran last, by owner and number."""
+
+@dataclass
+class Homes:
+    """Where leaves ran last."""
+
+    of_leaf: dict[tuple[str, int], Home] = field(default_factory=dict)
+    """By owner and number."""
+
+    workers: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Those that were there when an owner's last pass began."""
+
+    def forget(self, owner: str) -> None:
+        """Forget the leaves of an owner."""
+        self.of_leaf = {key: home for key, home in self.of_leaf.items() if key[0] != owner}
+        self.workers.pop(owner, None)
+
 
 _MOST_MERGES = 5
 """How often merging may kill workers before that is what is wrong."""
@@ -41,7 +56,10 @@ class ClusterPass:
         self._leaves = {leaf.number: leaf for leaf in leaves}
         self._parts = {leaf.number: part for leaf, part in zip(leaves, parts, strict=True)}
         # one key of its own: sent once to each worker, and computed again if that worker is lost
-        self._shared = client.submit(_same, shared, key=f"dkmeans-shared-{uuid.uuid4().hex}")
+        with warnings.catch_warnings():
+            # of the candidates of k-means|| there may be more than Dask thinks good to send
+            warnings.filterwarnings("ignore", "Sending large graph")
+            self._shared = client.submit(_same, shared, key=f"dkmeans-shared-{uuid.uuid4().hex}")
         self._futures: dict[int, Future[Any]] = {}
         self._pinned: dict[int, str] = {}
         """Workers that leaves may run on alone."""
@@ -62,12 +80,12 @@ class ClusterPass:
                 future.release()
             raise
         for home in result.homes:
-            self._homes[self._leaves[home.leaf].owner, home.leaf] = home
+            self._homes.of_leaf[self._leaves[home.leaf].owner, home.leaf] = home
         return result
 
     def _result(self) -> LeafResult:
         workers = workers_of(self._client)
-        wanted = balanced(self._leaves.values(), self._homes, workers)
+        wanted = balanced(list(self._leaves.values()), self._homes, workers)
         for leaf in self._leaves.values():
             self._submit(leaf, wanted.get(leaf.number))
         n_merges = 0
@@ -170,30 +188,31 @@ class ClusterPass:
         self._futures[leaf.number] = self._client.submit(merge_results, results, pure=False)
 
 
-def balanced(leaves: Iterable[Leaf], homes: Homes, workers: Mapping[str, Any]) -> dict[int, Home]:
-    """Return where leaves should run: where they were, but for some that a newcomer takes over.
+def balanced(leaves: Sequence[Leaf], homes: Homes, workers: Mapping[str, Any]) -> dict[int, Home]:
+    """Return where leaves should run: where they were, but for those that a newcomer takes over.
 
-    A worker that has less than half of its share, by threads, gets leaves of the fullest ones, and
-    reads their blocks once.
+    A worker that was not there in the pass before gets its share, by threads, from the fullest
+    ones, and reads the blocks once.
     """
+    owner = leaves[0].owner
     wanted = {
         leaf.number: home
         for leaf in leaves
-        if (home := homes.get((leaf.owner, leaf.number))) is not None and home.worker in workers
+        if (home := homes.of_leaf.get((owner, leaf.number))) is not None and home.worker in workers
     }
     of_worker: dict[str, list[int]] = {worker: [] for worker in workers}
     for number, home in wanted.items():
         of_worker[home.worker].append(number)
     threads = {worker: int(what["nthreads"]) for worker, what in workers.items()}
-    for worker in sorted(workers):
+    newcomers = set(workers) - homes.workers.get(owner, frozenset(workers))
+    for worker in sorted(newcomers):
         share = len(wanted) * threads[worker] // sum(threads.values())
-        if len(of_worker[worker]) >= share / 2:
-            continue
         while len(of_worker[worker]) < share:
             fullest = max(sorted(workers), key=lambda one: len(of_worker[one]) / threads[one])
             number = of_worker[fullest].pop()
             of_worker[worker].append(number)
             wanted[number] = Home(number, worker, complete=False)
+    homes.workers[owner] = frozenset(workers)
     return wanted
 
 

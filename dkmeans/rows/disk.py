@@ -117,6 +117,9 @@ class DiskFolder:
     def remove(self) -> None:
         """Delete everything."""
         shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
+        atexit.unregister(self.remove)
 
 
 def _write_all(file: IO[bytes], flat: Array) -> None:
@@ -149,8 +152,10 @@ def folder_of_process() -> DiskFolder:
     root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(root)
     path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
-    lock = (path / "lock").open("wb")
+    # locked before it has the name that others look for
+    lock = (path / "lock.new").open("wb")
     fcntl.flock(lock, fcntl.LOCK_EX)
+    (path / "lock.new").rename(path / "lock")
     folder = DiskFolder(path, lock)
     atexit.register(folder.remove)
     return folder

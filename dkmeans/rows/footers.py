@@ -11,7 +11,7 @@ import pyarrow as pa
 from dkmeans.errors import DkmeansError, InputRefused
 from dkmeans.rows.features import is_list
 from dkmeans.storage.listing import StoredFile
-from dkmeans.storage.parquet_file import read_footer, requests_for
+from dkmeans.storage.parquet_file import footer_requests, read_footer, requests_for
 
 _FOOTER_THREADS = 16
 _PROBLEMS_SHOWN = 10
@@ -22,6 +22,9 @@ class FileSummary:
     """What planning needs to know of one file."""
 
     schema: pa.Schema
+    footer_requests: int
+    """Requests that fetch the footer; 0 for a local file."""
+
     row_groups: tuple["RowGroupSummary", ...]
 
 
@@ -97,7 +100,7 @@ def summarize(
                 ),
             )
         )
-    return FileSummary(schema, tuple(groups))
+    return FileSummary(schema, footer_requests(file, options, footer), tuple(groups))
 
 
 def _may_have_nulls(chunk: Any) -> bool:

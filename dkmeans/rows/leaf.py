@@ -198,7 +198,10 @@ def run_leaf(leaf: Leaf, shared: Pass, part: Any = None) -> LeafResult:
         )
     hold_by(shared.lease, leaf.owner)
     try:
-        return _walk(leaf, shared, part)
+        result = _walk(leaf, shared, part)
+        # again, for what was stored may outlive a lease that was given up meanwhile
+        hold_by(shared.lease, leaf.owner)
+        return result
     except UnreadableFile as error:
         if not (shared.skips_bad_files and error.url):
             raise

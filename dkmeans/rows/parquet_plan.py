@@ -6,6 +6,7 @@ Every file is checked here, and everything that is wrong with any is reported at
 import hashlib
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -88,6 +89,9 @@ class ParquetPlan:
     file_rows: tuple[int, ...]
     """Rows of each file, by its footer."""
 
+    footer_requests: tuple[int, ...]
+    """Requests that fetch the footer of each file; 0 for local files."""
+
     schema: pa.Schema
     """Of the first file, its partition columns added."""
 
@@ -127,6 +131,7 @@ class ParquetPlan:
             self,
             files=tuple(self.files[i] for i in left),
             file_rows=tuple(self.file_rows[i] for i in left),
+            footer_requests=tuple(self.footer_requests[i] for i in left),
             row_groups=row_groups,
             skipped=skipped,
         )
@@ -146,11 +151,17 @@ class ParquetPlan:
         """Bytes that one pass reads from the source."""
         return sum(group.n_bytes for group in self.row_groups)
 
-    @property
-    def n_requests(self) -> int:
-        """Requests that one pass makes, a footer of each file included; 0 for local files."""
-        n_remote = len({group.file.url for group in self.row_groups if group.n_requests})
-        return n_remote + sum(group.n_requests for group in self.row_groups)
+    def n_requests(self, n_processes: int) -> int:
+        """Requests that one pass makes at most, in so many processes; 0 for local files.
+
+        A footer is read by every process that reads row groups of its file.
+        """
+        groups = Counter(group.file.url for group in self.row_groups)
+        footers = sum(
+            n * min(groups[file.url], n_processes)
+            for file, n in zip(self.files, self.footer_requests, strict=True)
+        )
+        return footers + sum(group.n_requests for group in self.row_groups)
 
     @property
     def row_bytes(self) -> int:
@@ -298,6 +309,7 @@ def plan_parquet(
     return ParquetPlan(
         tuple(files),
         tuple(sum(group.n_rows for group in summary.row_groups) for summary in summaries),
+        tuple(summary.footer_requests for summary in summaries),
         schema,
         choice,
         weight,

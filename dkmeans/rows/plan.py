@@ -125,13 +125,13 @@ class Plan:
         return asdict(self)
 
 
-def plan_of(rows: "Rows", demand: Demand) -> Plan:
-    """See `Rows.plan`."""
+def plan_of(rows: "Rows", demand: Demand, n_processes: int = 1) -> Plan:
+    """See `Rows.plan`; tasks run in `n_processes`."""
     parquet = rows.parquet
     leaves = rows.layout.leaves
     n_rows = sum(leaf.n_source_rows or 0 for leaf in leaves)
     source_bytes = 0 if parquet is None else parquet.n_bytes
-    source_requests = 0 if parquet is None else parquet.n_requests
+    source_requests = 0 if parquet is None else parquet.n_requests(n_processes)
     decoded = rows.decoded_bytes or 0
     stage = rows.staging.stage
     fills = rows.missing == "mean" and rows.known.filling is None
@@ -198,7 +198,7 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
 
 def source_is_remote(rows: "Rows") -> bool:
     """Whether the source is a store that requests go to."""
-    return rows.parquet is not None and rows.parquet.n_requests > 0
+    return rows.parquet is not None and any(rows.parquet.footer_requests)
 
 
 def measured(rows: "Rows", plan: Plan, demand: Demand, n_tasks: int) -> Plan:

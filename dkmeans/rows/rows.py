@@ -428,6 +428,8 @@ class Rows:
             raise ArgumentError(
                 f"sample={size!r} should be a share above 0.0 and at most 1.0, or a number of rows."
             )
+        if self.known.sample is not None:
+            raise ArgumentError("these rows are a sample already; take another one of all rows.")
         self.prepare()
         pieces = (
             [group.n_rows for group in self.parquet.row_groups]
@@ -436,7 +438,9 @@ class Rows:
         )
         n_rows = sum(pieces)
         share = float(size) if is_share else min(1.0, size / max(1, n_rows))
-        chosen = spread(len(pieces), min(1.0, max(2 * share, 16 / len(pieces))))
+        # what lies in memory costs nothing to visit, and its parts are no property of the data
+        read_share = max(2 * share, 16 / len(pieces)) if self._is_read else 1.0
+        chosen = spread(len(pieces), min(1.0, read_share))
         among = sum(pieces[i] for i in chosen)
         sample = Sample(min(1.0, share * n_rows / max(1, among)), seed)
         if self.parquet is not None:
@@ -451,6 +455,11 @@ class Rows:
         if self.known.budget is not None:
             known.budget = self.known.budget.moved(-self.known.n_passes, -self.known.bytes_read)
         return replace(self, known=known).released_with_us()
+
+    @property
+    def _is_read(self) -> bool:
+        """Whether a pass takes more than visiting memory."""
+        return any(part is None or not isinstance(part, tuple) for part in self.layout.parts)
 
     def plan(self, what: HasDemand, *, measure: bool = False) -> Plan:
         """Say what fitting an estimator to these rows costs, before it is begun.
@@ -475,7 +484,7 @@ class Rows:
         demand = what.demand(self.n_features, self.dtype)
         slots = self.engine.slots()
         check_fits(self, demand, slots)
-        plan = plan_of(self, demand)
+        plan = plan_of(self, demand, len(slots))
         n_tasks = sum(slot.n_tasks for slot in slots)
         return measured(self, plan, demand, n_tasks) if measure else plan
 

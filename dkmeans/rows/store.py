@@ -115,7 +115,7 @@ class BlockStore:
             for other in self._others(key):
                 if self.held_bytes + n_bytes <= self.limit_bytes:
                     break
-                gone += self._take_all(other)
+                gone += self._take_all(other, _InMemory)
             fits = self.held_bytes + n_bytes <= self.limit_bytes
             if fits:
                 self._add(key, _InMemory(value, n_bytes))
@@ -162,9 +162,13 @@ class BlockStore:
             self.held_bytes -= entry.n_bytes
         return entry
 
-    def _take_all(self, owner: str) -> list[_InMemory | _OnDisk | None]:
-        gone = [self._take(key) for key in list(self._entries.get(owner, {}))]
-        self._entries.pop(owner, None)
+    def _take_all(
+        self, owner: str, kind: type | tuple[type, ...] = (_InMemory, _OnDisk)
+    ) -> list[_InMemory | _OnDisk | None]:
+        of_owner = self._entries.get(owner, {})
+        gone = [self._take(key) for key, one in list(of_owner.items()) if isinstance(one, kind)]
+        if not of_owner:
+            self._entries.pop(owner, None)
         return gone
 
 

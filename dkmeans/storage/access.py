@@ -23,7 +23,11 @@ class Access:
     """Most requests of a process at a time; halved whenever the store asks to slow down."""
 
     client: S3Client = "s3fs"
-    """What fetches ranges of objects on S3."""
+    """What fetches ranges of objects on S3: s3fs, or pyarrow's own filesystem.
+
+    pyarrow's takes a reply that is too short for a whole one if it announces its own length, and
+    asks for the object's version in a request of its own.
+    """
 
 
 def access_of(options: Mapping[str, Any]) -> Access:

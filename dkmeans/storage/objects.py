@@ -61,6 +61,6 @@ def _info(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any] | None:
     fs.invalidate_cache()
     try:
         info: dict[str, Any] = fs.info(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return info

@@ -109,7 +109,7 @@ def fetch_row_group(
     """
     is_known = (file.url, file.size, file.version) in _footers
     footer = read_footer(file, options)
-    n_requests = 0 if is_known else 1 + (footer.serialized_size + 8 > _TAIL_BYTES)
+    n_requests = 0 if is_known else footer_requests(file, options, footer)
     chunks = [_chunk_range(footer, row_group, column) for column in columns]
     n_bytes = sum(stop - start for start, stop in chunks)
     fs, _ = open_filesystem(file.url, options)
@@ -137,6 +137,13 @@ def requests_for(
     if not is_remote(file, options):
         return 0
     return count_requests(joined([_chunk_range(footer, row_group, one) for one in columns]))
+
+
+def footer_requests(file: StoredFile, options: str, footer: pq.FileMetaData) -> int:
+    """Return how many requests `read_footer` makes; 0 for a local file."""
+    if not is_remote(file, options):
+        return 0
+    return 1 + (footer.serialized_size + 8 > _TAIL_BYTES)
 
 
 def is_remote(file: StoredFile, options: str) -> bool:

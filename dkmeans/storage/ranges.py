@@ -63,7 +63,7 @@ def check_unchanged(file: StoredFile, options: str) -> None:
         info: dict[str, Any] = fs.info(path)
         return info
 
-    info = request(file.url, options, look)
+    info = request(file.url, options, look, has_answered=True)
     version = version_of(info) if file.version else ""
     if (int(info["size"]), version) != (file.size, file.version):
         raise InputChanged(
@@ -82,17 +82,18 @@ def _pieces(one: Range) -> list[Range]:
 def _get_one(file: StoredFile, options: str, one: Range) -> bytes:
     start, stop = one
     fs, _ = open_filesystem(file.url, options)
+    ask = partial(request, file.url, options, has_answered=True)
     if is_local(fs):
-        data = request(file.url, options, partial(_get_local, file, start, stop))
+        data = ask(partial(_get_local, file, start, stop))
     elif hasattr(fs, "_call_s3") and access_of(recall(options)).client == "s3fs":
-        data = request(file.url, options, partial(_get_of_s3, file, start, stop))
+        data = ask(partial(_get_of_s3, file, start, stop))
     elif hasattr(fs, "_call_s3"):
         arrow = arrow_filesystem(options)
         check_unchanged(file, options)
-        data = request(file.url, options, partial(_get_by_arrow, arrow, start, stop))
+        data = ask(partial(_get_by_arrow, arrow, start, stop))
     else:
         check_unchanged(file, options)
-        data = request(file.url, options, partial(_get_by_fsspec, start, stop))
+        data = ask(partial(_get_by_fsspec, start, stop))
     return data
 
 

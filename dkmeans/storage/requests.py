@@ -32,12 +32,16 @@ _CREDENTIALS_SECONDS = 120.0
 _FIRST_CONTACT_SECONDS = 5.0
 """How long a store that never answered may stay silent: its address is probably wrong."""
 
-_ending = [0]
+
+class _Interrupts:
+    """How often a job was interrupted: its requests wait no longer."""
+
+    number = 0
 
 
 def give_up() -> None:
     """Have all requests that wait now for their next attempt fail: whoever wanted them has gone."""
-    _ending[0] += 1
+    _Interrupts.number += 1
 
 
 _gates: dict[str, Gate] = {}
@@ -46,7 +50,10 @@ _lock = Lock()
 
 
 def request(
-    url: str, options: str, operation: Callable[[fsspec.AbstractFileSystem, str], _T]
+    url: str,
+    options: str,
+    operation: Callable[[fsspec.AbstractFileSystem, str], _T],
+    has_answered: bool = False,
 ) -> _T:
     """Return `operation(filesystem, path)` for the place of `url`.
 
@@ -58,6 +65,9 @@ def request(
         Reference of the storage options.
     operation
         What to do there; it may be called several times.
+    has_answered
+        Whether the store is known to be there, since something in it was planned: then silence is
+        an outage, and not a wrong address.
 
     Raises
     ------
@@ -73,6 +83,8 @@ def request(
         with store_errors(url):
             return operation(fs, path)
     known = recall(options)
+    if has_answered:
+        _answered.add(_name(fs))
     attempts = _Attempts(url, access_of(known), known, fs)
     gate = _gate(fs, attempts.access)
     while True:
@@ -114,7 +126,7 @@ class _Attempts:
         self._url, self._options, self._fs = url, options, fs
         self._number = 0
         self._began = time.monotonic()
-        self._ending = _ending[0]
+        self._interrupts = _Interrupts.number
 
     def failed(self, error: Exception, gate: Gate) -> None:
         """Wait for the next attempt, or raise what ends the job."""
@@ -159,13 +171,13 @@ class _Attempts:
         self._number += 1
         log.info("%s: %s (%s), attempt %d", redact(self._url), type(error).__name__,
                  verdict.value, self._number + 1)  # fmt: skip
-        if self._ending != _ending[0]:
+        if self._interrupts != _Interrupts.number:
             raise StoreUnreachable(f"requests for {redact(self._url)} were given up: interrupted.")
         self._pause(random.uniform(0, most))
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while self._ending == _ending[0] and (left := end - time.monotonic()) > 0:
+        while self._interrupts == _Interrupts.number and (left := end - time.monotonic()) > 0:
             time.sleep(min(0.5, left))
 
     def _renewable(self) -> bool:

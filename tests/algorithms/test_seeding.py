@@ -8,7 +8,12 @@ import pytest
 from dkmeans import Rows, read_parquet
 from dkmeans.algorithms.drive import drive
 from dkmeans.algorithms.lloyd import lloyd
-from dkmeans.algorithms.seeding import plus_plus, scalable_kmeans_plus_plus, scalable_passes
+from dkmeans.algorithms.seeding import (
+    Drawn,
+    plus_plus,
+    scalable_kmeans_plus_plus,
+    scalable_passes,
+)
 from dkmeans.errors import ArgumentError
 from dkmeans.partials import WeightedSample
 from tests.conftest import write_parquet
@@ -30,7 +35,7 @@ def seed_by_rounds(rows, first, n_clusters, *, seed=0, oversampling_factor=2.0, 
     """Return the centers, the samples of the rounds, and the cells of the candidates."""
     partials = []
     passes = scalable_passes(
-        np.atleast_2d(first),
+        Drawn((np.atleast_2d(first),)),
         n_clusters,
         seed=seed,
         oversampling_factor=oversampling_factor,

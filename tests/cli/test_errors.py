@@ -134,7 +134,7 @@ def test_nulls_of_every_file_are_counted_at_planning(tmp_path: Path) -> None:
         "part-0.parquet (row group 0) has 2 nulls",
         "part-2.parquet (row group 2) has 1 nulls",
     )
-    assert "pass " not in ran.err
+    assert "pass   1" not in ran.err
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_an_option_that_cannot_be(
     ("options", "word"),
     [
         (("--scale", "robust"), "robust"),
-        (("--stage", "disk"), "disk"),
+        (("--stage", "tape"), "tape"),
         (("--dtype", "int8"), "int8"),
         (("--magic",), "--magic"),
         (("--k", "many"), "many"),
