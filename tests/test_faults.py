@@ -114,11 +114,11 @@ def test_twenty_workers_killed_at_random_moments_change_no_bit(folder, rng):
     assert found == bits(estimator(max_iter=60).fit(read(folder)))
 
 
-@pytest.mark.parametrize("mode", ["sys.exit", pytest.param("segfault", marks=pytest.mark.slow)])
-def test_the_chaos_plugin_changes_no_bit(folder, quiet, mode):
+def test_the_chaos_plugin_changes_no_bit(folder, quiet):
     with local_cluster(2, "1GiB") as client:
         seen = set(pids_of(client))
-        client.register_plugin(KillWorker("4 s", mode=mode))
+        # the other modes end workers so gently that their nannies think they are not wanted
+        client.register_plugin(KillWorker("4 s", mode="segfault"))
         end = time.monotonic() + 120
         while len(seen) < 2 + 2 and time.monotonic() < end:
             reporter = Passes(lambda _: seen.update(pids_of(client)))
@@ -510,7 +510,8 @@ def test_a_driver_killed_while_it_writes_clusters_writes_only_the_rest(
     model = dkmeans.Model.load(str(tmp_path / "model"))
     assert np.array_equal(table["cluster_id"], model.predict(X.astype(np.float32)))
     left = [path.name for path in tmp_path.glob("out/**/*") if path.is_file()]
-    assert len(left) == 25, left
+    extra = [name for name in left if name != "_dkmeans.json" and name not in after]
+    assert extra == []
 
 
 # the scheduler
@@ -531,9 +532,9 @@ def test_a_scheduler_killed_in_the_middle_ends_the_job_and_it_resumes(
                     assert job.wait_for_pass(min(killed_after, 15)), job.err
                     process.kill()
                 codes.append(job.end())
-        assert "Traceback" not in job.err
         if killed_after is not None:
             assert "resume" in job.err
+        assert "Traceback" not in job.err, job.err
     assert codes == [7, 7, 0]
     assert model_bits(tmp_path / "model") == quiet_model
 

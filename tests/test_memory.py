@@ -1,8 +1,12 @@
 """Data larger than the memory there is: workers keep within the stated bound, and live."""
 
+import ctypes
+import gc
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +47,22 @@ def peak_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
+def forget_peak() -> int:
+    """Let the peak of this process begin anew, at what it holds now, which is returned."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    # what allocators keep would otherwise count as idle, and hide as much of the peak
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak_bytes()
+
+
 @contextmanager
-def two_workers(memory: str) -> Iterator[Client]:
+def workers(memory: str, n_workers: int = 2) -> Iterator[Client]:
     with (
         LocalCluster(
-            n_workers=2,
+            n_workers=n_workers,
             threads_per_worker=1,
             memory_limit=memory,
             dashboard_address="127.0.0.1:0",
@@ -60,7 +75,7 @@ def two_workers(memory: str) -> Iterator[Client]:
 
 def fit_within(folder: Path, memory: str, block_bytes: int | None) -> tuple[int, int, int]:
     """Fit with two workers; return their peak, the one before, and the stated bytes of a task."""
-    with two_workers(memory) as client:
+    with workers(memory) as client:
         # what a worker imports and allocates whatever the data are is not the data's
         few = write(folder.parent / "few", 4000, n_files=4, row_group_rows=500)
         dkmeans.KMeans(2, random_state=0, max_iter=2).fit(
@@ -121,9 +136,121 @@ def test_two_gigabytes_are_fitted_by_two_workers_of_600_mb(
 
 def test_workers_of_a_plain_fit_import_neither_pandas_nor_scikit_learn(tmp_path: Path) -> None:
     folder = write(tmp_path / "in", 2000, n_files=2, row_group_rows=500)
-    with two_workers("1GiB") as client:
+    with workers("1GiB") as client:
         rows = dkmeans.read_parquet(str(folder), client=client, block_rows=200)
         assert rows.n_blocks > 1
         dkmeans.KMeans(3, random_state=0, scale="standard").fit(rows)
         found = client.run(lambda: {"dkmeans", "pandas", "sklearn"} & set(sys.modules))
     assert set().union(*found.values()) == {"dkmeans"}
+
+
+N_BLOCKS = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fit whose peak is compared with the formula."""
+
+    k: int
+    d: int
+    mib: int
+    stage: str = "none"
+    init: str = "k-means||"
+    groups_per_block: float = 1.0
+
+    @property
+    def block_bytes(self) -> int:
+        return self.mib * 2**20
+
+    def write(self, folder: Path) -> Path:
+        """Write blocks of noise, which no encoding makes smaller: what is stored counts, too."""
+        rng = np.random.default_rng(0)
+        rows = self.block_bytes // (4 * self.d)
+        folder.mkdir()
+        n_files = 1 if self.groups_per_block < 1 else N_BLOCKS
+        for number in range(n_files):
+            X = rng.normal(size=(self.d, N_BLOCKS * rows // n_files)).astype(np.float32)
+            pq.write_table(
+                pa.table({f"f{j}": X[j] for j in range(self.d)}),
+                folder / f"{number}.parquet",
+                row_group_size=round(rows / self.groups_per_block),
+            )
+        return folder
+
+    def estimator(self) -> dkmeans.KMeans:
+        """A scaled fit: every kind of pass once."""
+        init = self.init
+        if init == "array":
+            init = np.random.default_rng(1).normal(size=(self.k, self.d))
+        return dkmeans.KMeans(
+            self.k, init=init, scale="standard", init_rounds=1, max_iter=1, random_state=0
+        )
+
+    def __str__(self) -> str:
+        groups = f"{self.groups_per_block:g} groups a block"
+        return f"k={self.k} d={self.d} {self.mib} MiB {self.stage} {self.init} {groups}"
+
+
+def peak_and_formula(case: Case, folder: Path) -> tuple[int, int]:
+    """Fit with one worker; return its peak above what it held before, and the formula's bytes."""
+    few = Case(2, case.d, 1).write(folder / "few")
+    data = case.write(folder / "in")
+    with workers("6GiB", n_workers=1) as client:
+        # what a worker imports and allocates whatever the data are is not the data's
+        with dkmeans.read_parquet(str(few), stage="disk", client=client) as rows:
+            Case(2, case.d, 1).estimator().fit(rows)
+        rows = dkmeans.read_parquet(
+            str(data), stage=case.stage, client=client, block_bytes=case.block_bytes
+        )
+        assert rows.n_blocks == N_BLOCKS
+        estimator = case.estimator()
+        formula = rows.plan(estimator).task_bytes
+        pids = client.run(os.getpid)
+        (idle,) = client.run(forget_peak).values()
+        estimator.fit(rows)
+        (peak,) = client.run(peak_bytes).values()
+        assert client.run(os.getpid) == pids, "the worker was restarted"
+    return peak - idle, formula
+
+
+def check_formula(case: Case, folder: Path, capsys: pytest.CaptureFixture) -> None:
+    peak, formula = peak_and_formula(case, folder)
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{case}: formula {formula / 2**20:.1f} MiB, peak {peak / 2**20:.1f} MiB, "
+            f"ratio {peak / formula:.2f}\n"
+        )
+    assert peak <= formula
+    if case.stage == "none":
+        assert formula - peak <= max(0.25 * peak, 32 * 2**20)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(10, 4, 16),
+        Case(10, 768, 16),
+        Case(1000, 768, 16, init="array"),
+        Case(10, 4, 16, stage="disk"),
+        Case(10, 768, 16, stage="disk"),
+        Case(10, 64, 16, groups_per_block=1 / 2),
+        Case(10, 64, 16, groups_per_block=4),
+    ],
+    ids=str,
+)
+def test_the_peak_of_a_small_fit_is_what_the_formula_says(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    check_formula(case, tmp_path, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("stage", ["none", "disk"])
+@pytest.mark.parametrize("mib", [16, 128])
+@pytest.mark.parametrize("d", [4, 768])
+@pytest.mark.parametrize("k", [10, 1000])
+def test_the_peak_of_a_fit_is_what_the_formula_says(
+    k: int, d: int, mib: int, stage: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    check_formula(Case(k, d, mib, stage), tmp_path, capsys)

@@ -16,7 +16,8 @@ from dkmeans.models.model import Model
 from dkmeans.rows.footers import leaf_columns
 from dkmeans.rows.leaf import ReadCost
 from dkmeans.rows.parquet_plan import RowGroup, partition_value
-from dkmeans.rows.parquet_source import GroupPiece, ParquetReader, ParquetSource, RowGroupStream
+from dkmeans.rows.parquet_source import GroupPiece, ParquetReader, ParquetSource
+from dkmeans.rows.row_group_stream import RowGroupStream
 from dkmeans.storage.atomic import new_file
 from dkmeans.storage.filesystem import redact
 from dkmeans.storage.listing import StoredFile

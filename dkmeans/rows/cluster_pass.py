@@ -12,7 +12,8 @@ from distributed import Client, Future, KilledWorker
 from dkmeans.cluster.waiting import wait_for, wait_until_over, workers_of
 from dkmeans.errors import ClusterLost
 from dkmeans.rows.engine import OnLeaf, tree
-from dkmeans.rows.leaf import Home, Leaf, LeafResult, Pass, merge_results, run_leaf
+from dkmeans.rows.leaf import Home, Leaf, LeafResult, Pass
+from dkmeans.rows.walk import merge_results, run_leaf
 
 
 @dataclass

@@ -18,9 +18,10 @@ from dask.delayed import delayed
 
 from dkmeans.rows.disk import free_bytes, temporary_root
 from dkmeans.rows.layout import FAN_IN
-from dkmeans.rows.leaf import Leaf, LeafResult, Pass, merge_results, run_leaf
+from dkmeans.rows.leaf import Leaf, LeafResult, Pass
 from dkmeans.rows.staging import Room
 from dkmeans.rows.store import release
+from dkmeans.rows.walk import merge_results, run_leaf
 from dkmeans.storage.requests import give_up
 
 if TYPE_CHECKING:

@@ -1,38 +1,24 @@
-"""Plan the reading of Parquet: from the footers alone, before any row is read.
-
-Every file is checked here, and everything that is wrong with any is reported at once.
-"""
+"""What a pass over Parquet files reads: files, row groups, columns, and the policy of bad data."""
 
 import hashlib
-import logging
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from dkmeans.errors import (
-    ArgumentError,
-    DkmeansError,
-    SchemaMismatch,
     TooFewRows,
     UnreadableFile,
 )
 from dkmeans.models.columns import FeatureColumn, feature_names
-from dkmeans.rows.features import Choice, choose, is_number
-from dkmeans.rows.filters import Filter, columns_of, parse_filters, possible, without_partition
-from dkmeans.rows.footers import caught, in_parallel, raise_all, summarize
-from dkmeans.rows.parquet_checks import check_nulls, schema_problems, warn_of_ids, with_widths
+from dkmeans.rows.features import Choice
+from dkmeans.rows.filters import Filter, columns_of
 from dkmeans.rows.values import MissingName
 from dkmeans.storage.filesystem import redact
-from dkmeans.storage.listing import StoredFile, list_parquet
-from dkmeans.storage.parquet_file import read_footer
-
-log = logging.getLogger(__name__)
+from dkmeans.storage.listing import StoredFile
 
 OnBadFile = Literal["raise", "skip"]
 
@@ -172,7 +158,7 @@ class ParquetPlan:
     @property
     def columns_read(self) -> tuple[str, ...]:
         """The columns that a pass reads."""
-        return _columns_read(self.choice.features, self.weight, self.filters)
+        return columns_read(self.choice.features, self.weight, self.filters)
 
     def identity(self) -> dict[str, Any]:
         """Return what names the rows, as plain values, each file apart."""
@@ -193,154 +179,6 @@ class ParquetPlan:
         return hashlib.sha256(repr((parts, asked)).encode()).hexdigest()[:16]
 
 
-def plan_parquet(
-    url: str | Sequence[str],
-    *,
-    columns: Sequence[str] | None,
-    filters: Any,
-    weight: str | None,
-    keys: Sequence[str],
-    dtype: str,
-    options: str,
-    policy: BadData,
-) -> ParquetPlan:
-    """List the files, read their footers, and decide what a pass reads.
-
-    Parameters are those of `read_parquet`; `options` is the reference of the storage options,
-    `policy` what becomes of bad data.
-
-    Raises
-    ------
-    InputRefused
-        If anything is wrong with any file; all that is wrong is named.
-    """
-    files = list_parquet(url, options)
-    partitions = _partition_types(files)
-    parsed = parse_filters(filters)
-    values = [_partition_values(file, partitions) for file in files]
-    asked = [without_partition(parsed, value) for value in values]
-    if all(left is None for left in asked):
-        raise TooFewRows(f"no file at {_where(url)} passes the filters on its partition columns.")
-
-    _check_partitions(files, partitions, columns_of(parsed) | set(columns or ()) | set(keys))
-    skips = policy.on_bad_file == "skip"
-    roles = [(name, "partition") for name in partitions] + [(key, "key") for key in keys]
-    roles += [(weight, "weight")] if weight else []
-    fits = partial(choose, columns=columns, roles=roles) if skips else None
-    schema, first_file = _first_schema(files, partitions, options, fits)
-    choice = choose(schema, columns, roles, first_file)
-    for name, what in [*((key, "key") for key in keys), *(((weight, "weight"),) if weight else ())]:
-        if name not in schema.names:
-            raise SchemaMismatch(f"{what} column {name!r} is not in {first_file}.")
-    _check_filter_columns(parsed, schema, first_file)
-    if weight and not is_number(schema.field(weight).type):
-        raise SchemaMismatch(
-            f"weight column {weight!r} is {schema.field(weight).type}, not a number."
-        )
-
-    wanted = [column.name for column in choice.features] + list(keys)
-    wanted += [name for name in columns_of(parsed) | ({weight} if weight else set()) if name]
-    summary_of = partial(
-        summarize,
-        options=options,
-        features=[column.name for column in choice.features],
-        read=_columns_read(choice.features, weight, parsed),
-    )
-    summaries = in_parallel(summary_of, files, check=False)
-    bad, good = _told_apart(files, summaries)
-    bad += schema_problems(
-        [files[i] for i in good],
-        [summaries[i] for i in good],
-        schema,
-        set(wanted) - set(partitions),
-        first_file,
-    )
-    unlike = {file.url for file, _ in bad}
-    alike = [i for i in good if files[i].url not in unlike]
-    features, others = with_widths(
-        choice.features,
-        [files[i] for i in alike],
-        [summaries[i] for i in alike],
-        policy.missing != "raise",
-    )
-    bad += others
-    if not skips:
-        raise_all([problem for _, problem in bad])
-    skipped = dict(reversed([(file.url, str(problem)) for file, problem in bad]))
-    policy.check(tuple(skipped.items()))
-    for url, reason in skipped.items():
-        log.warning("left out: %s (%s)", redact(url), reason)
-    left_in = [i for i in good if files[i].url not in skipped]
-    if not left_in:
-        raise TooFewRows(f"none of the {len(files)} files at {_where(url)} can be read.")
-    files = [files[i] for i in left_in]
-    summaries = [summaries[i] for i in left_in]
-    asked = [asked[i] for i in left_in]
-    choice = replace(choice, features=features)
-    whole = [i for i, left in enumerate(asked) if left == ()]
-    if policy.missing == "raise":
-        check_nulls([files[i] for i in whole], [summaries[i] for i in whole])
-    if columns is None:
-        warn_of_ids(choice, schema, files, summaries)
-
-    row_groups: list[RowGroup] = []
-    first_row = 0
-    for file, summary, left in zip(files, summaries, asked, strict=True):
-        for number, group in enumerate(summary.row_groups):
-            if left is not None and group.n_rows and possible(left, dict(group.bounds)):
-                row_groups.append(
-                    RowGroup(
-                        file,
-                        number,
-                        group.n_rows,
-                        first_row,
-                        group.leaf_columns,
-                        group.n_bytes,
-                        group.n_requests,
-                        left,
-                    )
-                )
-            first_row += group.n_rows
-    if first_row == 0:
-        raise TooFewRows(f"the files at {_where(url)} have no rows.")
-    if not row_groups:
-        raise TooFewRows(f"no row at {_where(url)} passes the filters.")
-    log.info("%s", choice)
-    return ParquetPlan(
-        tuple(files),
-        tuple(sum(group.n_rows for group in summary.row_groups) for summary in summaries),
-        tuple(summary.footer_requests for summary in summaries),
-        schema,
-        choice,
-        weight,
-        tuple(keys),
-        dtype,
-        parsed,
-        options,
-        tuple(row_groups),
-        policy,
-        tuple(sorted(skipped.items())),
-    )
-
-
-def _told_apart(
-    files: Sequence[StoredFile], summaries: Sequence[Any]
-) -> tuple[list[tuple[StoredFile, DkmeansError]], list[int]]:
-    """Files whose footer cannot be read, with the problem, and the numbers of the others."""
-    lost = [one for one in summaries if isinstance(one, DkmeansError) and not _is_damage(one)]
-    raise_all(lost)
-    bad = [
-        (file, one)
-        for file, one in zip(files, summaries, strict=True)
-        if isinstance(one, DkmeansError)
-    ]
-    return bad, [i for i, one in enumerate(summaries) if not isinstance(one, DkmeansError)]
-
-
-def _is_damage(problem: DkmeansError) -> bool:
-    return isinstance(problem, (UnreadableFile, SchemaMismatch))
-
-
 def partition_value(file: StoredFile, schema: pa.Schema, name: str) -> pa.Scalar | None:
     """The value that the folders of `file` give a column; None if they do not name it."""
     pairs = dict(file.partition)
@@ -349,86 +187,9 @@ def partition_value(file: StoredFile, schema: pa.Schema, name: str) -> pa.Scalar
     return pa.scalar(pairs[name]).cast(schema.field(name).type)
 
 
-def _columns_read(
+def columns_read(
     features: Sequence[FeatureColumn], weight: str | None, filters: Filter
 ) -> tuple[str, ...]:
+    """Return the columns that blocks are made from, and those that filters look at."""
     names = [column.name for column in features] + ([weight] if weight else [])
     return tuple(dict.fromkeys([*names, *sorted(columns_of(filters))]))
-
-
-def _check_partitions(
-    files: Sequence[StoredFile], partitions: Mapping[str, pa.DataType], asked: set[str]
-) -> None:
-    raise_all(
-        [
-            SchemaMismatch(f"partition column {name!r} is missing from {redact(file.url)}.")
-            for file in files
-            for name in sorted(asked & set(partitions))
-            if name not in dict(file.partition)
-        ]
-    )
-
-
-def _partition_types(files: Sequence[StoredFile]) -> dict[str, pa.DataType]:
-    """Partition columns with their types: integers where every folder's value is one, else text."""
-    values: dict[str, set[str | None]] = {}
-    for file in files:
-        for name, value in file.partition:
-            values.setdefault(name, set()).add(value)
-    return {
-        name: pa.int64()
-        if all(value is None or re.fullmatch(r"-?\d{1,18}", value) for value in found)
-        else pa.string()
-        for name, found in values.items()
-    }
-
-
-def _partition_values(file: StoredFile, types: dict[str, pa.DataType]) -> dict[str, Any]:
-    return {
-        name: int(value) if value is not None and types[name] == pa.int64() else value
-        for name, value in file.partition
-    }
-
-
-def _first_schema(
-    files: Sequence[StoredFile],
-    partitions: dict[str, pa.DataType],
-    options: str,
-    fits: Callable[..., Any] | None,
-) -> tuple[pa.Schema, str]:
-    """The schema of the first file that can be read, and fits; the others are reported later."""
-    found: list[tuple[pa.Schema, str]] = []
-    for file in files:
-        try:
-            schema = read_footer(file, options).schema.to_arrow_schema()
-        except UnreadableFile:
-            continue
-        fields = [field for field in schema if field.name not in partitions]
-        fields += [pa.field(name, kind) for name, kind in partitions.items()]
-        found.append((pa.schema(fields), redact(file.url)))
-        if fits is None:
-            return found[0]
-        try:
-            fits(found[-1][0], where=found[-1][1])
-        except SchemaMismatch:
-            continue
-        return found[-1]
-    if found:
-        return found[0]
-    raise_all(_problems_of(files, options))
-    raise AssertionError
-
-
-def _problems_of(files: Sequence[StoredFile], options: str) -> list[DkmeansError]:
-    problems = in_parallel(partial(caught, read_footer, options=options), files, check=False)
-    return [problem for problem in problems if isinstance(problem, DkmeansError)]
-
-
-def _check_filter_columns(filters: Filter, schema: pa.Schema, where: str) -> None:
-    for name in sorted(columns_of(filters)):
-        if name not in schema.names:
-            raise ArgumentError(f"filter column {name!r} is not in {where}.")
-
-
-def _where(url: str | Sequence[str]) -> str:
-    return redact(url) if isinstance(url, str) else f"{len(url)} paths"

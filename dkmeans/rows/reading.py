@@ -10,7 +10,8 @@ from dkmeans.rows.engine import engine_for
 from dkmeans.rows.known import Known
 from dkmeans.rows.layout import Cutting
 from dkmeans.rows.leaves import parquet_leaves
-from dkmeans.rows.parquet_plan import BadData, OnBadFile, plan_parquet
+from dkmeans.rows.parquet_plan import BadData, OnBadFile
+from dkmeans.rows.planning import plan_parquet
 from dkmeans.rows.rows import Rows, check_options
 from dkmeans.rows.staging import StageName, decide, row_bytes
 from dkmeans.rows.values import MissingName

@@ -1,6 +1,5 @@
 """`Rows`: samples that may not fit in memory, and the one way to compute over them."""
 
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,21 +14,19 @@ from dkmeans.models.columns import FeatureColumn, feature_names
 from dkmeans.models.filling import Filling
 from dkmeans.models.scaling import Scaling
 from dkmeans.partials.base import Partial
-from dkmeans.partials.moments import Moments
-from dkmeans.partials.present_sums import PresentSums
 from dkmeans.rows.engine import Engine, LocalEngine, engine_for
 from dkmeans.rows.gathered import Gathered
 from dkmeans.rows.inputs import Parts, parts_of_array, parts_of_dask
 from dkmeans.rows.known import Budget, Known, RowsChanged
 from dkmeans.rows.layout import spread
-from dkmeans.rows.leaf import LeafResult, Pass, Step
-from dkmeans.rows.leaves import Leaves, numbered, parquet_leaves, part_leaves, sampled_leaves
+from dkmeans.rows.leaf import Step
+from dkmeans.rows.leaves import Leaves, parquet_leaves, part_leaves
 from dkmeans.rows.parquet_plan import ParquetPlan
+from dkmeans.rows.passes import make_pass, pilot_mean, prepare
 from dkmeans.rows.plan import HasDemand, Plan, check_fits, measured, plan_of
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
-from dkmeans.rows.row_counts import RowCounts
-from dkmeans.rows.sample import Sample
+from dkmeans.rows.sampling import sampled
 from dkmeans.rows.scan import RunningScan
 from dkmeans.rows.staging import STAGE_NAMES, StageName, Staging, decide, row_bytes
 from dkmeans.rows.values import MISSING_NAMES, MissingName
@@ -277,9 +274,7 @@ class Rows:
             If files had to be left out: what was computed before must be computed again.
         """
         self.prepare()
-        kind = " + ".join(dict.fromkeys(request.kind for request in requests))
-        result = self._pass(tuple(requests), kind, record)
-        return list(result.partials)
+        return list(make_pass(self, tuple(requests), record).partials)
 
     def prepare(self) -> list[dict[str, Any]]:
         """Make the passes that every other begins with, unless they were made already.
@@ -287,61 +282,7 @@ class Rows:
         One counts, and so numbers, the rows of parts of unknown length; one finds what missing
         values are filled with. Returns their records.
         """
-        while True:
-            # nothing was computed yet that files could be left out of
-            with suppress(RowsChanged):
-                return self._prepare()
-
-    def _prepare(self) -> list[dict[str, Any]]:
-        records = []
-        if self.layout.n_rows is None:
-            record: dict[str, Any] = {}
-            request = Reduce("count rows", RowCounts.from_block)
-            (counts,) = self._pass((request,), request.kind, record).partials
-            reporter().ended(record)
-            assert isinstance(counts, RowCounts)
-            self.known.layout = numbered(self.layout, counts.lengths)
-            records.append(record)
-        if self.missing == "mean" and self.known.filling is None:
-            record = {}
-            request = Reduce("column means", PresentSums.from_block, (self.n_features,))
-            (sums,) = self._pass((request,), request.kind, record).partials
-            reporter().ended(record)
-            assert isinstance(sums, PresentSums)
-            self.known.filling = Filling.from_sums(sums, self.feature_names)
-            records.append(record)
-        return records
-
-    def _pass(
-        self, requests: tuple[Request, ...], kind: str, record: dict[str, Any] | None
-    ) -> LeafResult:
-        known = self.known
-        known.check_budget()
-        shared = Pass(requests, self.steps, self._skips_bad_files)
-        reporter().began(kind, len(self.layout.leaves))
-        start = time.perf_counter()
-        result = self.engine.run(
-            self.layout.leaves, self.layout.parts, shared, reporter().leaf_done
-        )
-        seconds = time.perf_counter() - start
-        known.count_pass(result, seconds)
-        if result.bad_files:
-            # what passes have found so far came from those files, too
-            self.leave_out(result.bad_files)
-            raise RowsChanged
-        known.check_rows(result)
-        record = {} if record is None else record
-        record.update(
-            kind=kind,
-            seconds=seconds,
-            rows_read=result.n_source_rows,
-            bytes_read=result.n_bytes,
-        )
-        return result
-
-    @property
-    def _skips_bad_files(self) -> bool:
-        return self.parquet is not None and self.parquet.on_bad_file == "skip"
+        return prepare(self)
 
     def leave_out(self, bad_files: Sequence[tuple[str, str]]) -> None:
         """Go on without some files, each with the reason; none of their rows counts from now on.
@@ -422,44 +363,7 @@ class Rows:
         ArgumentError
             If it is neither.
         """
-        is_share = isinstance(size, float) and 0 < size <= 1
-        is_number = isinstance(size, (int, float)) and size >= 1 and float(size).is_integer()
-        if isinstance(size, bool) or not (is_share or is_number):
-            raise ArgumentError(
-                f"sample={size!r} should be a share above 0.0 and at most 1.0, or a number of rows."
-            )
-        if self.known.sample is not None:
-            raise ArgumentError("these rows are a sample already; take another one of all rows.")
-        self.prepare()
-        pieces = (
-            [group.n_rows for group in self.parquet.row_groups]
-            if self.parquet
-            else [leaf.n_source_rows or 0 for leaf in self.layout.leaves]
-        )
-        n_rows = sum(pieces)
-        share = float(size) if is_share else min(1.0, size / max(1, n_rows))
-        # what lies in memory costs nothing to visit, and its parts are no property of the data
-        read_share = max(2 * share, 16 / len(pieces)) if self._is_read else 1.0
-        chosen = spread(len(pieces), min(1.0, read_share))
-        among = sum(pieces[i] for i in chosen)
-        sample = Sample(min(1.0, share * n_rows / max(1, among)), seed)
-        if self.parquet is not None:
-            groups = tuple(self.parquet.row_groups[i] for i in chosen)
-            plan = replace(self.parquet, row_groups=groups)
-            cutting = self.known.cutting
-            layout = parquet_leaves(plan, cutting, self.staging.stage, sample)
-            known = Known(layout, plan, cutting, sample)
-        else:
-            known = Known(sampled_leaves(self.layout, sample, chosen), sample=sample)
-        known.filling = self.known.filling
-        if self.known.budget is not None:
-            known.budget = self.known.budget.moved(-self.known.n_passes, -self.known.bytes_read)
-        return replace(self, known=known).released_with_us()
-
-    @property
-    def _is_read(self) -> bool:
-        """Whether a pass takes more than visiting memory."""
-        return any(part is None or not isinstance(part, tuple) for part in self.layout.parts)
+        return sampled(self, size, seed)
 
     def plan(self, what: HasDemand, *, measure: bool = False) -> Plan:
         """Say what fitting an estimator to these rows costs, before it is begun.
@@ -524,27 +428,7 @@ class Rows:
 
         Reads one leaf, the next ones while it has no rows. Not a pass.
         """
-        while True:
-            with suppress(RowsChanged):
-                return self._pilot_mean()
-
-    def _pilot_mean(self) -> Array:
-        origin = np.zeros(self.n_features)
-        self.prepare()
-        pilot = Reduce("pilot", Moments.from_block, (origin,))
-        shared = Pass((pilot,), self.steps, self._skips_bad_files)
-        for leaf, part in zip(self.layout.leaves, self.layout.parts, strict=True):
-            first = replace(leaf, blocks=leaf.source.first_blocks or leaf.blocks[:1])
-            result = self.engine.run([first], [part], shared, lambda: None)
-            self.known.count_reading(result)
-            if result.bad_files:
-                self.leave_out(result.bad_files)
-                raise RowsChanged
-            moments = result.partials[0]
-            assert isinstance(moments, Moments)
-            if moments.weight > 0:
-                return moments.mean
-        return origin
+        return pilot_mean(self)
 
     def gather(self, most_bytes: int, record: dict[str, Any] | None = None) -> Block:
         """Return all rows as one block, in one pass; `record` as in `run`.
