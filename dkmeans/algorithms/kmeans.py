@@ -87,6 +87,7 @@ def kmeans(rows: Rows, settings: Settings, checkpoint: str | None = None) -> KMe
     if place is not None and place.saved is not None:
         place.saved.rows.give(rows)
         begun = place.saved
+        reporter().note(f"resumed: {begun.rows.n_passes} passes were made before")
     while True:
         try:
             if begun is None:

@@ -4,22 +4,41 @@ import logging
 import signal
 import sys
 import warnings
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 import dkmeans
-from dkmeans.cli.demo import demo
-from dkmeans.cli.fit import fit
-from dkmeans.cli.inspect import inspect
-from dkmeans.cli.plan import plan
-from dkmeans.cli.predict import predict
 from dkmeans.errors import DkmeansError, DkmeansWarning
 
 _INTERRUPTED, _TERMINATED = 130, 143
+_COMMANDS = ("fit", "predict", "plan", "inspect", "demo")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """Sub-commands that are imported when they are asked for.
+
+    Workers that we start import this module anew, as multiprocessing has it, and would hold on to
+    all that it imports.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a sub-command; None if there is none of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"dkmeans.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(dkmeans.__version__, prog_name="dkmeans")
 def commands() -> None:
     """Cluster data that do not fit in memory: k-means on Parquet, on Dask.
@@ -28,10 +47,6 @@ def commands() -> None:
     left out by policy, 7 stopped and can go on (cluster or store lost, budget spent), 130 Ctrl-C,
     143 SIGTERM.
     """
-
-
-for command in (fit, predict, plan, inspect, demo):
-    commands.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -19,13 +19,10 @@ from dkmeans.cli.options import (
     parse_sample,
 )
 from dkmeans.cluster.connect import worker_bytes
-from dkmeans.rows.engine import Slot
+from dkmeans.rows.engine import IDLE_WORKER_BYTES, Slot
 from dkmeans.rows.plan import Plan, check_fits, measured, plan_of
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import Room, decide
-
-_IDLE_WORKER_BYTES = 140 * 2**20
-"""What a worker takes before it has anything to do."""
 
 
 @click.command()
@@ -91,7 +88,7 @@ def _slots(rows: Rows, asked: Mapping[str, Any]) -> tuple[Slot, ...]:
     n_workers, size = local_workers(asked)
     if n_workers == 0:
         return rows.engine.slots()
-    free = max(0, worker_bytes(size) - _IDLE_WORKER_BYTES)
+    free = max(0, worker_bytes(size) - IDLE_WORKER_BYTES)
     return tuple(Slot(f"worker {i}", 1, free) for i in range(n_workers))
 
 

@@ -17,7 +17,7 @@ from dkmeans.cluster.waiting import wait_for, workers_of
 from dkmeans.rows.block_stores import BlockStores, lease_seconds
 from dkmeans.rows.cluster_pass import ClusterPass, Homes
 from dkmeans.rows.disk import free_bytes
-from dkmeans.rows.engine import OnLeaf, Slot
+from dkmeans.rows.engine import IDLE_WORKER_BYTES, OnLeaf, Slot
 from dkmeans.rows.leaf import Leaf, LeafResult, Pass
 from dkmeans.rows.staging import Room
 from dkmeans.rows.store import release
@@ -106,7 +106,9 @@ def _free_memory(worker: dict[str, Any]) -> int:
     limit = int(worker["memory_limit"] or 0)
     if limit == 0:
         return int(worker["metrics"].get("host_memory", 0)) or 2**62
-    return max(0, limit - int(worker["metrics"].get("memory", 0)))
+    # a worker that has just started has yet to import what tasks need
+    taken = max(IDLE_WORKER_BYTES, int(worker["metrics"].get("memory", 0)))
+    return max(0, limit - taken)
 
 
 def _disk_of(dask_worker: Worker) -> tuple[str, int, int]:

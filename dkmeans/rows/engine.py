@@ -31,6 +31,10 @@ OnLeaf = Callable[[], None]
 """Called in the client whenever a leaf is done, from any thread."""
 
 
+IDLE_WORKER_BYTES = 140 * 2**20
+"""What a Dask worker takes once it has imported what tasks need, and does nothing."""
+
+
 @dataclass(frozen=True)
 class Slot:
     """A process that tasks run in."""
