@@ -24,6 +24,7 @@ from dkmeans.models.scaling import Scaling
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.state import RowsState
+from dkmeans.storage.atomic import remove_unfinished
 from dkmeans.storage.filesystem import absolute, join, redact
 from dkmeans.storage.objects import exists, remove
 from dkmeans.storage.snapshot import read_snapshot, write_snapshot
@@ -142,6 +143,7 @@ def run_id_at(url: str, options: str) -> str | None:
 def remove_checkpoint(url: str, options: str) -> None:
     """Remove the checkpoint at `url`, if there is one."""
     remove(join(absolute(url), FILE), options)
+    remove_unfinished(absolute(url), options)
 
 
 def _identity(rows: Rows, settings: Settings) -> dict[str, Any]:

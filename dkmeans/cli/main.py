@@ -1,6 +1,5 @@
 """The `dkmeans` command: its sub-commands, and what errors look like."""
 
-import logging
 import signal
 import sys
 import warnings
@@ -55,7 +54,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", DkmeansWarning)
     warnings.showwarning = _show_warning
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         commands.main(arguments, prog_name="dkmeans", standalone_mode=False)
     except DkmeansError as error:

@@ -1,5 +1,6 @@
 """Options that several sub-commands share, and what they are turned into."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -202,6 +203,7 @@ overwrite_option = click.option(
 @contextmanager
 def cluster(asked: Mapping[str, Any]) -> Iterator[None]:
     """Connect to the cluster that the options name, or start one; print its dashboard."""
+    _silence_dask()
     if asked["scheduler"] is not None:
         with connected_to(asked) as client:
             say(f"cluster: {asked['scheduler']}, dashboard {client.dashboard_link}")
@@ -215,6 +217,13 @@ def cluster(asked: Mapping[str, Any]) -> Iterator[None]:
     with local_cluster(n_workers, size) as client:
         say(f"cluster: started {n_workers} workers of {size}, dashboard {client.dashboard_link}")
         yield
+
+
+def _silence_dask() -> None:
+    """Keep complaints of Dask from the terminal: what fails reaches us as an exception."""
+    # when it is imported it gives some loggers a level of their own
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def connected_to(asked: Mapping[str, Any]) -> AbstractContextManager[Client]:

@@ -21,7 +21,7 @@ from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.filling import Filling
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
-from dkmeans.storage.atomic import write_bytes
+from dkmeans.storage.atomic import is_unfinished, remove_unfinished, write_bytes
 from dkmeans.storage.filesystem import absolute, join, redact, remember
 from dkmeans.storage.objects import exists, names_at, read_bytes, remove
 
@@ -97,7 +97,7 @@ def refuse_existing(url: str, overwrite: bool, options: str) -> None:
         return
     names = names_at(url, options)
     # parts without an index are what a save that was cut off leaves
-    if any(name and not _PART_NAME.fullmatch(name) for name in names):
+    if any(not (_PART_NAME.fullmatch(name) or is_unfinished(name)) for name in names):
         raise OutputExists(f"{redact(url)} exists and is not a model; pass another place.")
 
 
@@ -245,6 +245,7 @@ def _digest(body: Mapping[str, Any]) -> str:
 
 
 def _remove_leftovers(url: str, keep: set[str], options: str) -> None:
+    remove_unfinished(url, options)
     for name in names_at(url, options):
         if _PART_NAME.fullmatch(name) and name not in keep:
             remove(join(url, name), options)

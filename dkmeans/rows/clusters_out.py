@@ -28,7 +28,7 @@ from dkmeans.rows.parquet_plan import ParquetPlan
 from dkmeans.rows.parquet_source import ParquetSource
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
-from dkmeans.storage.atomic import write_bytes
+from dkmeans.storage.atomic import is_unfinished, remove_unfinished, write_bytes
 from dkmeans.storage.filesystem import absolute, join, redact, remember
 from dkmeans.storage.objects import exists, names_at, read_bytes, remove
 
@@ -140,6 +140,8 @@ def write_clusters(
     }
     write_bytes(join(url, MANIFEST), json.dumps(manifest, indent=1).encode(), options)
     _remove_other_runs(url, run, options)
+    remove_unfinished(url, options)
+    remove_unfinished(join(url, run), options)
     return manifest
 
 
@@ -152,7 +154,11 @@ def refuse_existing_output(url: str, overwrite: bool, options: str) -> None:
             "them, or another place."
         )
     names = names_at(url, options)
-    foreign = [name for name in names if name != MANIFEST and not _RUN.fullmatch(name)]
+    foreign = [
+        name
+        for name in names
+        if not (name == MANIFEST or _RUN.fullmatch(name) or is_unfinished(name))
+    ]
     if foreign:
         raise OutputExists(
             f"{redact(url)} holds other files, such as {foreign[0]}; pass an empty or new folder."

@@ -25,6 +25,9 @@ class FileSummary:
     footer_requests: int
     """Requests that fetch the footer; 0 for a local file."""
 
+    footer_bytes: int
+    """As stored."""
+
     row_groups: tuple["RowGroupSummary", ...]
 
 
@@ -100,7 +103,9 @@ def summarize(
                 ),
             )
         )
-    return FileSummary(schema, footer_requests(file, options, footer), tuple(groups))
+    return FileSummary(
+        schema, footer_requests(file, options, footer), footer.serialized_size, tuple(groups)
+    )
 
 
 def _may_have_nulls(chunk: Any) -> bool:

@@ -78,6 +78,9 @@ class ParquetPlan:
     footer_requests: tuple[int, ...]
     """Requests that fetch the footer of each file; 0 for local files."""
 
+    footer_bytes: int
+    """Of the footers that a process keeps at a time, as stored."""
+
     schema: pa.Schema
     """Of the first file, its partition columns added."""
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PAGE_BYTES = 3 * 2**20
 """What Arrow holds of a column while it decodes it: pages of 1 MiB, packed, unpacked, decoded."""
 
+PARSED_FOOTER = 10
+"""How many times the bytes of a footer it takes once it is parsed."""
+
 COLUMN_BYTES = 48 * 2**10
 """What Arrow's reader takes for each column, whatever is in it."""
 
@@ -174,16 +177,18 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     Computing: the block and its scaled copy, what is taken by the row and by the tile, the
     broadcast as the kernel wants it, and two more partials, of the block and of the merge; and the
     row group, if it has more blocks. In both: the broadcast as it came, the kernel's scratch, which
-    is not given back between blocks, and, of stores, the next row group, which is on its way.
+    is not given back between blocks, parsed footers and, of stores, the next row group, which is on
+    its way.
     """
     block_rows = rows.most_block_rows
     block = block_rows * rows.n_features * np.dtype(rows.dtype).itemsize
-    stored = decoding = ahead = still_open = 0
+    stored = decoding = parsed = ahead = still_open = 0
     if rows.parquet is not None:
         groups = rows.parquet.row_groups
         stored = max(group.n_bytes for group in groups)
         columns = max(len(group.leaf_columns) for group in groups)
         decoding = min(8 * stored // 5, columns * PAGE_BYTES) + columns * COLUMN_BYTES + BATCH_BYTES
+        parsed = PARSED_FOOTER * rows.parquet.footer_bytes
         if source_is_remote(rows):
             ahead = min(stored, READ_AHEAD_BYTES)
         if max(group.n_rows for group in groups) > block_rows:
@@ -193,7 +198,7 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     by_rows = block_rows * demand.row_bytes + demand.tile_bytes
     reading = block + stored + decoding + partials
     computing = 2 * block + still_open + by_rows + broadcast + 3 * partials
-    return max(reading, computing) + ahead + broadcast + demand.scratch_bytes
+    return max(reading, computing) + ahead + parsed + broadcast + demand.scratch_bytes
 
 
 def source_is_remote(rows: "Rows") -> bool:

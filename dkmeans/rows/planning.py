@@ -26,7 +26,7 @@ from dkmeans.rows.parquet_checks import check_nulls, schema_problems, warn_of_id
 from dkmeans.rows.parquet_plan import BadData, ParquetPlan, RowGroup, columns_read
 from dkmeans.storage.filesystem import redact
 from dkmeans.storage.listing import StoredFile, list_parquet
-from dkmeans.storage.parquet_file import read_footer
+from dkmeans.storage.parquet_file import FOOTER_BYTES_KEPT, read_footer
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +148,10 @@ def plan_parquet(
         tuple(files),
         tuple(sum(group.n_rows for group in summary.row_groups) for summary in summaries),
         tuple(summary.footer_requests for summary in summaries),
+        max(
+            max(summary.footer_bytes for summary in summaries),
+            min(sum(summary.footer_bytes for summary in summaries), FOOTER_BYTES_KEPT),
+        ),
         schema,
         choice,
         weight,

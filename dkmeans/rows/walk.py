@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from dkmeans.cluster.preflight import versions_here
-from dkmeans.errors import UnreadableFile, WorkersUnfit
+from dkmeans.errors import DkmeansError, UnreadableFile, WorkersUnfit
 from dkmeans.kernels.block import Block
 from dkmeans.kernels.threads import one_blas_thread
 from dkmeans.partials.base import Partial, merge_all
@@ -49,6 +49,11 @@ def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
             block = blocks.get(number, reader)
             if block is None:
                 return LeafResult(missing=(leaf.number,))
+            if block.n_rows != (block.n_source_rows if block.kept is None else block.kept.sum()):
+                raise DkmeansError(
+                    f"{leaf.source.describe(number)} has {block.n_rows} rows in memory; this is a "
+                    "fault of dkmeans or of the machine, run again."
+                )
             n_rows += block.n_rows
             n_source_rows += block.n_source_rows
             n_missing_rows += block.n_missing_rows

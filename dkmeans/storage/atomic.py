@@ -1,14 +1,30 @@
 """Writes of which a reader sees all or nothing."""
 
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dkmeans.storage.filesystem import NO_OPTIONS, is_local, open_filesystem, store_errors
+from dkmeans.storage.filesystem import NO_OPTIONS, is_local, join, open_filesystem, store_errors
+from dkmeans.storage.objects import names_at, remove
 from dkmeans.storage.requests import request
+
+_PART = re.compile(r"\..+\.[0-9a-f]{32}\.part")
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file of that name is what a killed writer has left."""
+    return _PART.fullmatch(name) is not None
+
+
+def remove_unfinished(url: str, options: str = NO_OPTIONS) -> None:
+    """Remove what killed writers have left in the folder at `url`."""
+    for name in names_at(url, options):
+        if is_unfinished(name):
+            remove(join(url, name), options)
 
 
 def write_bytes(url: str, data: bytes, options: str = NO_OPTIONS) -> None:

@@ -33,7 +33,9 @@ _TAIL_BYTES = 64 * 1024
 _GAP_BYTES = 64 * 1024
 """Column chunks that lie closer than this are fetched together."""
 
-_FOOTERS_KEPT = 64
+FOOTER_BYTES_KEPT = 2**20
+"""As serialized; parsed, footers take several times as much. The last one is always kept."""
+
 _footers: OrderedDict[tuple[str, int, str], pq.FileMetaData] = OrderedDict()
 _lock = Lock()
 
@@ -59,8 +61,9 @@ def read_footer(file: StoredFile, options: str) -> pq.FileMetaData:
         footer = _parse(file, _tail(file, options))
     with _lock:
         _footers[key] = footer
-        while len(_footers) > _FOOTERS_KEPT:
-            _footers.popitem(last=False)
+        kept = sum(one.serialized_size for one in _footers.values())
+        while kept > FOOTER_BYTES_KEPT and len(_footers) > 1:
+            kept -= _footers.popitem(last=False)[1].serialized_size
     return footer
 
 

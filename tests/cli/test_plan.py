@@ -211,7 +211,8 @@ def test_memory_grows_with_blocks_and_clusters_and_not_with_the_data(folder: Pat
     copy.mkdir()
     for i in range(4):
         (copy / f"{i}.parquet").write_bytes((folder / "part-0.parquet").read_bytes())
-    assert memory("--k", 3, "--block-bytes", 10_000) == small
+    # but for the footers that are kept, a few KiB each and never more than some MiB
+    assert small <= memory("--k", 3, "--block-bytes", 10_000) < small + 4 * 100_000
 
 
 def test_a_plan_is_printed_for_people(folder: Path) -> None:
