@@ -149,6 +149,7 @@ def test_a_worker_that_is_frozen_for_a_moment_is_waited_for(folder, quiet):
     assert found == quiet
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_is_given_up_and_replaced(folder, quiet):
     with dask.config.set({"dkmeans.worker-ttl": "2s"}), local_cluster(2, "1GiB") as client:
         victim = min(pids_of(client))
@@ -313,6 +314,7 @@ def test_a_block_that_kills_its_workers_is_named_and_kills_few(folder, tmp_path,
     assert 1 < deaths <= 8
 
 
+@pytest.mark.slow
 def test_a_block_that_killed_once_is_forgiven(folder, quiet, tmp_path):
     """One death beside many queued tasks, which Dask holds against all of them."""
     with local_cluster(1, "1GiB") as client:

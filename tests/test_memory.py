@@ -231,8 +231,6 @@ def check_formula(case: Case, folder: Path, capsys: pytest.CaptureFixture) -> No
         Case(10, 4, 16),
         Case(10, 768, 16),
         Case(1000, 768, 16, init="array"),
-        Case(10, 4, 16, stage="disk"),
-        Case(10, 768, 16, stage="disk"),
         Case(10, 64, 16, groups_per_block=1 / 2),
         Case(10, 64, 16, groups_per_block=4),
     ],
