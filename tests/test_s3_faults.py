@@ -478,7 +478,10 @@ def test_a_bit_that_is_flipped_in_what_is_read_ahead_is_read_again(lake, after) 
     assert rule.hits == 1
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)],
+)
 def test_a_job_that_waits_for_its_store_can_be_stopped(lake, tmp_path, number, code) -> None:
     options = [
         f"key={lake.options['key']}",
