@@ -181,9 +181,11 @@ def test_a_source_that_gives_other_rows_than_planned_is_an_error_in_that_very_pa
     rows.known.layout = replace(rows.layout, leaves=leaves)
     passes = rows.n_passes
     visited = N - 100 + int(100 * times)
-    with pytest.raises(DkmeansError, match=f"{visited} rows .*{N}"):
+    # a block whose rows are not those that it says it covers is found where it is read
+    words = "rows in memory" if hides_it else f"{visited} rows .*{N}"
+    with pytest.raises(DkmeansError, match=words):
         rows.reduce(Counts.right)
-    assert rows.n_passes == passes + 1
+    assert rows.n_passes == passes + (not hides_it)
 
 
 def test_arrays_are_checked_as_files_are():
