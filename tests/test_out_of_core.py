@@ -165,7 +165,7 @@ def check_out_of_core(size: Size, folder: Path, capsys: pytest.CaptureFixture) -
         # the rows of the pilot are read first, and kept
         first, *later = estimator.history_
         assert first["bytes_read"] < one_read
-        assert len(later) >= 3
+        assert len(later) >= 2
         assert [record["bytes_read"] for record in later] == [0] * len(later)
         assert rows.rows_read >= n_rows * rows.n_passes
         # the second pass writes what it scales; those after it only read
