@@ -113,10 +113,8 @@ def _drive(
     view: Rows, settings: Settings, begun: "Begun | Saved", place: Checkpoint | None
 ) -> tuple[Fit, list[Record]]:
     """Run all restarts to their ends; return the best."""
-    runs = [
-        _ended(run.result) if run.result is not None else _run(settings, run.state, seed)
-        for run, seed in zip(begun.runs, _seeds(settings), strict=True)
-    ]
+    seeds = _seeds(settings)
+    runs = [_run(settings, run, seed) for run, seed in zip(begun.runs, seeds, strict=True)]
     on_pass = None
     if place is not None:
         on_pass = partial(place.write, begun.scaling, begun.history)
@@ -192,7 +190,11 @@ def _enough(start: Array, n_clusters: int) -> Array:
     return start if len(start) >= n_clusters else start[np.arange(n_clusters) % len(start)]
 
 
-def _run(settings: Settings, at: Drawn | LloydState, seed: int) -> Passes[Fit]:
+def _run(settings: Settings, run: RunState, seed: int) -> Passes[Fit]:
+    if run.result is not None:
+        ended: Fit = run.result
+        return ended
+    at: Drawn | LloydState = run.state
     if isinstance(at, Drawn):
         centers = yield from scalable_passes(
             at,
@@ -204,9 +206,3 @@ def _run(settings: Settings, at: Drawn | LloydState, seed: int) -> Passes[Fit]:
         at = LloydState.start(centers)
     fit = yield from lloyd_passes(at, max_iter=settings.max_iter, tol=settings.tol)
     return fit
-
-
-def _ended(fit: Fit) -> Passes[Fit]:
-    """A run that has ended already."""
-    return fit
-    yield  # type: ignore[unreachable]  # which makes it a generator

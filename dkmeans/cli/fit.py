@@ -61,8 +61,7 @@ def fit(
     INPUT is a file, a folder or a glob, local, s3:// or any fsspec URL.
     """
     storage_options = parse_storage_options(asked["storage_options"])
-    reference = remember(storage_options)
-    _refuse_existing(model_url, output_url, overwrite, asked, reference)
+    _refuse_existing(model_url, output_url, overwrite, asked, storage_options)
     estimator = estimator_of(asked)
     with cluster(asked), reporting():
         start = time.perf_counter()
@@ -84,7 +83,7 @@ def fit(
                 )
                 skipped = manifest["skipped_files"]
             if asked["checkpoint"] is not None:
-                remove_checkpoint(asked["checkpoint"], reference)
+                remove_checkpoint(asked["checkpoint"], remember(storage_options))
     provenance = model.provenance
     result = {
         "model": model_url,
@@ -134,9 +133,10 @@ def _refuse_existing(
     output_url: str | None,
     overwrite: bool,
     asked: dict[str, Any],
-    reference: str,
+    storage_options: dict[str, Any],
 ) -> None:
     """Raise if something lies where the results go that is not this job's own."""
+    reference = remember(storage_options)
     run_id = None
     if asked["checkpoint"] is not None:
         run_id = run_id_at(asked["checkpoint"], reference)
@@ -148,23 +148,21 @@ def _refuse_existing(
     elif asked["resume"]:
         raise click.UsageError("--resume needs --checkpoint.")
     # a job that was stopped after it had saved its model comes by here again
-    if not (overwrite or (run_id is not None and _saved_by(run_id, model_url, asked))):
+    if not (overwrite or (run_id is not None and _saved_by(run_id, model_url, storage_options))):
         refuse_existing(model_url, False, reference)
     if output_url is not None:
-        ours = run_id is not None and _written_by(run_id, output_url, asked)
+        ours = run_id is not None and _written_by(run_id, output_url, storage_options)
         refuse_existing_output(output_url, overwrite or ours, reference)
 
 
-def _saved_by(run_id: str, model_url: str, asked: dict[str, Any]) -> bool:
-    options = parse_storage_options(asked["storage_options"])
+def _saved_by(run_id: str, model_url: str, options: dict[str, Any]) -> bool:
     with suppress(InputRefused):
         model = Model.load(model_url, storage_options=options)
         return bool(model.provenance.get("run_id") == run_id)
     return False
 
 
-def _written_by(run_id: str, output_url: str, asked: dict[str, Any]) -> bool:
-    options = parse_storage_options(asked["storage_options"])
+def _written_by(run_id: str, output_url: str, options: dict[str, Any]) -> bool:
     with suppress(InputRefused):
         return bool(read_manifest(output_url, options).get("model_run_id") == run_id)
     return False

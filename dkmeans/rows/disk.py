@@ -67,9 +67,10 @@ class StoredArrays:
         ]
 
     def soon(self) -> None:
-        """Have the system read the file ahead."""
-        with suppress(OSError), self.path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+        """Have the system read the file ahead, if it can."""
+        if hasattr(os, "posix_fadvise"):
+            with suppress(OSError), self.path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
     def remove(self) -> None:
         """Delete the file. What is mapped stays readable."""

@@ -40,13 +40,10 @@ class Known:
     bytes_read: int = 0
     n_requests: int = 0
     kept_bytes: int = 0
-    """Of those, what blocks were made of that may be kept still."""
+    """Of those, what blocks were made of that may be kept still; only for rows that are staged."""
 
     pass_seconds: float = 0.0
     """Of the last pass."""
-
-    pass_bytes: int | None = None
-    """What the last pass read from the source; None if there was none."""
 
     n_unkept: int = 0
     """Blocks that the last pass found no room for."""
@@ -83,7 +80,7 @@ class Known:
         """Add what a pass cost; say once if blocks found no room."""
         self.count_reading(result)
         self.n_passes += 1
-        self.pass_seconds, self.pass_bytes = seconds, result.n_bytes
+        self.pass_seconds = seconds
         if result.n_unkept and not self.n_unkept:
             n_blocks = sum(len(leaf.blocks) for leaf in self.layout.leaves)
             reporter().note(

@@ -48,6 +48,11 @@ class Source(Protocol):
         """The blocks that reading the first one opens the source for; none where it is alone."""
         ...
 
+    @property
+    def first_bytes(self) -> int:
+        """Stored bytes that reading the first block fetches; 0 where nothing is read."""
+        ...
+
     def describe(self, number: int) -> str:
         """Say what block `number` is, for a user who has to find it."""
         ...

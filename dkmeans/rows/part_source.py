@@ -41,6 +41,11 @@ class PartSource:
         """The part's one block, whatever its number."""
         return ()
 
+    @property
+    def first_bytes(self) -> int:
+        """Nothing is read from a store."""
+        return 0
+
     def describe(self, number: int) -> str:
         """Say what the part is."""
         return f"{self.what} ({self.most_block_rows:,} rows of {self.n_features} features)"

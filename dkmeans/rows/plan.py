@@ -139,9 +139,7 @@ def plan_of(rows: "Rows", demand: Demand, n_processes: int = 1) -> Plan:
     stage = rows.staging.stage
     fills = rows.missing == "mean" and rows.known.filling is None
     n = demand.n_passes + int(rows.layout.n_rows is None) + int(fills)
-    pilot = 0
-    if parquet is not None and stage == "none" and demand.has_pilot:
-        pilot = leaves[0].source.first_bytes  # type: ignore[attr-defined]
+    pilot = leaves[0].source.first_bytes if stage == "none" and demand.has_pilot else 0
     reads = n if stage == "none" else min(n, 1)
     on_disk = decoded if stage == "disk" else 0
     states = 0
@@ -240,9 +238,9 @@ def check_fits(rows: "Rows", demand: Demand, slots: tuple[Slot, ...]) -> None:
     TooLarge
         If even the roomiest process has too little memory.
     """
-    need = task_bytes(rows, demand)
     if not slots:
         return
+    need = task_bytes(rows, demand)
     best = max(slots, key=lambda slot: slot.free_bytes / slot.n_tasks)
     if need * best.n_tasks > best.free_bytes:
         largest = ""

@@ -104,7 +104,9 @@ def plan_parquet(
     bad += others
     if not skips:
         raise_all([problem for _, problem in bad])
-    skipped = dict(reversed([(file.url, str(problem)) for file, problem in bad]))
+    skipped: dict[str, str] = {}
+    for file, problem in bad:
+        skipped.setdefault(file.url, str(problem))
     policy.check(tuple(skipped.items()))
     for url, reason in skipped.items():
         log.warning("left out: %s (%s)", redact(url), reason)

@@ -154,7 +154,7 @@ class Rows:
         n_rows = None if parts.lengths is None else sum(parts.lengths)
         if parts.place == ("client" if isinstance(engine, LocalEngine) else "cluster"):
             # they lie where they are wanted already
-            staging = Staging("none", "none", None, None)
+            staging = Staging("none", "none", None, None, "the rows lie in memory already")
         else:
             decoded = None if n_rows is None else n_rows * row_bytes(n_features, parts.dtype, True)
             staging = decide(stage, decoded, n_rows, engine)
@@ -294,16 +294,17 @@ class Rows:
         """
         if not bad_files:
             return
-        # each leaf that met a file names it; the first reason is enough
-        bad_files = list({url: (url, why) for url, why in reversed(bad_files)}.values())[::-1]
+        # each leaf that met a file names it; one reason is enough
+        reasons = dict(bad_files)
         assert self.parquet is not None
         known = self.known
-        plan = known.parquet = self.parquet.without(bad_files)
-        for url, reason in bad_files:
+        plan = known.parquet = self.parquet.without(tuple(reasons.items()))
+        for url, reason in reasons.items():
             reporter().note(f"left out: {redact(url)} ({reason})")
         self.close()
         known.layout = parquet_leaves(plan, known.cutting, self.staging.stage, known.sample)
         known.n_samples = known.filling = None
+        known.kept_bytes = 0
         self.released_with_us()
 
     def identity(self) -> dict[str, Any]:

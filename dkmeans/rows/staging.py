@@ -45,6 +45,9 @@ class Staging:
     room: Room | None
     """None if it was not asked for."""
 
+    why: str = "as asked"
+    """The reason, where it is not the room."""
+
     def tell(self) -> None:
         """Report the decision, if it was ours."""
         if self.room is not None:
@@ -52,7 +55,7 @@ class Staging:
 
     def __str__(self) -> str:
         if self.room is None:
-            return f"{self.stage} (as asked)"
+            return f"{self.stage} ({self.why})"
         decoded = "?" if self.decoded_bytes is None else f"{self.decoded_bytes / 1e6:,.0f} MB"
         return (
             f"{self.stage} (decoded rows {decoded}; half of the free memory "

@@ -82,8 +82,7 @@ class RowGroupBytes:
     def open(self) -> pq.ParquetFile:
         """Open the file for reading these chunks; to be closed."""
         if self.parts is None:
-            path = self.file.url.removeprefix("file://")
-            source: pa.NativeFile = request(self.file.url, "", lambda fs, _: pa.OSFile(path))
+            source: pa.NativeFile = request(self.file.url, "", lambda _, path: pa.OSFile(path))
         else:
             source = pa.PythonFile(_Fetched(self.file.size, self.ranges, self.parts.result()), "r")
         return pq.ParquetFile(source, metadata=self.footer, page_checksum_verification=True)

@@ -84,7 +84,7 @@ def _get_one(file: StoredFile, options: str, one: Range) -> bytes:
     fs, _ = open_filesystem(file.url, options)
     ask = partial(request, file.url, options, has_answered=True)
     if is_local(fs):
-        data = ask(partial(_get_local, file, start, stop))
+        data = ask(partial(_get_local, start, stop))
     elif hasattr(fs, "_call_s3") and access_of(recall(options)).client == "s3fs":
         data = ask(partial(_get_of_s3, file, start, stop))
     elif hasattr(fs, "_call_s3"):
@@ -97,10 +97,8 @@ def _get_one(file: StoredFile, options: str, one: Range) -> bytes:
     return data
 
 
-def _get_local(
-    file: StoredFile, start: int, stop: int, fs: fsspec.AbstractFileSystem, path: str
-) -> bytes:
-    with open(file.url.removeprefix("file://"), "rb") as opened:
+def _get_local(start: int, stop: int, fs: fsspec.AbstractFileSystem, path: str) -> bytes:
+    with open(path, "rb") as opened:
         opened.seek(start)
         return opened.read(stop - start)
 
