@@ -9,7 +9,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from dkmeans.storage.atomic import remove_unfinished
 from dkmeans.storage.filesystem import absolute, join, redact
 from dkmeans.storage.objects import exists, remove
 from dkmeans.storage.snapshot import read_snapshot, write_snapshot
+
+_S = TypeVar("_S", bound=Settings)
 
 FILE = "checkpoint.zip"
 _FORMAT = 1
@@ -103,7 +105,7 @@ class Checkpoint:
         """Names the fit, however often it is interrupted."""
         return self._run_id
 
-    def settings(self, settings: Settings) -> Settings:
+    def settings(self, settings: _S) -> _S:
         """Return the settings with the seed of the fit that was begun."""
         return replace(settings, seed=self._seed)
 

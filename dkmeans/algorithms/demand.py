@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dkmeans.algorithms.settings import Settings
+from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.partials.cluster_sums import ClusterSums
@@ -10,7 +10,7 @@ from dkmeans.rows.plan import Demand
 from dkmeans.rows.requests import Reduce
 
 
-def demand_of(settings: Settings, n_features: int, dtype: str) -> Demand:
+def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
     """Return what a fit with these settings asks of rows with so many features.
 
     Counted are passes that are made if `max_iter` is reached and no cluster comes out empty, and

@@ -10,8 +10,9 @@ from dkmeans.algorithms.checkpoint import Checkpoint, Saved
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Passes, Record, RunState, drive
 from dkmeans.algorithms.lloyd import Fit, LloydState, lloyd_passes
+from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.seeding import FIRST_CENTER, Drawn, plus_plus, scalable_passes
-from dkmeans.algorithms.settings import Settings
+from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.draws import generator
 from dkmeans.models.scaling import Scaling
@@ -21,24 +22,6 @@ from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
 from dkmeans.rows.rows import Rows
-
-
-@dataclass(frozen=True, eq=False)
-class KMeansFit:
-    """The best of all restarts."""
-
-    fit: Fit
-    scaling: Scaling | None
-    seed: int
-    history: tuple[Record, ...]
-    """A record of each pass that the best run took part in."""
-
-    run_id: str
-    n_passes: int
-    """Passes made for all runs together, those before an interruption included."""
-
-    rows_read: int
-    bytes_read: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +36,7 @@ class Begun:
     """Where each restart begins."""
 
 
-def kmeans(rows: Rows, settings: Settings, checkpoint: str | None = None) -> KMeansFit:
+def kmeans(rows: Rows, settings: KMeansSettings, checkpoint: str | None = None) -> FitResult:
     """Cluster rows.
 
     Passes: one for scale and first rows (none for given centers without scaling), `init_rounds + 1`
@@ -97,7 +80,7 @@ def kmeans(rows: Rows, settings: Settings, checkpoint: str | None = None) -> KMe
             break
         except RowsChanged:
             begun = None
-    return KMeansFit(
+    return FitResult(
         fit,
         begun.scaling,
         settings.seed,
@@ -110,7 +93,7 @@ def kmeans(rows: Rows, settings: Settings, checkpoint: str | None = None) -> KMe
 
 
 def _drive(
-    view: Rows, settings: Settings, begun: "Begun | Saved", place: Checkpoint | None
+    view: Rows, settings: KMeansSettings, begun: "Begun | Saved", place: Checkpoint | None
 ) -> tuple[Fit, list[Record]]:
     """Run all restarts to their ends; return the best."""
     seeds = _seeds(settings)
@@ -122,7 +105,7 @@ def _drive(
     return min(results, key=lambda result: result[0].inertia)
 
 
-def _begin(rows: Rows, settings: Settings) -> "Begun":
+def _begin(rows: Rows, settings: KMeansSettings) -> "Begun":
     """Make the passes before the first round or iteration."""
     given = settings.given_centers(rows.n_features)
     seeds = _seeds(settings)
@@ -145,14 +128,14 @@ def _begin(rows: Rows, settings: Settings) -> "Begun":
     return Begun(scaling, tuple(history), tuple(RunState(state, None, ()) for state in states))
 
 
-def _seeds(settings: Settings) -> list[int]:
+def _seeds(settings: KMeansSettings) -> list[int]:
     """Return a seed for each restart; the first is the user's own."""
     more = generator(settings.seed, "restarts").integers(0, 2**63, settings.n_init - 1)
     return [settings.seed, *more.tolist()]
 
 
 def _first_pass(
-    rows: Rows, settings: Settings, seeds: list[int], history: list[Record]
+    rows: Rows, settings: KMeansSettings, seeds: list[int], history: list[Record]
 ) -> tuple[Scaling | None, list[Array]]:
     """Learn the scale, check weights and counts, and draw the first rows of each run, scaled."""
     draws: list[Request] = []
@@ -190,7 +173,7 @@ def _enough(start: Array, n_clusters: int) -> Array:
     return start if len(start) >= n_clusters else start[np.arange(n_clusters) % len(start)]
 
 
-def _run(settings: Settings, run: RunState, seed: int) -> Passes[Fit]:
+def _run(settings: KMeansSettings, run: RunState, seed: int) -> Passes[Fit]:
     if run.result is not None:
         ended: Fit = run.result
         return ended

@@ -11,19 +11,18 @@ from dkmeans.kernels.block import Array
 INITS = ("k-means||", "scalable", "k-means++", "random")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a fit is asked for. Names and meanings are `KMeans`'s."""
+    """What any fit is asked for. Names and meanings are those of the estimators."""
 
     n_clusters: int
     init: str | Array
     n_init: int
-    max_iter: int
-    tol: float
     seed: int
     scale: str | None
     oversampling_factor: float
     init_rounds: int
+    tol: float
     fresh_seed: bool = False
     """Whether `seed` was drawn because none was asked for."""
 
@@ -36,14 +35,11 @@ class Settings:
 
     def check(self) -> None:
         """Raise `ArgumentError` if a value cannot be."""
-        for name, least in (("n_clusters", 1), ("n_init", 1), ("max_iter", 1), ("init_rounds", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ArgumentError(f"{name}={value!r} should be an integer of at least {least}.")
-        if not (_is_real(self.tol) and self.tol >= 0):
+        self.check_integers(n_clusters=1, n_init=1, init_rounds=0)
+        if not (is_real(self.tol) and self.tol >= 0):
             raise ArgumentError(f"tol={self.tol!r} should be a number of at least 0.")
         factor = self.oversampling_factor
-        if not (_is_real(factor) and 0 < factor < np.inf):
+        if not (is_real(factor) and 0 < factor < np.inf):
             raise ArgumentError(f"oversampling_factor={factor!r} should be a number above 0.")
         if self.scale not in (None, "standard", "minmax"):
             raise ArgumentError(
@@ -53,6 +49,17 @@ class Settings:
             raise ArgumentError(
                 f"init={self.init!r} is not known; use {', '.join(INITS)} or an array."
             )
+
+    def check_integers(self, **least: int) -> None:
+        """Raise `ArgumentError` if a field is no integer, or is below what is given for it."""
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, (int, np.integer))
+                or value < lowest
+            ):
+                raise ArgumentError(f"{name}={value!r} should be an integer of at least {lowest}.")
 
     def given_centers(self, n_features: int) -> Array | None:
         """Return the centers that `init` gives, in the units of X; None if it names a seeding.
@@ -80,5 +87,18 @@ class Settings:
         return centers
 
 
-def _is_real(value: object) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class KMeansSettings(Settings):
+    """What a fit by Lloyd's iterations is asked for."""
+
+    max_iter: int
+
+    def check(self) -> None:
+        """Raise `ArgumentError` if a value cannot be."""
+        super().check()
+        self.check_integers(max_iter=1)
+
+
+def is_real(value: object) -> bool:
+    """Whether a value is a real number, and no boolean."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)

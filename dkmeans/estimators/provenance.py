@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import dkmeans
-from dkmeans.algorithms.kmeans import KMeansFit
+from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
 from dkmeans.rows.rows import Rows
 from dkmeans.storage.filesystem import redact
@@ -15,19 +15,15 @@ from dkmeans.storage.filesystem import redact
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """Return what the fit was asked for."""
+    asked = {**vars(settings), "init": settings.init_name}
+    del asked["seed"], asked["fresh_seed"]
     return {
-        "n_clusters": int(settings.n_clusters),
-        "init": settings.init_name,
-        "n_init": int(settings.n_init),
-        "max_iter": int(settings.max_iter),
-        "tol": float(settings.tol),
-        "scale": settings.scale,
-        "oversampling_factor": float(settings.oversampling_factor),
-        "init_rounds": int(settings.init_rounds),
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in asked.items()
     }
 
 
-def provenance(result: KMeansFit, rows: Rows, settings: Settings) -> dict[str, Any]:
+def provenance(result: FitResult, rows: Rows, settings: Settings) -> dict[str, Any]:
     """Return what the fit read and did."""
     n_rows = result.fit.ledger.n_rows
     plan = rows.parquet

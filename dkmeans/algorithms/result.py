@@ -1,0 +1,25 @@
+"""What a fit ends in, whatever the algorithm."""
+
+from dataclasses import dataclass
+
+from dkmeans.algorithms.drive import Record
+from dkmeans.algorithms.lloyd import Fit
+from dkmeans.models.scaling import Scaling
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """A fit, and what it took."""
+
+    fit: Fit
+    scaling: Scaling | None
+    seed: int
+    history: tuple[Record, ...]
+    """A record of each pass that the best run took part in."""
+
+    run_id: str
+    n_passes: int
+    """Passes made for all runs together, those before an interruption included."""
+
+    rows_read: int
+    bytes_read: int

@@ -1,0 +1,256 @@
+"""What all estimators of clusters share: fit to any input, predict in its kind, keep a model."""
+
+import secrets
+import warnings
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from dkmeans.algorithms.result import FitResult
+from dkmeans.algorithms.settings import Settings
+from dkmeans.errors import ArgumentError, ConvergenceWarning
+from dkmeans.estimators.outputs import by_rows, rows_with
+from dkmeans.estimators.provenance import parameters, provenance
+from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.nearest import distances, nearest
+from dkmeans.models.model import Model
+from dkmeans.rows.plan import Demand, check_fits
+from dkmeans.rows.reading import as_rows, is_out_of_memory
+from dkmeans.rows.rows import Rows
+from dkmeans.rows.staging import StageName
+
+
+class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """An estimator of clusters, but for the algorithm."""
+
+    n_clusters: int
+    init: Any
+    n_init: int | str
+    random_state: Any
+    stage: StageName
+
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, sample: float | None = None
+    ) -> Self:
+        """Find the clusters of X.
+
+        Parameters
+        ----------
+        X
+            `(n_samples, n_features)`: a URL or path of Parquet, `Rows`, a Dask Array or DataFrame,
+            a NumPy array, a pandas DataFrame or an Arrow table.
+        y
+            Ignored.
+        sample_weight
+            `(n_samples,)`: weight w means w copies of a row. For `Rows`, name the column there.
+        sample
+            Fit on a share of the rows (a float up to 1) or about so many of them, as
+            `Rows.sample` draws them; `labels_` are those of all rows. None for all.
+
+        Raises
+        ------
+        ArgumentError
+            If a parameter cannot be.
+        InputRefused
+            If the data cannot be clustered.
+        """
+        settings = self.checked_settings()
+        rows = as_rows(X, sample_weight, stage=self.stage)
+        fitted = rows if sample is None else rows.sample(sample)
+        try:
+            demand = self._demand(settings, fitted.n_features, fitted.dtype)
+            check_fits(fitted, demand, fitted.engine.slots())
+            result = self._cluster(fitted, settings)
+            self._keep(result, fitted, replace(settings, seed=result.seed))
+            if fitted is not rows and fitted.parquet is not None and rows.parquet is not None:
+                rows.leave_out(
+                    [one for one in fitted.parquet.skipped if one not in rows.parquet.skipped]
+                )
+            self.labels_ = self._labels(X, rows)
+        finally:
+            if fitted is not rows:
+                fitted.close()
+            if not isinstance(X, Rows):
+                rows.close()
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Return the label of each row, the index of its nearest center, int32.
+
+        `(n_samples,)`: NumPy for NumPy, a Series with the index for pandas, lazy for Dask, `Rows`,
+        URLs.
+        """
+        check_is_fitted(self)
+        model = self.model_
+        return by_rows(
+            X,
+            model.predict,
+            _Labels(model),
+            columns=model.columns,
+            n_features=model.n_features,
+            dtype="int32",
+            input_dtype=model.dtype,
+            names=None,
+            name="label",
+            filling=model.filling,
+        )
+
+    def transform(self, X: Any) -> Any:
+        """Return the distance of each row to each center, in scaled units.
+
+        `(n_samples, n_clusters)`, of the kind that `predict` returns.
+        """
+        check_is_fitted(self)
+        model = self.model_
+        return by_rows(
+            X,
+            model.transform,
+            _Distances(model),
+            columns=model.columns,
+            n_features=model.n_features,
+            dtype=model.dtype,
+            input_dtype=model.dtype,
+            names=self.get_feature_names_out().tolist(),
+            name="",
+            filling=model.filling,
+        )
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Find the clusters of X and return the label of each row, as `predict` does."""
+        self.fit(X, sample_weight=sample_weight)
+        if isinstance(self.labels_, np.ndarray) and not hasattr(X, "iloc"):
+            return self.labels_
+        return self.predict(X)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Return minus the inertia of X: a float, or a lazy one for lazy input."""
+        check_is_fitted(self)
+        model = self.model_
+        if is_out_of_memory(X):
+            rows = rows_with(
+                X, model.columns, model.n_features, model.dtype, sample_weight, model.filling
+            )
+            return -rows.map(_Inertia(model), dtype="float64").sum()
+        return model.score(X, sample_weight)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.scaled_centers_.shape[0])
+
+    def settings(self) -> Settings:
+        """Return what a fit with these parameters is asked for."""
+        raise NotImplementedError
+
+    def checked_settings(self) -> Settings:
+        """Return `settings`, unless a value cannot be."""
+        settings = self.settings()
+        settings.check()
+        return settings
+
+    def demand(self, n_features: int, dtype: str) -> Demand:
+        """Return what a fit asks of rows with so many features, for `Rows.plan`."""
+        return self._demand(self.checked_settings(), n_features, dtype)
+
+    def _demand(self, settings: Any, n_features: int, dtype: str) -> Demand:
+        raise NotImplementedError
+
+    def _cluster(self, rows: Rows, settings: Any) -> FitResult:
+        """Fit to rows."""
+        raise NotImplementedError
+
+    def _n_init(self) -> int:
+        n_init = 1 if self.n_init == "auto" else self.n_init
+        if isinstance(n_init, str):
+            raise ArgumentError(f"n_init={n_init!r} should be an integer or 'auto'.")
+        return n_init if isinstance(self.init, str) else 1
+
+    def _keep(self, result: FitResult, rows: Rows, settings: Settings) -> None:
+        fit = result.fit
+        if fit.n_distinct < settings.n_clusters:
+            warnings.warn(
+                f"Number of distinct clusters ({fit.n_distinct}) found smaller than n_clusters "
+                f"({settings.n_clusters}). Possibly due to duplicate points in X.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self.model_ = Model(
+            scaled_centers=fit.centers,
+            scaling=result.scaling,
+            columns=rows.columns,
+            dtype=rows.dtype,
+            cluster_ids=np.arange(settings.n_clusters),
+            weights=fit.ledger.weight,
+            inertias=fit.ledger.sq_distances,
+            filling=rows.known.filling,
+            parameters=parameters(settings),
+            provenance=provenance(result, rows, settings),
+        )
+        self.scaled_centers_ = fit.centers
+        self.cluster_centers_ = self.model_.centers
+        self.inertia_ = fit.inertia
+        self.n_iter_ = fit.n_iter
+        self.converged_ = fit.converged
+        self.gain_ = fit.gain
+        self.history_ = list(result.history)
+        self.n_passes_ = result.n_passes
+        self.n_features_in_ = rows.n_features
+        if rows.feature_names is not None:
+            self.feature_names_in_ = np.asarray(rows.feature_names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _labels(self, X: Any, rows: Rows) -> Any:
+        labels = rows.map(_Labels(self.model_), dtype="int32")
+        return labels if is_out_of_memory(X) else labels.compute(scheduler="threads")
+
+
+class _Labels:
+    """Labels of a block of unscaled rows."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __call__(self, block: Block) -> Array:
+        return nearest(self._model.scale(block.X), self._model.scaled_centers)[0]
+
+
+class _Distances:
+    """Distances of a block of unscaled rows to all centers."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __call__(self, block: Block) -> Array:
+        return distances(self._model.scale(block.X), self._model.scaled_centers)
+
+
+class _Inertia:
+    """Inertia of a block of unscaled rows, `(1,)`."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __call__(self, block: Block) -> Array:
+        _, sq_distances = nearest(self._model.scale(block.X), self._model.scaled_centers)
+        return np.array([sq_distances.astype(np.float64) @ block.weights])
+
+
+def seed_of(random_state: Any) -> int:
+    """Return the seed that `random_state` stands for; None stands for a fresh one."""
+    if random_state is None:
+        return secrets.randbits(63)
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        return int(random_state)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(0, 2**63))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(0, 2**31))
+    raise ArgumentError(f"random_state={random_state!r} should be an integer or None.")
