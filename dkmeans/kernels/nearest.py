@@ -84,7 +84,8 @@ def _nearest(X: Array, centers: Array, n_best: int) -> tuple[Array, Array]:
     centers = np.ascontiguousarray(centers)
     shift = _shift(centers, X.dtype)
     moved = (centers - shift).astype(X.dtype)
-    scorers = _scorers(moved)
+    repeats, twin = _repeats(moved)
+    scorers = _scorers(moved, repeats)
     by_feature = np.ascontiguousarray(moved.T)
     labels = np.empty((n_rows, n_best), np.int32)
     sq_distances = np.empty((n_rows, n_best), X.dtype)
@@ -97,6 +98,9 @@ def _nearest(X: Array, centers: Array, n_best: int) -> tuple[Array, Array]:
         np.subtract(X[start : start + m].T, shift[:, None], out=tile[:-1, :m])
         width = max(m, _LEAST_COLUMNS)
         best = _best_of_tile(tile, scorers, scores, n_best)[:width]
+        if n_best == 2:
+            # as near as the nearest is whoever repeats it
+            best[:, 1] = np.where(twin[best[:, 0]] >= 0, twin[best[:, 0]], best[:, 1])
         labels[start : start + m] = best[:m]
         for b in range(n_best):
             difference = by_feature.take(best[:, b], axis=1)
@@ -110,8 +114,26 @@ def _shift(centers: Array, dtype: np.dtype) -> Array:
     return centers.mean(axis=0, dtype=np.float64).astype(dtype)
 
 
-def _scorers(centers: Array) -> list[Array]:
-    """Matrices of up to TILE_CENTERS rows whose product with `(x, 1)` is the score."""
+def _repeats(centers: Array) -> tuple[Array, Array]:
+    """Which centers repeat an earlier one, bool; and the next one that repeats each, -1 if none.
+
+    BLAS may round the scores of equal centers differently, by their place in the matrix.
+    """
+    repeats, twin = np.zeros(len(centers), bool), np.full(len(centers), -1)
+    latest: dict[bytes, int] = {}
+    for i, center in enumerate(centers + 0.0):  # -0.0 becomes 0.0
+        before = latest.get(center.tobytes())
+        if before is not None:
+            repeats[i], twin[before] = True, i
+        latest[center.tobytes()] = i
+    return repeats, twin
+
+
+def _scorers(centers: Array, left_out: Array) -> list[Array]:
+    """Matrices of up to TILE_CENTERS rows whose product with `(x, 1)` is the score.
+
+    Centers that are `left_out`, `(n_centers,)` bool, score infinity.
+    """
     scorers = []
     for start in range(0, len(centers), TILE_CENTERS):
         part = centers[start : start + TILE_CENTERS]
@@ -119,6 +141,7 @@ def _scorers(centers: Array) -> list[Array]:
         scorer[: len(part), :-1] = -2 * part
         wide = part.astype(np.float64)
         scorer[: len(part), -1] = np.einsum("ij,ij->i", wide, wide)
+        scorer[: len(part), -1][left_out[start : start + TILE_CENTERS]] = np.inf
         scorer[len(part) :, -1] = np.inf
         scorers.append(scorer)
     return scorers
