@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dkmeans.estimators.kmeans import KMeans
+    from dkmeans.estimators.minibatch import MiniBatchKMeans
     from dkmeans.estimators.scalers import MinMaxScaler, StandardScaler
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
@@ -22,6 +23,7 @@ _HOMES = {
     "Assignment": "dkmeans.models.model",
     "KMeans": "dkmeans.estimators.kmeans",
     "MinMaxScaler": "dkmeans.estimators.scalers",
+    "MiniBatchKMeans": "dkmeans.estimators.minibatch",
     "Model": "dkmeans.models.model",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
@@ -34,6 +36,7 @@ __all__ = [
     "Assignment",
     "KMeans",
     "MinMaxScaler",
+    "MiniBatchKMeans",
     "Model",
     "Rows",
     "StandardScaler",

@@ -14,11 +14,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dkmeans.algorithms.drive import Record, RunState
+from dkmeans.algorithms.held_out import Held
 from dkmeans.algorithms.lloyd import Fit, LloydState
+from dkmeans.algorithms.minibatch_state import MiniBatchState
 from dkmeans.algorithms.seeding import Drawn
 from dkmeans.algorithms.settings import Settings
+from dkmeans.algorithms.stream import Stream
 from dkmeans.cluster.preflight import versions_here
 from dkmeans.errors import InputChanged, MissingInput
+from dkmeans.kernels.block import Block
 from dkmeans.models.filling import Filling
 from dkmeans.models.scaling import Scaling
 from dkmeans.partials.cluster_sums import ClusterSums
@@ -57,6 +61,7 @@ _TYPES = {
     kind.__name__: kind
     for kind in (
         Saved, RowsState, Scaling, Filling, RunState, Drawn, LloydState, Fit, ClusterSums,
+        Stream, Held, Block, MiniBatchState,
     )
 }  # fmt: skip
 

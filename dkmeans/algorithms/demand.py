@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from dkmeans.algorithms.settings import KMeansSettings
+from dkmeans.algorithms.minibatch import sample_rows
+from dkmeans.algorithms.settings import KMeansSettings, MiniBatchSettings
 from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.partials.cluster_sums import ClusterSums
@@ -40,5 +41,31 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         n_scalings=int(settings.scale is not None),
         n_state_passes=settings.init_rounds if settings.init_name == "k-means||" else 0,
         state_bytes=(item + 4) * settings.n_init if settings.init_name == "k-means||" else 0,
+        probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
+    )
+
+
+def minibatch_demand(settings: MiniBatchSettings, n_features: int, dtype: str) -> Demand:
+    """Return what a fit by mini-batches asks of rows with so many features.
+
+    Counted are all epochs, as if nothing stopped them before; of memory, the sample that the first
+    pass draws, and a step that has drawn a whole block.
+    """
+    item = np.dtype(dtype).itemsize
+    k, d = settings.n_clusters, n_features
+    sample = (sample_rows(settings, d * item) + 1) * (d * item + 24)
+    return Demand(
+        n_passes=2 + settings.max_epochs,
+        n_runs=1,
+        broadcast_bytes=k * d * 8,
+        partial_bytes=max(k * (d + 2) * 8, sample),
+        scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
+        + k * d * item,
+        row_bytes=item + 4 + 2,
+        tile_bytes=TILE_ROWS * 10 * 8,
+        has_pilot=True,
+        n_scalings=int(settings.scale is not None),
+        n_state_passes=0,
+        state_bytes=0,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
     )

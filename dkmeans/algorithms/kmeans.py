@@ -11,7 +11,7 @@ from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Passes, Record, RunState, drive
 from dkmeans.algorithms.lloyd import Fit, LloydState, lloyd_passes
 from dkmeans.algorithms.result import FitResult
-from dkmeans.algorithms.seeding import FIRST_CENTER, Drawn, plus_plus, scalable_passes
+from dkmeans.algorithms.seeding import FIRST_CENTER, Drawn, enough, plus_plus, scalable_passes
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.draws import generator
@@ -124,7 +124,7 @@ def _begin(rows: Rows, settings: KMeansSettings) -> "Begun":
     if settings.init_name == "k-means||":
         states: list[Drawn | LloydState] = [Drawn((start,)) for start in starts]
     else:
-        states = [LloydState.start(_enough(start, settings.n_clusters)) for start in starts]
+        states = [LloydState.start(enough(start, settings.n_clusters)) for start in starts]
     return Begun(scaling, tuple(history), tuple(RunState(state, None, ()) for state in states))
 
 
@@ -166,11 +166,6 @@ def _first_pass(
         assert isinstance(sample, WeightedSample)
         firsts[i] = sample.X if scaling is None else scaling.transform(sample.X)
     return scaling, firsts
-
-
-def _enough(start: Array, n_clusters: int) -> Array:
-    """Repeat rows if fewer were found than there are clusters, for Lloyd to warn of."""
-    return start if len(start) >= n_clusters else start[np.arange(n_clusters) % len(start)]
 
 
 def _run(settings: KMeansSettings, run: RunState, seed: int) -> Passes[Fit]:

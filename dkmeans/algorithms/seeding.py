@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.algorithms.drive import Ask, Passes, Record, drive
+from dkmeans.algorithms.drive import Ask, Passes, Record, drive, drive_in_memory
+from dkmeans.algorithms.lloyd import LloydState, lloyd_passes
 from dkmeans.algorithms.plus_plus import best_of_restarts, greedy_plus_plus
+from dkmeans.algorithms.settings import Settings
 from dkmeans.errors import ArgumentError, TooLarge
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.draws import generator
@@ -26,6 +28,9 @@ MOST_PLUS_PLUS_BYTES = 2 * 2**30
 
 FIRST_CENTER = ("k-means||", "first center")
 """Purpose of the random numbers that draw the first candidate."""
+
+_MOST_ITERATIONS = 100
+"""Of Lloyd on rows in memory."""
 
 _RESTARTS = 8
 _MOST_RESTART_WORK = 2e9
@@ -184,6 +189,41 @@ def _recluster(cells: ClusterSums, candidates: Array, n_clusters: int, seed: int
     n_restarts = int(np.clip(_MOST_RESTART_WORK // max(work, 1), 1, _RESTARTS))
     random = generator(seed, "k-means||", "recluster")
     return best_of_restarts(points, weight, n_clusters, random, n_restarts).centers
+
+
+def seeded_in_memory(block: Block, settings: Settings, seed: int) -> Array:
+    """Seed from rows in this process, and move the centers to a local optimum of these rows.
+
+    Returns
+    -------
+    centers
+        `(n_clusters, n_features)` float64.
+    """
+    k = settings.n_clusters
+    with one_blas_thread():
+        if settings.init_name == "k-means++":
+            start = greedy_plus_plus(block.X, block.weights, k, generator(seed, "k-means++"))
+        elif settings.init_name == "random":
+            start = WeightedSample.from_block(block, k, seed, ("random rows",)).X
+        else:
+            first = WeightedSample.from_block(block, 1, seed, FIRST_CENTER)
+            passes = scalable_passes(
+                Drawn((first.X,)),
+                k,
+                seed=seed,
+                oversampling_factor=settings.oversampling_factor,
+                n_rounds=settings.init_rounds,
+            )
+            start = drive_in_memory(block, passes)
+    start = enough(start, k)
+    return drive_in_memory(
+        block, lloyd_passes(LloydState.start(start), max_iter=_MOST_ITERATIONS, tol=settings.tol)
+    ).centers
+
+
+def enough(start: Array, n_clusters: int) -> Array:
+    """Repeat rows if fewer were found than there are clusters, for Lloyd to warn of."""
+    return start if len(start) >= n_clusters else start[np.arange(n_clusters) % len(start)]
 
 
 def plus_plus(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dkmeans.algorithms.stream import HalfLifeUnit, LearningRate, Pace
 from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
 
@@ -97,6 +98,40 @@ class KMeansSettings(Settings):
         """Raise `ArgumentError` if a value cannot be."""
         super().check()
         self.check_integers(max_iter=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniBatchSettings(Settings):
+    """What a fit by mini-batches is asked for."""
+
+    batch_size: int
+    n_slots: int
+    init_size: int | None
+    learning_rate: LearningRate
+    half_life: float | None
+    half_life_unit: HalfLifeUnit
+    max_epochs: int
+    max_no_improvement: int | None
+    reassignment_ratio: float
+
+    @property
+    def pace(self) -> Pace:
+        """How fast centers follow."""
+        return Pace(self.learning_rate, self.half_life, self.half_life_unit)
+
+    def check(self) -> None:
+        """Raise `ArgumentError` if a value cannot be."""
+        super().check()
+        self.check_integers(batch_size=1, n_slots=1, max_epochs=1)
+        if self.max_no_improvement is not None:
+            self.check_integers(max_no_improvement=1)
+        if self.init_size is not None:
+            self.check_integers(init_size=self.n_clusters)
+        if not (is_real(self.reassignment_ratio) and 0 <= self.reassignment_ratio < 1):
+            raise ArgumentError(
+                f"reassignment_ratio={self.reassignment_ratio!r} should be at least 0, below 1."
+            )
+        self.pace.check()
 
 
 def is_real(value: object) -> bool:

@@ -69,6 +69,13 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
             demand = self._demand(settings, fitted.n_features, fitted.dtype)
             check_fits(fitted, demand, fitted.engine.slots())
             result = self._cluster(fitted, settings)
+            if result.fit.n_distinct < settings.n_clusters:
+                warnings.warn(
+                    f"Number of distinct clusters ({result.fit.n_distinct}) found smaller than "
+                    f"n_clusters ({settings.n_clusters}). Possibly due to duplicate points in X.",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
             self._keep(result, fitted, replace(settings, seed=result.seed))
             if fitted is not rows and fitted.parquet is not None and rows.parquet is not None:
                 rows.leave_out(
@@ -149,7 +156,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         """Return what a fit with these parameters is asked for."""
         raise NotImplementedError
 
-    def checked_settings(self) -> Settings:
+    def checked_settings(self) -> Any:
         """Return `settings`, unless a value cannot be."""
         settings = self.settings()
         settings.check()
@@ -166,21 +173,14 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         """Fit to rows."""
         raise NotImplementedError
 
-    def _n_init(self) -> int:
-        n_init = 1 if self.n_init == "auto" else self.n_init
+    def _n_init(self, auto: int) -> int:
+        n_init = auto if self.n_init == "auto" else self.n_init
         if isinstance(n_init, str):
             raise ArgumentError(f"n_init={n_init!r} should be an integer or 'auto'.")
         return n_init if isinstance(self.init, str) else 1
 
-    def _keep(self, result: FitResult, rows: Rows, settings: Settings) -> None:
+    def _keep(self, result: Any, rows: Rows, settings: Any) -> None:
         fit = result.fit
-        if fit.n_distinct < settings.n_clusters:
-            warnings.warn(
-                f"Number of distinct clusters ({fit.n_distinct}) found smaller than n_clusters "
-                f"({settings.n_clusters}). Possibly due to duplicate points in X.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
         self.model_ = Model(
             scaled_centers=fit.centers,
             scaling=result.scaling,

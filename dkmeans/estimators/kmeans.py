@@ -119,7 +119,7 @@ class KMeans(Clusterer):
         return KMeansSettings(
             n_clusters=self.n_clusters,
             init=self.init,
-            n_init=self._n_init(),
+            n_init=self._n_init(auto=1),
             seed=seed_of(self.random_state),
             scale=self.scale,
             oversampling_factor=self.oversampling_factor,

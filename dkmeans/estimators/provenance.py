@@ -29,8 +29,8 @@ def provenance(result: FitResult, rows: Rows, settings: Settings) -> dict[str, A
     plan = rows.parquet
     sample = rows.known.sample
     n_dropped = rows.known.n_missing_rows
-    if sample is None and rows.n_source_rows is not None:
-        n_dropped = rows.n_source_rows - n_rows
+    if sample is None and rows.n_source_rows is not None and rows.known.n_samples is not None:
+        n_dropped = rows.n_source_rows - rows.known.n_samples
     return {
         "run_id": result.run_id,
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

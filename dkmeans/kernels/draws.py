@@ -2,7 +2,7 @@
 
 Row r draws the same number whatever block it lies in, whoever reads that block, and whatever a
 filter drops: a counter-based generator is set to the row's position and the dropped rows' numbers
-are discarded.
+are discarded. Permutations, too, are computed position by position.
 """
 
 import hashlib
@@ -13,6 +13,10 @@ from dkmeans.kernels.block import Array, Block
 
 DRAWS_PER_STEP = 4
 """Doubles that one step of Philox's counter yields, so that `advance(n)` skips 4n of them."""
+
+_FEISTEL_ROUNDS = 6
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+"""Odd, with well-mixed bits: 2**64 over the golden ratio."""
 
 
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
@@ -37,6 +41,35 @@ def exponentials(block: Block, seed: int, *purpose: str | int) -> Array:
     parts = [uniforms(first, stop, seed, *purpose) for first, stop in block.ranges]
     drawn = np.concatenate(parts) if parts else np.empty(0)
     return -np.log1p(-(drawn if block.kept is None else drawn[block.kept]))
+
+
+def permuted(first: int, stop: int, n: int, seed: int, *purpose: str | int) -> Array:
+    """Return where a permutation of `0..n-1` puts `first..stop-1`, `(stop - first,)` int64.
+
+    A Feistel network on the bits of the position, walked until it comes out below `n`: a few
+    positions cost as much as they are, whatever `n` is, and nothing has to be kept.
+
+    References
+    ----------
+    .. [1] J. Black, P. Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
+    """
+    half = max(1, ((n - 1).bit_length() + 1) // 2)
+    mask = np.uint64(2**half - 1)
+    keys = generator(seed, *purpose).integers(0, 2**63, _FEISTEL_ROUNDS, dtype=np.uint64)
+
+    def encrypted(values: Array) -> Array:
+        left, right = values >> np.uint64(half), values & mask
+        for key in keys:
+            mixed = (right ^ key) * _MULTIPLIER
+            mixed ^= mixed >> np.uint64(32)
+            mixed *= _MULTIPLIER
+            left, right = right, left ^ (mixed >> np.uint64(64 - half))
+        return (left << np.uint64(half)) | right
+
+    out = encrypted(np.arange(first, stop, dtype=np.uint64))
+    while (beyond := np.flatnonzero(out >= n)).size:
+        out[beyond] = encrypted(out[beyond])
+    return out.astype(np.int64)
 
 
 def _philox(seed: int, *purpose: str | int) -> np.random.Philox:

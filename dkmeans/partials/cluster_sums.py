@@ -82,6 +82,16 @@ class ClusterSums:
             self.n_rows + other.n_rows,
         )
 
+    def decay(self, factor: float) -> Self:
+        """Return what rows count for that have lost part of their weight; `factor` is left."""
+        return type(self)(
+            self.origin,
+            self.weight * factor,
+            self.sums * factor,
+            self.sq_distances * factor,
+            self.n_rows,
+        )
+
     @property
     def n_clusters(self) -> int:
         """Number of clusters, empty ones included."""
@@ -110,6 +120,17 @@ class ClusterSums:
         weight = np.where(self.empty, 1.0, self.weight)[:, None]
         residuals = self.sums - self.weight[:, None] * (centers - self.origin)
         return float((residuals**2 / weight).sum())
+
+    def without(self, clusters: Array) -> Self:
+        """Return the same with some clusters emptied, `(n_clusters,)` bool."""
+        kept = ~clusters
+        return type(self)(
+            self.origin,
+            self.weight * kept,
+            self.sums * kept[:, None],
+            self.sq_distances * kept,
+            self.n_rows,
+        )
 
     def move(self, sources: Array, targets: Array, X: Array, weight: Array) -> Self:
         """Take rows out of clusters `sources`, each to be the only row of its new cluster.

@@ -66,6 +66,7 @@ class WeightedSample:
         seed: int,
         purpose: tuple[str | int, ...],
         importance: Array | None = None,
+        most_key: float = float("inf"),
     ) -> Self:
         """Sample the rows of `block`.
 
@@ -80,11 +81,14 @@ class WeightedSample:
         importance
             `(n_rows,)`, not negative; rows of importance zero are never drawn. None stands for the
             sample weights.
+        most_key
+            Rows with keys from here on are left out: of n rows of importance one, keys below
+            `4 * size / n` hold the sample but for bad luck, and blocks contribute little else.
         """
         so_far = cls.zero(size, block.n_features, block.X.dtype)
         for rows, tile in block.tiles():
             given = None if importance is None else importance[rows]
-            so_far = so_far.merge(cls._of_tile(tile, size, seed, purpose, given))
+            so_far = so_far.merge(cls._of_tile(tile, size, seed, purpose, given, most_key))
         return so_far
 
     @classmethod
@@ -95,10 +99,14 @@ class WeightedSample:
         seed: int,
         purpose: tuple[str | int, ...],
         importance: Array | None,
+        most_key: float,
     ) -> Self:
         importance = block.weights if importance is None else importance.astype(np.float64)
         able = np.flatnonzero(importance > 0)
         keys = exponentials(block, seed, *purpose)[able] / importance[able]
+        if most_key < np.inf:
+            below = keys < most_key
+            keys, able = keys[below], able[below]
         numbers = block.row_numbers[able]
         order = _smallest(keys, numbers, size + 1)
         rows = able[order]
@@ -141,6 +149,16 @@ class WeightedSample:
     def row_numbers(self) -> Array:
         """Source row numbers of the sampled rows."""
         return self.row_numbers_kept[: self.size]
+
+    @property
+    def expanded_weight(self) -> Array:
+        """What each sampled row stands for if rows were sampled by weight: weight over probability.
+
+        Summed over the sample, an unbiased estimate of a sum over all rows.
+        """
+        if self.threshold == np.inf:
+            return self.weight.copy()
+        return self.weight / -np.expm1(-self.weight * self.threshold)
 
     @property
     def threshold(self) -> float:

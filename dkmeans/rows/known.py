@@ -77,15 +77,19 @@ class Known:
         self.n_requests += result.n_requests
 
     def count_pass(self, result: LeafResult, seconds: float) -> None:
-        """Add what a pass cost; say once if blocks found no room."""
+        """Add what a pass cost."""
         self.count_reading(result)
         self.n_passes += 1
         self.pass_seconds = seconds
+        self.tell_unkept(result)
+
+    def tell_unkept(self, result: LeafResult) -> None:
+        """Say once if blocks found no room."""
         if result.n_unkept and not self.n_unkept:
             n_blocks = sum(len(leaf.blocks) for leaf in self.layout.leaves)
             reporter().note(
                 f"stage: no room for {result.n_unkept} of {n_blocks} blocks; they are read again "
-                "in each pass"
+                "whenever they are needed"
             )
         self.n_unkept = result.n_unkept
 
@@ -175,6 +179,11 @@ class Budget:
             self._stop("max_bytes", f"would be exceeded by the {pass_bytes:,} of another pass")
         if self.deadline is not None and time.monotonic() + known.pass_seconds > self.deadline:
             self._stop("max_seconds", "leave no time for another pass")
+
+    def check_deadline(self) -> None:
+        """Raise `BudgetSpent` if there is no time left."""
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            self._stop("max_seconds", "are over")
 
     def _stop(self, name: str, why: str) -> None:
         raise BudgetSpent(

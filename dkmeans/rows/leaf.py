@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from dkmeans.cluster.preflight import versions_here
 from dkmeans.kernels.block import Array, Block
 from dkmeans.partials.base import Partial
+from dkmeans.rows.draw import Draw
 from dkmeans.rows.requests import Request
 from dkmeans.rows.sample import Sample
 from dkmeans.rows.store import Place
@@ -51,6 +52,10 @@ class Source(Protocol):
     @property
     def first_bytes(self) -> int:
         """Stored bytes that reading the first block fetches; 0 where nothing is read."""
+        ...
+
+    def block_rows(self, number: int) -> int:
+        """Return the stored rows of block `number`; 0 if that is not known."""
         ...
 
     def describe(self, number: int) -> str:
@@ -107,6 +112,9 @@ class Leaf:
 
     sample: Sample | None = None
     """Which rows to take; None for all."""
+
+    draw: Draw | None = None
+    """Which of these the step of a mini-batch uses; None for all."""
 
     @property
     def state_place(self) -> Place:

@@ -72,10 +72,7 @@ class ParquetSource:
     @property
     def most_block_rows(self) -> int:
         """Stored rows of the largest block."""
-        return max(
-            (sum(piece.stop - piece.start for piece in pieces) for _, pieces in self.blocks),
-            default=0,
-        )
+        return max((self.block_rows(number) for number, _ in self.blocks), default=0)
 
     @property
     def n_rows(self) -> int:
@@ -93,10 +90,14 @@ class ParquetSource:
         groups = {piece.group for piece in self.blocks[0][1]}
         return tuple(n for n, pieces in self.blocks if pieces[0].group in groups)
 
+    def block_rows(self, number: int) -> int:
+        """Return the stored rows of block `number`."""
+        return sum(piece.stop - piece.start for piece in dict(self.blocks)[number])
+
     def describe(self, number: int) -> str:
         """Say what block `number` is: its rows, their places and sizes."""
         pieces = dict(self.blocks)[number]
-        n_rows = sum(piece.stop - piece.start for piece in pieces)
+        n_rows = self.block_rows(number)
         decoded = n_rows * len(feature_names(self.features)) * np.dtype(self.dtype).itemsize
         groups = dict.fromkeys(piece.group for piece in pieces)
         stored = ", ".join(

@@ -46,6 +46,10 @@ class PartSource:
         """Nothing is read from a store."""
         return 0
 
+    def block_rows(self, number: int) -> int:
+        """Return the rows of the part; 0 if they are not counted yet."""
+        return self.most_block_rows
+
     def describe(self, number: int) -> str:
         """Say what the part is."""
         return f"{self.what} ({self.most_block_rows:,} rows of {self.n_features} features)"

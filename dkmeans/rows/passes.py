@@ -40,11 +40,11 @@ def make_pass(
     leaves = rows.layout.leaves
     reporter().began(kind, len(leaves))
     start = time.perf_counter()
-    shared = Pass(requests, rows.steps, _skips_bad_files(rows))
+    shared = Pass(requests, rows.steps, skips_bad_files(rows))
     result = rows.engine.run(leaves, rows.layout.parts, shared, reporter().leaf_done)
     seconds = time.perf_counter() - start
     known.count_pass(result, seconds)
-    _leave_out(rows, result)
+    leave_out(rows, result)
     known.check_rows(result)
     if record is not None:
         record.update(
@@ -93,13 +93,13 @@ def _pilot_mean(rows: "Rows") -> Array:
     rows.prepare()
     origin = np.zeros(rows.n_features)
     pilot = Reduce("pilot", Moments.from_block, (origin,))
-    shared = Pass((pilot,), rows.steps, _skips_bad_files(rows))
+    shared = Pass((pilot,), rows.steps, skips_bad_files(rows))
     for leaf, part in zip(rows.layout.leaves, rows.layout.parts, strict=True):
         # all that reading the first block opens, so that nothing is read twice
         first = replace(leaf, blocks=leaf.source.first_blocks or leaf.blocks[:1])
         result = rows.engine.run([first], [part], shared, lambda: None)
         rows.known.count_reading(result)
-        _leave_out(rows, result)
+        leave_out(rows, result)
         moments = result.partials[0]
         assert isinstance(moments, Moments)
         if moments.weight > 0:
@@ -107,11 +107,13 @@ def _pilot_mean(rows: "Rows") -> Array:
     return origin
 
 
-def _skips_bad_files(rows: "Rows") -> bool:
+def skips_bad_files(rows: "Rows") -> bool:
+    """Whether files that cannot be read are left out."""
     return rows.parquet is not None and rows.parquet.on_bad_file == "skip"
 
 
-def _leave_out(rows: "Rows", result: LeafResult) -> None:
+def leave_out(rows: "Rows", result: LeafResult) -> None:
+    """Leave out the files that a pass could not read; raise `RowsChanged` if there were any."""
     if result.bad_files:
         # what passes have found so far came from those files, too
         rows.leave_out(result.bad_files)

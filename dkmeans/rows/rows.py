@@ -1,9 +1,10 @@
 """`Rows`: samples that may not fit in memory, and the one way to compute over them."""
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from dkmeans.models.columns import FeatureColumn, feature_names
 from dkmeans.models.filling import Filling
 from dkmeans.models.scaling import Scaling
 from dkmeans.partials.base import Partial
+from dkmeans.rows.batches import Batching, Epoch
 from dkmeans.rows.engine import Engine, LocalEngine, engine_for
 from dkmeans.rows.gathered import Gathered
 from dkmeans.rows.inputs import Parts, parts_of_array, parts_of_dask
@@ -275,6 +277,29 @@ class Rows:
         """
         self.prepare()
         return list(make_pass(self, tuple(requests), record).partials)
+
+    def batches(
+        self,
+        batching: Batching,
+        epoch: int,
+        first_step: int = 0,
+        cost: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Epoch:
+        """Return the mini-batches of an epoch: all rows once, a few of several blocks at a step.
+
+        Parameters
+        ----------
+        batching
+            Rows of a step, blocks that it draws from, and the seed of the order.
+        epoch
+            Its number: each has an order of its own.
+        first_step
+            Where to begin in it.
+        cost
+            What the steps before have cost.
+        """
+        self.prepare()
+        return Epoch(self, batching, epoch, first_step, cost)
 
     def prepare(self) -> list[dict[str, Any]]:
         """Make the passes that every other begins with, unless they were made already.

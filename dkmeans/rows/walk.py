@@ -36,16 +36,20 @@ def run_leaf(leaf: Leaf, shared: Pass, part: Any = None) -> LeafResult:
 
 def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
     blocks = _Blocks(leaf, shared.steps, process_store())
-    reader = leaf.source.open(part, [i for i in leaf.blocks if not blocks.has(i)])
+    unread = [i for i in leaf.blocks if not blocks.has(i)]
+    if unread and leaf.draw is not None:
+        unread = [i for i in leaf.draw.siblings if not blocks.has(i)]
+    reader = leaf.source.open(part, unread)
     partials: list[Partial] = []
     n_rows = n_source_rows = n_missing_rows = 0
+    wanted = sorted({*leaf.blocks, *unread})
     with ExitStack() as held:
         held.enter_context(one_blas_thread())
         if reader is not None:
             held.callback(reader.close)
-        for at, number in enumerate(leaf.blocks):
-            if at + 1 < len(leaf.blocks):
-                blocks.soon(leaf.blocks[at + 1])
+        for at, number in enumerate(wanted):
+            if at + 1 < len(wanted):
+                blocks.soon(wanted[at + 1])
             block = blocks.get(number, reader)
             if block is None:
                 return LeafResult(missing=(leaf.number,))
@@ -54,8 +58,14 @@ def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
                     f"{leaf.source.describe(number)} has {block.n_rows} rows in memory; this is a "
                     "fault of dkmeans or of the machine, run again."
                 )
+            if number not in leaf.blocks:
+                continue
+            n_drawn = block.n_source_rows
+            if leaf.draw is not None:
+                n_drawn = leaf.draw.n_source_rows(number)
+                block = leaf.draw.of(block, number)
             n_rows += block.n_rows
-            n_source_rows += block.n_source_rows
+            n_source_rows += n_drawn
             n_missing_rows += block.n_missing_rows
             answers = [
                 evaluate(request, block, blocks.states(number)) for request in shared.requests
@@ -67,6 +77,9 @@ def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
                 if partials
                 else answers
             )
+    if leaf.draw is not None and leaf.draw.ends and leaf.stage == "none":
+        for number in leaf.draw.siblings:
+            blocks.forget(number)
     return LeafResult(
         tuple(partials),
         n_rows,
@@ -75,7 +88,7 @@ def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
         blocks.n_bytes,
         blocks.n_requests,
         blocks.n_unkept,
-        (Home(leaf.number, _worker(), leaf.stage != "none" and not blocks.n_unkept),),
+        (Home(leaf.number, _worker(), blocks.place is not None and not blocks.n_unkept),),
     )
 
 
@@ -115,6 +128,10 @@ class _Blocks:
 
     def __init__(self, leaf: Leaf, steps: tuple[Step, ...], store: BlockStore) -> None:
         self._leaf, self._steps, self._store = leaf, steps, store
+        self.place: Place | None = None if leaf.stage == "none" else leaf.stage
+        if leaf.draw is not None:
+            # steps come back to a block until all of its rows are drawn
+            self.place = leaf.state_place
         self.n_bytes = self.n_requests = self.n_unkept = 0
 
     def has(self, number: int) -> bool:
@@ -148,9 +165,13 @@ class _Blocks:
         block = self._leaf.numbered(block)
         for step in self._steps[n_done:]:
             block = replace(block, X=step.transform(block.X))
-        if self._leaf.stage != "none" and not self._store.put(wanted, block, self._leaf.stage):
+        if self.place is not None and not self._store.put(wanted, block, self.place):
             self.n_unkept += 1
         return block
+
+    def forget(self, number: int) -> None:
+        """Keep a block no longer."""
+        self._store.forget(self._keys(number)[-1])
 
     def states(self, number: int) -> States:
         """Return the states beside a block."""
