@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dkmeans.algorithms.checkpoint import remove_checkpoint, run_id_at
+from dkmeans.cli.algorithms import algorithm_options, estimator_of
 from dkmeans.cli.options import (
     LEFT_OUT,
     budget_options,
@@ -24,7 +25,6 @@ from dkmeans.cli.options import (
     split,
 )
 from dkmeans.errors import InputRefused, OutputExists
-from dkmeans.estimators.kmeans import KMeans
 from dkmeans.models.files import refuse_existing
 from dkmeans.models.model import Model
 from dkmeans.rows.clusters_out import read_manifest, refuse_existing_output, write_clusters
@@ -44,6 +44,7 @@ from dkmeans.storage.filesystem import redact, remember
     help="Where clusters of all rows go [default: not written].",
 )
 @fit_options
+@algorithm_options
 @budget_options
 @cluster_options
 @overwrite_option
@@ -95,7 +96,9 @@ def fit(
         "n_features": model.n_features,
         "n_clusters": model.n_clusters,
         "inertia": model.inertia,
+        "algorithm": asked["algorithm"],
         "n_iter": estimator.n_iter_,
+        "n_steps": getattr(estimator, "n_steps_", None),
         "n_passes": estimator.n_passes_,
         "rows_read": provenance["rows_read"],
         "bytes_read": provenance["bytes_read"],
@@ -113,10 +116,13 @@ def fit(
 
 
 def _summary(result: dict[str, Any]) -> str:
-    ended = "converged" if result["converged"] else "stopped by --max-iter"
+    work, limit = f"{result['n_iter']} iterations", "--max-iter"
+    if result["algorithm"] == "minibatch":
+        work, limit = f"{result['n_iter']} epochs, {result['n_steps']:,} steps", "--max-epochs"
+    ended = "converged" if result["converged"] else f"stopped by {limit}"
     lines = [
         f"{result['rows']:,} rows in {result['n_clusters']} clusters, inertia "
-        f"{result['inertia']:.6g}, {ended} after {result['n_iter']} iterations "
+        f"{result['inertia']:.6g}, {ended} after {work} "
         f"({result['n_passes']} passes, {result['seconds']:.1f} s)"
     ]
     if result["rows_missing"]:
@@ -166,20 +172,6 @@ def _written_by(run_id: str, output_url: str, options: dict[str, Any]) -> bool:
     with suppress(InputRefused):
         return bool(read_manifest(output_url, options).get("model_run_id") == run_id)
     return False
-
-
-def estimator_of(asked: dict[str, Any]) -> KMeans:
-    """Return the estimator that the options describe."""
-    return KMeans(
-        asked["n_clusters"],
-        init=asked["init"],
-        n_init=asked["n_init"],
-        max_iter=asked["max_iter"],
-        tol=asked["tol"],
-        random_state=asked["seed"],
-        scale=None if asked["scale"] == "none" else asked["scale"],
-        checkpoint=asked["checkpoint"],
-    )
 
 
 def rows_of(input_url: str, asked: dict[str, Any]) -> Rows:

@@ -72,7 +72,7 @@ def storage_option(function: F) -> F:
 
 
 def fit_options(function: F) -> F:
-    """Add what to fit, and how."""
+    """Add what to fit, but for what is the algorithm's."""
     for option in reversed(
         (
             click.option("--k", "n_clusters", type=int, required=True, help="Number of clusters."),
@@ -96,24 +96,7 @@ def fit_options(function: F) -> F:
                 help="k-means|| (or scalable), k-means++, random.",
             ),
             click.option(
-                "--n-init",
-                type=int,
-                default=1,
-                show_default=True,
-                help="Restarts; they share passes.",
-            ),
-            click.option(
                 "--seed", type=int, help="Seed [default: a fresh one, recorded in the model]."
-            ),
-            click.option(
-                "--max-iter", type=int, default=300, show_default=True, help="Most iterations."
-            ),
-            click.option(
-                "--tol",
-                type=float,
-                default=1e-4,
-                show_default=True,
-                help="Stop when a pass can lower the inertia by at most this share.",
             ),
             click.option(
                 "--dtype",

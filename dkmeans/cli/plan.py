@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.cli.fit import estimator_of, rows_of
+from dkmeans.cli.algorithms import algorithm_options, estimator_of
+from dkmeans.cli.fit import rows_of
 from dkmeans.cli.options import (
     budget_options,
     cluster_options,
@@ -28,6 +29,7 @@ from dkmeans.rows.staging import Room, decide
 @click.command()
 @click.argument("input_url", metavar="INPUT")
 @fit_options
+@algorithm_options
 @budget_options
 @cluster_options
 @click.option("--model", "model_url", hidden=True)
