@@ -7,6 +7,7 @@ import numpy as np
 
 from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.kernels.block import Array, Block
+from dkmeans.models.arrays import wrong_width
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.filling import Filling
 from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
@@ -107,7 +108,7 @@ def rows_with(
             f"{names}; read it with columns={names}."
         )
     if rows.n_features != n_features:
-        raise FeaturesMismatch(f"X has {rows.n_features} features; the fit had {n_features}.")
+        raise FeaturesMismatch(wrong_width(rows.n_features, n_features))
     return rows if filling is None else rows.filled(filling)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from dkmeans.errors import FeaturesMismatch
 from dkmeans.kernels.block import Array
+from dkmeans.models.arrays import numbers, wrong_dimensions, wrong_width
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,15 +154,11 @@ def matrix(
     else:
         if hasattr(X, "column_names"):
             X = np.column_stack([numbers_from_arrow(X.column(name)) for name in names])
-        try:
-            out = np.asarray(X, dtype=dtype)
-        except (ValueError, TypeError) as error:
-            raise FeaturesMismatch(f"the rows are not numbers: {error}") from None
-        if out.ndim != 2 or out.shape[1] != n_features:
-            raise FeaturesMismatch(
-                f"X of shape {out.shape} does not have the {n_features} features that the model "
-                "was fitted on."
-            )
+        out = numbers(X).astype(dtype, copy=False)
+        if out.ndim != 2:
+            raise FeaturesMismatch(wrong_dimensions(out.ndim))
+        if out.shape[1] != n_features:
+            raise FeaturesMismatch(wrong_width(out.shape[1], n_features))
     bad = int((np.isinf(out) if may_lack else ~np.isfinite(out)).sum())
     if bad:
         what = "infinite" if may_lack else "null, NaN or infinite"

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from dkmeans.errors import ArgumentError, BadValues, FeaturesMismatch, SchemaMismatch, TooFewRows
 from dkmeans.kernels.block import Array
+from dkmeans.models.arrays import check_dense, check_kind, numbers, wrong_dimensions
 from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow
 from dkmeans.rows.features import choose
 from dkmeans.rows.layout import rows_per_block
@@ -67,20 +68,17 @@ def parts_of_array(
     else:
         if columns is not None:
             raise ArgumentError("columns= needs a table with column names; X is an array.")
-        try:
-            matrix = np.asarray(X)
-            _check_kind(matrix.dtype)
-            dtype = dtype or _dtype_for([matrix.dtype])
-            matrix = matrix if matrix.dtype.kind == "f" else matrix.astype(dtype)
-        except (ValueError, TypeError) as error:
-            raise SchemaMismatch(f"X does not hold numbers: {error}") from None
+        matrix = numbers(X)
+        dtype = dtype or _dtype_for([matrix.dtype])
+        matrix = matrix if matrix.dtype.kind == "f" else matrix.astype(dtype)
     if matrix.ndim != 2:
-        raise SchemaMismatch(
-            f"X has {matrix.ndim} dimensions; (n_samples, n_features) is expected."
-        )
+        raise SchemaMismatch(wrong_dimensions(matrix.ndim))
     n_rows, n_features = matrix.shape
     if n_rows == 0 or n_features == 0:
-        raise TooFewRows(f"X of shape {matrix.shape} has nothing to cluster.")
+        lacking = "sample" if n_rows == 0 else "feature"
+        raise TooFewRows(
+            f"X has 0 {lacking}(s) (shape={matrix.shape}) while a minimum of 1 is required."
+        )
     weight = None
     if sample_weight is not None:
         weight = np.asarray(sample_weight, np.float64)
@@ -119,11 +117,12 @@ def parts_of_dask(
     if columns is not None or weight is not None:
         raise ArgumentError("columns= and weight= need a DataFrame; X is an array.")
     if X.ndim != 2:
-        raise SchemaMismatch(f"X has {X.ndim} dimensions; (n_samples, n_features) is expected.")
+        raise SchemaMismatch(wrong_dimensions(X.ndim))
+    check_dense(X._meta)
     if X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
     n_features = X.shape[1]
-    _check_kind(X.dtype)
+    check_kind(X.dtype)
     dtype = dtype or _dtype_for([X.dtype])
     if n_features != n_features:  # nan
         raise SchemaMismatch("X has an unknown number of columns; compute its chunk sizes.")
@@ -250,12 +249,6 @@ def _list_width(table: pa.Table, column: FeatureColumn) -> int | None:
         return None
     present = table.column(column.name).drop_null()
     return column.width or (len(present[0].as_py()) if len(present) else 0)
-
-
-def _check_kind(dtype: Any) -> None:
-    """Raise `SchemaMismatch` for what NumPy would turn into numbers by dropping or parsing."""
-    if dtype.kind not in "biufO":
-        raise SchemaMismatch(f"X does not hold numbers: its dtype is {dtype}.")
 
 
 def _dtype_for(dtypes: Sequence[Any]) -> str:
