@@ -7,7 +7,14 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from dkmeans.errors import ArgumentError, BadValues, FeaturesMismatch, SchemaMismatch, TooFewRows
+from dkmeans.errors import (
+    ArgumentError,
+    BadValues,
+    FeaturesMismatch,
+    SchemaMismatch,
+    TooFewRows,
+    UnsupportedType,
+)
 from dkmeans.kernels.block import Array
 from dkmeans.models.arrays import check_dense, check_kind, numbers, wrong_dimensions
 from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow
@@ -69,7 +76,7 @@ def parts_of_array(
         if columns is not None:
             raise ArgumentError("columns= needs a table with column names; X is an array.")
         matrix = numbers(X)
-        dtype = dtype or _dtype_for([matrix.dtype])
+        dtype = dtype or dtype_for([matrix.dtype])
         matrix = matrix if matrix.dtype.kind == "f" else matrix.astype(dtype)
     if matrix.ndim != 2:
         raise SchemaMismatch(wrong_dimensions(matrix.ndim))
@@ -123,7 +130,7 @@ def parts_of_dask(
         X = X.rechunk({1: -1})
     n_features = X.shape[1]
     check_kind(X.dtype)
-    dtype = dtype or _dtype_for([X.dtype])
+    dtype = dtype or dtype_for([X.dtype])
     if n_features != n_features:  # nan
         raise SchemaMismatch("X has an unknown number of columns; compute its chunk sizes.")
     delayed_parts: list[Any] = list(X.to_delayed(optimize_graph=True).ravel())
@@ -147,7 +154,7 @@ def _parts_of_frame(
         )
     if weight is not None and weight not in schema.names:
         raise SchemaMismatch(f"weight column {weight!r} is not in X.")
-    dtype = dtype or _dtype_for([X.dtypes[column.name] for column in choice.features])
+    dtype = dtype or dtype_for([X.dtypes[column.name] for column in choice.features])
     delayed_parts: list[Any] = X.to_delayed(optimize_graph=True)
     if sample_weight is not None:
         delayed_parts = _with_weights(delayed_parts, sample_weight, None)
@@ -227,6 +234,8 @@ def _matrix_of_table(
             table = pa.Table.from_pandas(frame, preserve_index=False)
         except (pa.ArrowException, ValueError) as error:
             raise SchemaMismatch(f"X is no table of columns: {error}") from None
+        except TypeError as error:
+            raise UnsupportedType(f"X is no table of dense columns: {error}") from None
     choice = choose(table.schema, columns, [], "X")
     features = tuple(
         FeatureColumn(column.name, _list_width(table, column)) for column in choice.features
@@ -251,7 +260,7 @@ def _list_width(table: pa.Table, column: FeatureColumn) -> int | None:
     return column.width or (len(present[0].as_py()) if len(present) else 0)
 
 
-def _dtype_for(dtypes: Sequence[Any]) -> str:
+def dtype_for(dtypes: Sequence[Any]) -> str:
     """float32 for rows that are no wider, float64 for all others: nothing is lost unasked."""
     narrow = all(str(dtype).lower() in ("float32", "float16") for dtype in dtypes)
     return "float32" if narrow else "float64"
