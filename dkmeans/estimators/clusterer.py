@@ -18,7 +18,7 @@ from dkmeans.estimators.provenance import parameters, provenance
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import distances, nearest
 from dkmeans.models.model import Model
-from dkmeans.rows.part_source import check_weight
+from dkmeans.rows.part_source import weights_of
 from dkmeans.rows.plan import Demand, check_fits
 from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
 from dkmeans.rows.rows import Rows
@@ -139,8 +139,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
             )
             return -rows.map(_Inertia(model), dtype="float64").sum()
         if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight, np.float64)
-            check_weight(sample_weight, len(X), "X")
+            sample_weight = weights_of(sample_weight, len(X), "X")
         return model.score(X, sample_weight)
 
     def __getstate__(self) -> dict[str, Any]:

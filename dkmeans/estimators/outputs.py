@@ -8,7 +8,7 @@ import numpy as np
 from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.kernels.block import Array, Block
 from dkmeans.models.arrays import wrong_width
-from dkmeans.models.columns import FeatureColumn
+from dkmeans.models.columns import FeatureColumn, named_by_text
 from dkmeans.models.filling import Filling
 from dkmeans.rows.inputs import dtype_for
 from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
@@ -126,7 +126,8 @@ def dtype_of(X: Any, columns: Sequence[FeatureColumn] | None) -> str:
         kinds = [field.type for field in X.schema if names is None or field.name in names]
         dtypes = [np.dtype(getattr(k, "value_type", k).to_pandas_dtype()) for k in kinds]
     elif hasattr(X, "dtypes"):
-        dtypes = list(X.dtypes if names is None else X.dtypes.filter(items=names))
+        kinds = named_by_text(X).dtypes
+        dtypes = list(kinds if names is None else kinds.filter(items=names))
     return dtype_for(dtypes)
 
 

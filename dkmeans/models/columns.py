@@ -131,8 +131,10 @@ def matrix(
     ------
     FeaturesMismatch
         If a column is missing, the number of features differs, or a value is not finite.
+    UnsupportedType
+        If X is sparse, complex, or no numbers.
     """
-    names = list(getattr(X, "column_names", [])) or list(getattr(X, "columns", []))
+    names = list(getattr(X, "column_names", [])) or list(map(str, getattr(X, "columns", [])))
     if columns is not None and names:
         missing = [column.name for column in columns if column.name not in names]
         if missing:
@@ -169,6 +171,7 @@ def matrix(
 def fill_from_frame(out: Array, frame: Any, columns: Sequence[FeatureColumn]) -> None:
     """Copy the feature columns of a pandas DataFrame into `out`, `(n_rows, n_features)`."""
     first = 0
+    frame = named_by_text(frame)
     for column in columns:
         values = frame[column.name]
         if column.width is None:
@@ -182,6 +185,15 @@ def fill_from_frame(out: Array, frame: Any, columns: Sequence[FeatureColumn]) ->
                     )
                 out[i, first : first + column.width] = row
             first += column.width
+
+
+def named_by_text(frame: Any) -> Any:
+    """Return a pandas DataFrame whose columns are named by text: column 0 is column "0"."""
+    if all(isinstance(name, str) for name in frame.columns):
+        return frame
+    named = frame.copy(deep=False)
+    named.columns = [str(name) for name in frame.columns]
+    return named
 
 
 def _and_more(names: Sequence[str]) -> str:

@@ -17,10 +17,10 @@ from dkmeans.errors import (
 )
 from dkmeans.kernels.block import Array
 from dkmeans.models.arrays import check_dense, check_kind, numbers, wrong_dimensions
-from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow
+from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow, named_by_text
 from dkmeans.rows.features import choose
 from dkmeans.rows.layout import rows_per_block
-from dkmeans.rows.part_source import PartSource, check_weight
+from dkmeans.rows.part_source import PartSource, weights_of
 from dkmeans.rows.values import MissingName
 
 Place = Literal["client", "cluster"] | None
@@ -88,10 +88,7 @@ def parts_of_array(
         )
     weight = None
     if sample_weight is not None:
-        weight = np.asarray(sample_weight, np.float64)
-        if weight.ndim == 0:
-            weight = np.full(n_rows, float(weight))
-        check_weight(weight, n_rows, "X")
+        weight = weights_of(sample_weight, n_rows, "X")
     names = feature_names(feature_columns) if feature_columns is not None else None
     source = PartSource("X", n_features, dtype, names)
     row_bytes = n_features * np.dtype(dtype).itemsize
@@ -146,7 +143,7 @@ def parts_of_dask(
 def _parts_of_frame(
     X: Any, sample_weight: Any, columns: Sequence[str] | None, weight: str | None, dtype: str | None
 ) -> Parts:
-    schema = pa.Schema.from_pandas(X._meta_nonempty, preserve_index=False)
+    schema = pa.Schema.from_pandas(named_by_text(X._meta_nonempty), preserve_index=False)
     choice = choose(schema, columns, [(weight, "weight")] if weight else [], "X")
     if any(column.width is not None for column in choice.features):
         raise SchemaMismatch(
@@ -154,7 +151,8 @@ def _parts_of_frame(
         )
     if weight is not None and weight not in schema.names:
         raise SchemaMismatch(f"weight column {weight!r} is not in X.")
-    dtype = dtype or dtype_for([X.dtypes[column.name] for column in choice.features])
+    dtypes = named_by_text(X._meta).dtypes
+    dtype = dtype or dtype_for([dtypes[column.name] for column in choice.features])
     delayed_parts: list[Any] = X.to_delayed(optimize_graph=True)
     if sample_weight is not None:
         delayed_parts = _with_weights(delayed_parts, sample_weight, None)
@@ -228,10 +226,8 @@ def _matrix_of_table(
     if hasattr(X, "column_names"):
         table = X
     else:
-        frame = X.copy(deep=False)
-        frame.columns = [str(name) for name in frame.columns]
         try:
-            table = pa.Table.from_pandas(frame, preserve_index=False)
+            table = pa.Table.from_pandas(named_by_text(X), preserve_index=False)
         except (pa.ArrowException, ValueError) as error:
             raise SchemaMismatch(f"X is no table of columns: {error}") from None
         except TypeError as error:

@@ -537,6 +537,7 @@ def test_a_file_that_vanishes_before_a_worker_reads_it_is_named(folder, client):
         (np.ones((2, 2)) + 1j, UnsupportedType, "Complex data not supported"),
         (np.array([["2020-01-01"]], "M8[D]"), UnsupportedType, "dtype is datetime64"),
         (scipy.sparse.csr_array(np.eye(2)), UnsupportedType, "Pass X.toarray()"),
+        (pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.0])}), UnsupportedType, "dense columns"),
         (pd.DataFrame({"a": ["x", "y"]}), SchemaMismatch, "no column of X holds numbers"),
         (pd.DataFrame({"a": [1, "y"]}), SchemaMismatch, "X"),
         (pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]), SchemaMismatch, "'a'"),
