@@ -17,10 +17,17 @@ from dkmeans.rows.reading import is_lazy
 class TransformerInKind(TransformerMixin):
     """A transformer that gives back the kind of X, or the container that `set_output` names."""
 
+    transform: Callable[..., Any]
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(auto_wrap_output_keys=None, **options)
         if "transform" in vars(cls):
-            setattr(cls, "transform", _contained(vars(cls)["transform"]))  # noqa: B010, mypy
+            cls.transform = _contained(vars(cls)["transform"])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Choose what `transform` and `fit_transform` return.
