@@ -64,6 +64,10 @@ class SchemaMismatch(InputRefused):
     """A column is missing, or has a type that cannot be used."""
 
 
+class UnsupportedType(SchemaMismatch, TypeError):
+    """Rows are sparse, complex, or no numbers at all."""
+
+
 class BadValues(InputRefused):
     """A feature or weight has nulls, NaN, infinities or negative weights."""
 

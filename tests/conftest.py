@@ -15,6 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+# before SciPy is imported: scikit-learn checks estimators under its array API dispatch, too
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

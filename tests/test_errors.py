@@ -19,6 +19,7 @@ EXIT_CODES = {
     "UnreadableFile": 3,
     "InputChanged": 3,
     "SchemaMismatch": 3,
+    "UnsupportedType": 3,
     "BadValues": 3,
     "TooFewRows": 3,
     "ModelRefused": 3,
@@ -95,6 +96,7 @@ def test_argument_and_input_errors_are_value_errors_as_in_scikit_learn():
     [
         (errors.MissingInput, FileNotFoundError),
         (errors.TooLarge, MemoryError),
+        (errors.UnsupportedType, TypeError),
         (errors.ClusterUnreachable, ConnectionError),
         (errors.StoreUnreachable, OSError),
     ],

@@ -6,29 +6,26 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    ClusterMixin,
-    TransformerMixin,
-)
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
 from dkmeans.errors import ArgumentError, ConvergenceWarning
-from dkmeans.estimators.outputs import by_rows, rows_with
+from dkmeans.estimators.containers import TransformerInKind
+from dkmeans.estimators.outputs import by_rows, like_frame, rows_with
 from dkmeans.estimators.provenance import parameters, provenance
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import distances, nearest
 from dkmeans.models.model import Model
+from dkmeans.rows.part_source import weights_of
 from dkmeans.rows.plan import Demand, check_fits
-from dkmeans.rows.reading import as_rows, is_out_of_memory
+from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
 
 
-class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin, BaseEstimator):
     """An estimator of clusters, but for the algorithm."""
 
     n_clusters: int
@@ -133,9 +130,11 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Find the clusters of X and return the label of each row, as `predict` does."""
         self.fit(X, sample_weight=sample_weight)
-        if isinstance(self.labels_, np.ndarray) and not hasattr(X, "iloc"):
-            return self.labels_
-        return self.predict(X)
+        if is_lazy(self.labels_):
+            return self.predict(X)
+        if hasattr(X, "iloc"):
+            return like_frame(self.labels_, X, None, "label")
+        return self.labels_
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Return minus the inertia of X: a float, or a lazy one for lazy input."""
@@ -146,7 +145,18 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
                 X, model.columns, model.n_features, model.dtype, sample_weight, model.filling
             )
             return -rows.map(_Inertia(model), dtype="float64").sum()
+        if sample_weight is not None:
+            sample_weight = weights_of(sample_weight, len(X), "X")
         return model.score(X, sample_weight)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out lazy labels: their graph may hold the data, or refer to a cluster."""
+        state: dict[str, Any] = super().__getstate__()
+        return {
+            name: value
+            for name, value in state.items()
+            if not (name == "labels_" and is_lazy(value))
+        }
 
     @property
     def _n_features_out(self) -> int:

@@ -60,8 +60,8 @@ class KMeans(Clusterer):
     inertia_
         Weighted sum of squared distances in that space.
     labels_
-        `(n_samples,)` index of each row's center: NumPy for in-memory input, a lazy Dask Array
-        else.
+        `(n_samples,)` index of each row's center: NumPy for in-memory input, a lazy Dask Array,
+        which is not pickled, else.
     n_iter_
         Iterations made.
     converged_

@@ -7,8 +7,10 @@ import numpy as np
 
 from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.kernels.block import Array, Block
-from dkmeans.models.columns import FeatureColumn
+from dkmeans.models.arrays import wrong_width
+from dkmeans.models.columns import FeatureColumn, named_by_text
 from dkmeans.models.filling import Filling
+from dkmeans.rows.inputs import dtype_for
 from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
 from dkmeans.rows.rows import Rows
 
@@ -23,7 +25,7 @@ def by_rows(
     *,
     columns: Sequence[FeatureColumn] | None,
     n_features: int,
-    dtype: str,
+    dtype: str | None,
     input_dtype: str | None,
     names: Sequence[str] | None,
     name: str,
@@ -40,7 +42,7 @@ def by_rows(
     columns, n_features
         The features that X should have, by name where they have names.
     dtype
-        Of the result.
+        Of the result; None for that of the rows.
     input_dtype
         What rows are converted to; None for what they come in.
     names
@@ -60,18 +62,23 @@ def by_rows(
         If X has other features.
     """
     if is_lazy(X) and hasattr(X, "to_dask_array"):
-        import pandas as pd
+        from dask.delayed import delayed
 
-        meta: Any = pd.Series(dtype=dtype, name=name)
-        if names is not None:
-            meta = pd.DataFrame(np.empty((0, len(names)), dtype), columns=list(names))
-        return X.map_partitions(_of_frame, of_memory, names, name, meta=meta)
+        # of no rows: lacking columns are refused here, not on a worker
+        meta = _of_frame(X._meta, of_memory, names, name)
+        # one key of the graph: what the function holds, a model say, travels once a worker
+        shared = delayed(of_memory, pure=False)
+        return X.map_partitions(_of_frame, shared, names, name, meta=meta)
     if is_out_of_memory(X):
         rows = rows_with(X, columns, n_features, input_dtype, filling=filling)
         return rows.map(of_block, dtype=dtype, width=None if names is None else len(names))
     if hasattr(X, "iloc"):
         return _of_frame(X, of_memory, names, name)
     return of_memory(X)
+
+
+def _of_frame(frame: Any, of_memory: RowsFunction, names: Sequence[str] | None, name: str) -> Any:
+    return like_frame(of_memory(frame), frame, names, name)
 
 
 def rows_with(
@@ -107,14 +114,27 @@ def rows_with(
             f"{names}; read it with columns={names}."
         )
     if rows.n_features != n_features:
-        raise FeaturesMismatch(f"X has {rows.n_features} features; the fit had {n_features}.")
+        raise FeaturesMismatch(wrong_width(rows.n_features, n_features))
     return rows if filling is None else rows.filled(filling)
 
 
-def _of_frame(frame: Any, of_memory: RowsFunction, names: Sequence[str] | None, name: str) -> Any:
+def dtype_of(X: Any, columns: Sequence[FeatureColumn] | None) -> str:
+    """Return what in-memory rows are computed in: "float32" if they are no wider, or "float64"."""
+    names = None if columns is None else [column.name for column in columns]
+    dtypes = [getattr(X, "dtype", "object")]
+    if hasattr(X, "column_names"):
+        kinds = [field.type for field in X.schema if names is None or field.name in names]
+        dtypes = [np.dtype(getattr(k, "value_type", k).to_pandas_dtype()) for k in kinds]
+    elif hasattr(X, "dtypes"):
+        kinds = named_by_text(X).dtypes
+        dtypes = list(kinds if names is None else kinds.filter(items=names))
+    return dtype_for(dtypes)
+
+
+def like_frame(result: Array, frame: Any, names: Sequence[str] | None, name: str) -> Any:
+    """Return `(n_rows,)` as a Series, `(n_rows, width)` as a DataFrame, with a frame's index."""
     import pandas as pd
 
-    result = of_memory(frame)
     if names is None:
         return pd.Series(result, index=frame.index, name=name)
     return pd.DataFrame(result, index=frame.index, columns=list(names))

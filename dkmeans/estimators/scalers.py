@@ -3,12 +3,13 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin
 from sklearn.utils.validation import check_is_fitted
 
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.errors import ArgumentError
-from dkmeans.estimators.outputs import by_rows, rows_with
+from dkmeans.estimators.containers import TransformerInKind
+from dkmeans.estimators.outputs import by_rows, dtype_of, rows_with
 from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn, matrix
 from dkmeans.models.scaling import Scaling
@@ -18,7 +19,7 @@ from dkmeans.rows.reading import as_rows
 from dkmeans.rows.rows import Rows
 
 
-class _MomentsScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class _MomentsScaler(OneToOneFeatureMixin, TransformerInKind, BaseEstimator):
     """What scalers share that learn moments and map each feature linearly."""
 
     n_features_in_: int
@@ -92,19 +93,17 @@ class _MomentsScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _apply(self, X: Any, function: Any) -> Any:
         def of_memory(X: Any) -> Array:
-            kind = getattr(X, "dtype", None)
-            dtype = "float32" if kind == np.float32 else "float64"
+            dtype = dtype_of(X, self._columns)
             rows: Array = function(matrix(X, self._columns, self.n_features_in_, dtype))
             return rows
 
-        dtype = X.dtype if isinstance(X, Rows) else getattr(X, "dtype", "float64")
         return by_rows(
             X,
             of_memory,
             _OfBlock(function),
             columns=self._columns,
             n_features=self.n_features_in_,
-            dtype="float32" if dtype == "float32" else "float64",
+            dtype=None,
             input_dtype=None,
             names=self.get_feature_names_out().tolist(),
             name="",

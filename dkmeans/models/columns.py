@@ -8,6 +8,7 @@ import numpy as np
 
 from dkmeans.errors import FeaturesMismatch
 from dkmeans.kernels.block import Array
+from dkmeans.models.arrays import numbers, wrong_dimensions, wrong_width
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -130,8 +131,10 @@ def matrix(
     ------
     FeaturesMismatch
         If a column is missing, the number of features differs, or a value is not finite.
+    UnsupportedType
+        If X is sparse, complex, or no numbers.
     """
-    names = list(getattr(X, "column_names", [])) or list(getattr(X, "columns", []))
+    names = list(getattr(X, "column_names", [])) or list(map(str, getattr(X, "columns", [])))
     if columns is not None and names:
         missing = [column.name for column in columns if column.name not in names]
         if missing:
@@ -153,15 +156,11 @@ def matrix(
     else:
         if hasattr(X, "column_names"):
             X = np.column_stack([numbers_from_arrow(X.column(name)) for name in names])
-        try:
-            out = np.asarray(X, dtype=dtype)
-        except (ValueError, TypeError) as error:
-            raise FeaturesMismatch(f"the rows are not numbers: {error}") from None
-        if out.ndim != 2 or out.shape[1] != n_features:
-            raise FeaturesMismatch(
-                f"X of shape {out.shape} does not have the {n_features} features that the model "
-                "was fitted on."
-            )
+        out = numbers(X).astype(dtype, copy=False)
+        if out.ndim != 2:
+            raise FeaturesMismatch(wrong_dimensions(out.ndim))
+        if out.shape[1] != n_features:
+            raise FeaturesMismatch(wrong_width(out.shape[1], n_features))
     bad = int((np.isinf(out) if may_lack else ~np.isfinite(out)).sum())
     if bad:
         what = "infinite" if may_lack else "null, NaN or infinite"
@@ -172,6 +171,7 @@ def matrix(
 def fill_from_frame(out: Array, frame: Any, columns: Sequence[FeatureColumn]) -> None:
     """Copy the feature columns of a pandas DataFrame into `out`, `(n_rows, n_features)`."""
     first = 0
+    frame = named_by_text(frame)
     for column in columns:
         values = frame[column.name]
         if column.width is None:
@@ -185,6 +185,15 @@ def fill_from_frame(out: Array, frame: Any, columns: Sequence[FeatureColumn]) ->
                     )
                 out[i, first : first + column.width] = row
             first += column.width
+
+
+def named_by_text(frame: Any) -> Any:
+    """Return a pandas DataFrame whose columns are named by text: column 0 is column "0"."""
+    if all(isinstance(name, str) for name in frame.columns):
+        return frame
+    named = frame.copy(deep=False)
+    named.columns = [str(name) for name in frame.columns]
+    return named
 
 
 def _and_more(names: Sequence[str]) -> str:

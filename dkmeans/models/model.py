@@ -106,6 +106,8 @@ class Model:
         ------
         FeaturesMismatch
             If a column is missing, the number of features differs, or a value is not finite.
+        UnsupportedType
+            If X is sparse, complex, or no numbers.
         """
         may_lack = self.filling is not None
         return self.scale(matrix(X, self.columns, self.n_features, self.dtype, may_lack))
@@ -128,6 +130,8 @@ class Model:
         ------
         FeaturesMismatch
             If a column is missing, the number of features differs, or a value is not finite.
+        UnsupportedType
+            If X is sparse, complex, or no numbers.
         """
         return nearest(self.prepare(X), self.scaled_centers)[0]
 

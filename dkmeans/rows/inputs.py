@@ -7,12 +7,20 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from dkmeans.errors import ArgumentError, BadValues, FeaturesMismatch, SchemaMismatch, TooFewRows
+from dkmeans.errors import (
+    ArgumentError,
+    BadValues,
+    FeaturesMismatch,
+    SchemaMismatch,
+    TooFewRows,
+    UnsupportedType,
+)
 from dkmeans.kernels.block import Array
-from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow
+from dkmeans.models.arrays import check_dense, check_kind, numbers, wrong_dimensions
+from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow, named_by_text
 from dkmeans.rows.features import choose
 from dkmeans.rows.layout import rows_per_block
-from dkmeans.rows.part_source import PartSource, check_weight
+from dkmeans.rows.part_source import PartSource, weights_of
 from dkmeans.rows.values import MissingName
 
 Place = Literal["client", "cluster"] | None
@@ -67,26 +75,20 @@ def parts_of_array(
     else:
         if columns is not None:
             raise ArgumentError("columns= needs a table with column names; X is an array.")
-        try:
-            matrix = np.asarray(X)
-            _check_kind(matrix.dtype)
-            dtype = dtype or _dtype_for([matrix.dtype])
-            matrix = matrix if matrix.dtype.kind == "f" else matrix.astype(dtype)
-        except (ValueError, TypeError) as error:
-            raise SchemaMismatch(f"X does not hold numbers: {error}") from None
+        matrix = numbers(X)
+        dtype = dtype or dtype_for([matrix.dtype])
+        matrix = matrix if matrix.dtype.kind == "f" else matrix.astype(dtype)
     if matrix.ndim != 2:
-        raise SchemaMismatch(
-            f"X has {matrix.ndim} dimensions; (n_samples, n_features) is expected."
-        )
+        raise SchemaMismatch(wrong_dimensions(matrix.ndim))
     n_rows, n_features = matrix.shape
     if n_rows == 0 or n_features == 0:
-        raise TooFewRows(f"X of shape {matrix.shape} has nothing to cluster.")
+        lacking = "sample" if n_rows == 0 else "feature"
+        raise TooFewRows(
+            f"X has 0 {lacking}(s) (shape={matrix.shape}) while a minimum of 1 is required."
+        )
     weight = None
     if sample_weight is not None:
-        weight = np.asarray(sample_weight, np.float64)
-        if weight.ndim == 0:
-            weight = np.full(n_rows, float(weight))
-        check_weight(weight, n_rows, "X")
+        weight = weights_of(sample_weight, n_rows, "X")
     names = feature_names(feature_columns) if feature_columns is not None else None
     source = PartSource("X", n_features, dtype, names)
     row_bytes = n_features * np.dtype(dtype).itemsize
@@ -119,12 +121,13 @@ def parts_of_dask(
     if columns is not None or weight is not None:
         raise ArgumentError("columns= and weight= need a DataFrame; X is an array.")
     if X.ndim != 2:
-        raise SchemaMismatch(f"X has {X.ndim} dimensions; (n_samples, n_features) is expected.")
+        raise SchemaMismatch(wrong_dimensions(X.ndim))
+    check_dense(X._meta)
     if X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
     n_features = X.shape[1]
-    _check_kind(X.dtype)
-    dtype = dtype or _dtype_for([X.dtype])
+    check_kind(X.dtype)
+    dtype = dtype or dtype_for([X.dtype])
     if n_features != n_features:  # nan
         raise SchemaMismatch("X has an unknown number of columns; compute its chunk sizes.")
     delayed_parts: list[Any] = list(X.to_delayed(optimize_graph=True).ravel())
@@ -140,7 +143,7 @@ def parts_of_dask(
 def _parts_of_frame(
     X: Any, sample_weight: Any, columns: Sequence[str] | None, weight: str | None, dtype: str | None
 ) -> Parts:
-    schema = pa.Schema.from_pandas(X._meta_nonempty, preserve_index=False)
+    schema = pa.Schema.from_pandas(named_by_text(X._meta_nonempty), preserve_index=False)
     choice = choose(schema, columns, [(weight, "weight")] if weight else [], "X")
     if any(column.width is not None for column in choice.features):
         raise SchemaMismatch(
@@ -148,7 +151,8 @@ def _parts_of_frame(
         )
     if weight is not None and weight not in schema.names:
         raise SchemaMismatch(f"weight column {weight!r} is not in X.")
-    dtype = dtype or _dtype_for([X.dtypes[column.name] for column in choice.features])
+    dtypes = named_by_text(X._meta).dtypes
+    dtype = dtype or dtype_for([dtypes[column.name] for column in choice.features])
     delayed_parts: list[Any] = X.to_delayed(optimize_graph=True)
     if sample_weight is not None:
         delayed_parts = _with_weights(delayed_parts, sample_weight, None)
@@ -222,12 +226,12 @@ def _matrix_of_table(
     if hasattr(X, "column_names"):
         table = X
     else:
-        frame = X.copy(deep=False)
-        frame.columns = [str(name) for name in frame.columns]
         try:
-            table = pa.Table.from_pandas(frame, preserve_index=False)
+            table = pa.Table.from_pandas(named_by_text(X), preserve_index=False)
         except (pa.ArrowException, ValueError) as error:
             raise SchemaMismatch(f"X is no table of columns: {error}") from None
+        except TypeError as error:
+            raise UnsupportedType(f"X is no table of dense columns: {error}") from None
     choice = choose(table.schema, columns, [], "X")
     features = tuple(
         FeatureColumn(column.name, _list_width(table, column)) for column in choice.features
@@ -252,13 +256,7 @@ def _list_width(table: pa.Table, column: FeatureColumn) -> int | None:
     return column.width or (len(present[0].as_py()) if len(present) else 0)
 
 
-def _check_kind(dtype: Any) -> None:
-    """Raise `SchemaMismatch` for what NumPy would turn into numbers by dropping or parsing."""
-    if dtype.kind not in "biufO":
-        raise SchemaMismatch(f"X does not hold numbers: its dtype is {dtype}.")
-
-
-def _dtype_for(dtypes: Sequence[Any]) -> str:
+def dtype_for(dtypes: Sequence[Any]) -> str:
     """float32 for rows that are no wider, float64 for all others: nothing is lost unasked."""
     narrow = all(str(dtype).lower() in ("float32", "float16") for dtype in dtypes)
     return "float32" if narrow else "float64"

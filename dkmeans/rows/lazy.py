@@ -1,5 +1,6 @@
 """Something of every block as a lazy Dask Array."""
 
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -7,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
+from dask._task_spec import Alias
 from dask.delayed import delayed
+from dask.highlevelgraph import HighLevelGraph
 
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.threads import one_blas_thread
@@ -25,17 +28,23 @@ def map_blocks(
     width: int | None,
 ) -> da.Array:
     """See `Rows.map`. One task a leaf: reading is in order within it."""
-    if rows.missing == "mean":
+    if rows.missing == "mean" and rows.known.filling is None:
         rows.prepare()
-    chunks = []
-    shape_of_row = () if width is None else (width,)
     shared = delayed(_Shared(function, broadcast, rows.steps), pure=False)
-    for leaf, part in zip(rows.layout.leaves, rows.layout.parts, strict=True):
-        computed = delayed(_of_leaf, pure=False)(_Opaque(leaf), part, shared)
-        chunks.append(
-            da.from_delayed(computed, shape=(_n_rows(rows, leaf), *shape_of_row), dtype=dtype)
-        )
-    return da.concatenate(chunks, allow_unknown_chunksizes=True)
+    of_leaf = delayed(_of_leaf, pure=False)
+    leaves, parts = rows.layout.leaves, rows.layout.parts
+    computed = [
+        of_leaf(_Opaque(leaf), part, shared) for leaf, part in zip(leaves, parts, strict=True)
+    ]
+    # not by concatenating, which would leave out chunks without rows
+    name = f"rows-{uuid.uuid4().hex}"
+    column = () if width is None else (0,)
+    aliases = [Alias((name, i, *column), one.key) for i, one in enumerate(computed)]
+    graph = HighLevelGraph.from_collections(
+        name, {alias.key: alias for alias in aliases}, dependencies=computed
+    )
+    n_rows = tuple(_n_rows(rows, leaf) for leaf in leaves)
+    return da.Array(graph, name, (n_rows,) if width is None else (n_rows, (width,)), dtype=dtype)
 
 
 class _Shared:

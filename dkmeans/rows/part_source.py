@@ -8,7 +8,7 @@ import numpy as np
 
 from dkmeans.errors import BadValues, FeaturesMismatch, SchemaMismatch
 from dkmeans.kernels.block import Array, Block
-from dkmeans.models.columns import FeatureColumn, fill_from_frame
+from dkmeans.models.columns import FeatureColumn, fill_from_frame, named_by_text
 from dkmeans.rows.leaf import ReadCost
 from dkmeans.rows.values import LARGEST, MissingName, within_bounds, without_missing
 
@@ -87,7 +87,8 @@ class PartReader:
             except FeaturesMismatch as error:
                 raise SchemaMismatch(f"{source.what}: {error}") from None
             if source.weight is not None:
-                weight = part[source.weight].to_numpy(dtype=np.float64, na_value=np.nan)
+                weights = named_by_text(part)[source.weight]
+                weight = weights.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
             X = np.asarray(part)
             if X.ndim != 2 or X.shape[1] != source.n_features:
@@ -119,6 +120,24 @@ def _check_values(X: Array, source: PartSource) -> None:
     if not found:
         found = [f"values beyond {largest:g}; use dtype='float64', or scale the column first"]
     raise BadValues(f"column {name} of {source.what} has {' and '.join(found)}; remove these rows.")
+
+
+def weights_of(given: Any, n_rows: int, what: str) -> Array:
+    """Return the weights of in-memory rows, `(n_rows,)` float64; one number stands for all.
+
+    Raises
+    ------
+    BadValues
+        If they are not finite numbers from zero on, one for each row.
+    """
+    try:
+        weight = np.asarray(given, np.float64)
+    except (ValueError, TypeError) as error:
+        raise BadValues(f"the weights of {what} are not numbers: {error}") from None
+    if weight.ndim == 0:
+        weight = np.full(n_rows, float(weight))
+    check_weight(weight, n_rows, what)
+    return weight
 
 
 def check_weight(weight: Array, n_rows: int, what: str) -> None:

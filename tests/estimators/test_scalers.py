@@ -241,7 +241,7 @@ def test_the_sets_that_scikit_learn_ships_scale_alike():
 
 def test_parts_have_the_same_features(X):
     scaler = StandardScaler().partial_fit(X)
-    with pytest.raises(FeaturesMismatch, match="X has 2 features; the fit had 3"):
+    with pytest.raises(FeaturesMismatch, match="X has 2 features, but dkmeans is expecting 3"):
         scaler.partial_fit(X[:, :2])
     with pytest.raises(FeaturesMismatch):
         scaler.transform(X[:, :2])

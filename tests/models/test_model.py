@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 
 import dkmeans
-from dkmeans.errors import FeaturesMismatch
+from dkmeans.errors import FeaturesMismatch, UnsupportedType
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.files import model_id
 from dkmeans.models.model import Model
@@ -130,10 +131,26 @@ def test_a_missing_column_is_named(kind: type) -> None:
         make_model().predict(kind({"a": [1.0], "c": [1.0]}))
 
 
-@pytest.mark.parametrize("shape", [(5, 2), (5, 4), (3,), (2, 3, 3)])
-def test_another_number_of_features_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(FeaturesMismatch, match="3 features"):
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((5, 2), "X has 2 features, but dkmeans is expecting 3 features"),
+        ((5, 4), "X has 4 features"),
+        ((3,), "X has 1 dimensions; .* Reshape your data"),
+        ((2, 3, 3), "X has 3 dimensions"),
+    ],
+)
+def test_rows_of_another_shape_are_refused(shape: tuple[int, ...], words: str) -> None:
+    with pytest.raises(FeaturesMismatch, match=words):
         make_model().predict(np.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    "X", [scipy.sparse.csr_array(np.eye(3)), np.eye(3) + 1j, [["a", "b", "c"]], [[{}, 1, 2]]]
+)
+def test_rows_that_are_no_dense_real_numbers_are_refused(X: object) -> None:
+    with pytest.raises(UnsupportedType, match=r"sparse|Complex|numbers"):
+        make_model().predict(X)
 
 
 def test_a_table_of_other_width_is_refused_by_a_model_without_names() -> None:
@@ -163,8 +180,6 @@ def test_a_null_in_an_arrow_column_is_refused() -> None:
 
 
 def test_text_is_refused() -> None:
-    with pytest.raises(FeaturesMismatch):
-        make_model(names=None).predict([["x", "y", "z"]])
     with pytest.raises(FeaturesMismatch):
         make_model().predict(pd.DataFrame({"a": ["x"], "b": [1.0], "c": [2.0]}))
     with pytest.raises(FeaturesMismatch):

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.sparse
 
 import dkmeans
 from dkmeans.errors import (
@@ -20,6 +21,7 @@ from dkmeans.errors import (
     TooFewRows,
     TooLarge,
     UnreadableFile,
+    UnsupportedType,
 )
 from tests.conftest import free_port, write_parquet
 from tests.rows.seen import see
@@ -526,20 +528,23 @@ def test_a_file_that_vanishes_before_a_worker_reads_it_is_named(folder, client):
 @pytest.mark.parametrize(
     ("X", "kind", "words"),
     [
-        (np.empty((0, 3)), TooFewRows, "X of shape (0, 3) has nothing to cluster"),
-        (np.empty((3, 0)), TooFewRows, "X of shape (3, 0) has nothing to cluster"),
-        (np.ones(3), SchemaMismatch, "X has 1 dimensions; (n_samples, n_features) is expected"),
+        (np.empty((0, 3)), TooFewRows, "X has 0 sample(s) (shape=(0, 3))"),
+        (np.empty((3, 0)), TooFewRows, "X has 0 feature(s) (shape=(3, 0))"),
+        (np.ones(3), SchemaMismatch, "is expected. Reshape your data: X.reshape(-1, 1)"),
         (np.ones((2, 2, 2)), SchemaMismatch, "X has 3 dimensions"),
-        ([[1.0, 2.0], [3.0]], SchemaMismatch, "X does not hold numbers"),
-        ([["a", "b"]], SchemaMismatch, "X does not hold numbers"),
-        (np.ones((2, 2)) + 1j, SchemaMismatch, "complex"),
+        ([[1.0, 2.0], [3.0]], UnsupportedType, "X does not hold numbers"),
+        ([["a", "b"]], UnsupportedType, "X does not hold numbers"),
+        (np.ones((2, 2)) + 1j, UnsupportedType, "Complex data not supported"),
+        (np.array([["2020-01-01"]], "M8[D]"), UnsupportedType, "dtype is datetime64"),
+        (scipy.sparse.csr_array(np.eye(2)), UnsupportedType, "Pass X.toarray()"),
+        (pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.0])}), UnsupportedType, "dense columns"),
         (pd.DataFrame({"a": ["x", "y"]}), SchemaMismatch, "no column of X holds numbers"),
         (pd.DataFrame({"a": [1, "y"]}), SchemaMismatch, "X"),
         (pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]), SchemaMismatch, "'a'"),
         (pa.Table.from_arrays([pa.array([1.0])] * 2, ["a", "a"]), SchemaMismatch, "'a'"),
         (pa.table({"v": [[1.0, 2.0], [3.0]]}), SchemaMismatch, "'v' has 1 lists of another"),
         (pd.DataFrame({"v": [[1.0, 2.0], [3.0]]}), SchemaMismatch, "'v' has 1 lists of another"),
-        (pd.DataFrame({"a": []}, dtype=float), TooFewRows, "has nothing to cluster"),
+        (pd.DataFrame({"a": []}, dtype=float), TooFewRows, "X has 0 sample(s)"),
     ],
 )  # fmt: skip
 def test_what_in_memory_cannot_be_clustered_is_refused(X, kind, words):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 
 import dkmeans
 from dkmeans import Rows
@@ -227,6 +228,7 @@ def test_weights_that_cannot_be_cut_as_the_rows_are_refused(X, weights):
         (da.ones(5), "X has 1 dimensions"),
         (da.ones((2, 2, 2)), "X has 3 dimensions"),
         (da.from_array(np.array([["a", "b"]] * 3), chunks=2), "number"),
+        (da.ones((5, 2)).map_blocks(scipy.sparse.csr_array), "X is sparse"),
     ],
 )
 def test_dask_arrays_that_are_no_table_of_numbers_are_refused(lazy, words):
