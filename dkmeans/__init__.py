@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dkmeans.algorithms.callbacks import Event
     from dkmeans.estimators.kmeans import KMeans
     from dkmeans.estimators.scalers import MinMaxScaler, StandardScaler
     from dkmeans.models.model import Assignment, Model
@@ -20,6 +21,7 @@ __version__ = version("dkmeans")
 
 _HOMES = {
     "Assignment": "dkmeans.models.model",
+    "Event": "dkmeans.algorithms.callbacks",
     "KMeans": "dkmeans.estimators.kmeans",
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "Model": "dkmeans.models.model",
@@ -32,6 +34,7 @@ _HOMES = {
 
 __all__ = [
     "Assignment",
+    "Event",
     "KMeans",
     "MinMaxScaler",
     "Model",

@@ -14,9 +14,10 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from dkmeans.algorithms.callbacks import Callbacks
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
-from dkmeans.errors import ArgumentError, ConvergenceWarning
+from dkmeans.errors import ArgumentError, ConvergenceWarning, FitInterrupted
 from dkmeans.estimators.outputs import by_rows, rows_with
 from dkmeans.estimators.provenance import parameters, provenance
 from dkmeans.kernels.block import Array, Block
@@ -36,6 +37,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     n_init: int | str
     random_state: Any
     stage: StageName
+    callbacks: Any
 
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, sample: float | None = None
@@ -63,18 +65,24 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
             If the data cannot be clustered.
         """
         settings = self.checked_settings()
+        callbacks = Callbacks(self.callbacks)
         rows = as_rows(X, sample_weight, stage=self.stage)
         fitted = rows if sample is None else rows.sample(sample)
         try:
             demand = self._demand(settings, fitted.n_features, fitted.dtype)
             check_fits(fitted, demand, fitted.engine.slots())
-            result = self._cluster(fitted, settings)
+            callbacks.began(parameters(settings))
+            result = self._cluster(fitted, settings, callbacks)
             self._keep(result, fitted, replace(settings, seed=result.seed))
             if fitted is not rows and fitted.parquet is not None and rows.parquet is not None:
                 rows.leave_out(
                     [one for one in fitted.parquet.skipped if one not in rows.parquet.skipped]
                 )
             self.labels_ = self._labels(X, rows)
+            callbacks.ended(self.model_)
+        except BaseException as error:
+            callbacks.failed(error)
+            raise
         finally:
             if fitted is not rows:
                 fitted.close()
@@ -162,7 +170,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     def _demand(self, settings: Any, n_features: int, dtype: str) -> Demand:
         raise NotImplementedError
 
-    def _cluster(self, rows: Rows, settings: Any) -> FitResult:
+    def _cluster(self, rows: Rows, settings: Any, callbacks: Callbacks) -> FitResult:
         """Fit to rows."""
         raise NotImplementedError
 
@@ -179,6 +187,13 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
                 f"Number of distinct clusters ({fit.n_distinct}) found smaller than n_clusters "
                 f"({settings.n_clusters}). Possibly due to duplicate points in X.",
                 ConvergenceWarning,
+                stacklevel=3,
+            )
+        if fit.stopped_by == "interrupt":
+            warnings.warn(
+                f"the fit was interrupted after {result.n_passes} passes; this is the best that it "
+                f"had found, after {fit.n_iter} iterations.",
+                FitInterrupted,
                 stacklevel=3,
             )
         self.model_ = Model(
@@ -198,6 +213,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         self.inertia_ = fit.inertia
         self.n_iter_ = fit.n_iter
         self.converged_ = fit.converged
+        self.stopped_by_ = fit.stopped_by
         self.gain_ = fit.gain
         self.history_ = list(result.history)
         self.n_passes_ = result.n_passes
