@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dkmeans.algorithms.callbacks import Event
     from dkmeans.estimators.kmeans import KMeans
+    from dkmeans.estimators.progress_callback import ProgressCallback
     from dkmeans.estimators.scalers import MinMaxScaler, StandardScaler
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
@@ -25,6 +26,7 @@ _HOMES = {
     "KMeans": "dkmeans.estimators.kmeans",
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "Model": "dkmeans.models.model",
+    "ProgressCallback": "dkmeans.estimators.progress_callback",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
     "read_parquet": "dkmeans.rows.reading",
@@ -38,6 +40,7 @@ __all__ = [
     "KMeans",
     "MinMaxScaler",
     "Model",
+    "ProgressCallback",
     "Rows",
     "StandardScaler",
     "__version__",
