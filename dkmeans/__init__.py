@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dkmeans.algorithms.callbacks import Event
     from dkmeans.estimators.kmeans import KMeans
+    from dkmeans.estimators.mlflow_callback import MLflowCallback
     from dkmeans.estimators.progress_callback import ProgressCallback
     from dkmeans.estimators.scalers import MinMaxScaler, StandardScaler
     from dkmeans.models.model import Assignment, Model
@@ -24,6 +25,7 @@ _HOMES = {
     "Assignment": "dkmeans.models.model",
     "Event": "dkmeans.algorithms.callbacks",
     "KMeans": "dkmeans.estimators.kmeans",
+    "MLflowCallback": "dkmeans.estimators.mlflow_callback",
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "Model": "dkmeans.models.model",
     "ProgressCallback": "dkmeans.estimators.progress_callback",
@@ -38,6 +40,7 @@ __all__ = [
     "Assignment",
     "Event",
     "KMeans",
+    "MLflowCallback",
     "MinMaxScaler",
     "Model",
     "ProgressCallback",
