@@ -8,8 +8,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dkmeans.algorithms.callbacks import Event
     from dkmeans.estimators.kmeans import KMeans
     from dkmeans.estimators.minibatch import MiniBatchKMeans
+    from dkmeans.estimators.mlflow_callback import MLflowCallback
+    from dkmeans.estimators.progress_callback import ProgressCallback
     from dkmeans.estimators.scalers import MinMaxScaler, StandardScaler
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
@@ -21,10 +24,13 @@ __version__ = version("dkmeans")
 
 _HOMES = {
     "Assignment": "dkmeans.models.model",
+    "Event": "dkmeans.algorithms.callbacks",
     "KMeans": "dkmeans.estimators.kmeans",
+    "MLflowCallback": "dkmeans.estimators.mlflow_callback",
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "MiniBatchKMeans": "dkmeans.estimators.minibatch",
     "Model": "dkmeans.models.model",
+    "ProgressCallback": "dkmeans.estimators.progress_callback",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
     "read_parquet": "dkmeans.rows.reading",
@@ -34,10 +40,13 @@ _HOMES = {
 
 __all__ = [
     "Assignment",
+    "Event",
     "KMeans",
+    "MLflowCallback",
     "MinMaxScaler",
     "MiniBatchKMeans",
     "Model",
+    "ProgressCallback",
     "Rows",
     "StandardScaler",
     "__version__",

@@ -117,7 +117,11 @@ class DkmeansWarning(UserWarning):
 
 
 class ConvergenceWarning(DkmeansWarning):
-    """Fewer distinct clusters were found than were asked for."""
+    """A fit found fewer distinct clusters than were asked for, or was cut short."""
+
+
+class FitInterrupted(ConvergenceWarning):
+    """A fit was interrupted, and returns the best that it had found."""
 
 
 class ConstantFeature(DkmeansWarning):

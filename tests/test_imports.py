@@ -38,6 +38,11 @@ def test_kernels_and_partials_load_no_dask_and_do_no_io():
     assert loaded_after("import dkmeans.kernels.nearest, dkmeans.partials", names) == []
 
 
+def test_callbacks_load_what_they_show_to_only_when_they_are_used():
+    code = "from dkmeans import MLflowCallback, ProgressCallback; MLflowCallback()"
+    assert loaded_after(f"{code}; ProgressCallback()", ("mlflow", "IPython", *HEAVY)) == []
+
+
 def test_models_load_without_dask():
     names = ("dask", "distributed", "sklearn")
     assert loaded_after("from dkmeans import Model, Assignment", names) == []

@@ -1,6 +1,6 @@
 """Run algorithms over rows, or over one block in memory."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -55,14 +55,23 @@ class RunState:
     """A record of each pass that it took part in."""
 
 
-OnPass = Callable[[Sequence[RunState]], None]
+class Answered(NamedTuple):
+    """What a pass gave to one of the algorithms."""
+
+    ask: Ask
+    partial: Any
+
+
+OnPass = Callable[[Sequence[RunState], Mapping[int, Answered]], Mapping[int, Passes[_T]]]
+"""Told where all algorithms are, and what the pass gave to those that took part in it, by number;
+returns, by number, algorithms that go on in place of others, not yet started."""
 
 
 def drive(
     rows: Rows,
     runs: Sequence[Passes[_T]],
     histories: Sequence[Sequence[Record]] = (),
-    on_pass: OnPass | None = None,
+    on_pass: OnPass[_T] | None = None,
 ) -> list[tuple[_T, list[Record]]]:
     """Run algorithms side by side; as long as several live, they share passes.
 
@@ -75,13 +84,14 @@ def drive(
     histories
         For algorithms that begin again from a state, the records of the passes before it.
     on_pass
-        Called before the first pass and after each with where all algorithms are.
+        Called before the first pass, with no answers, and after each.
 
     Returns
     -------
     list of (result, history)
         In the order of `runs`; a history has one record for each pass that its run took part in.
     """
+    runs = list(runs)
     results: dict[int, _T] = {}
     records: list[list[Record]] = [list(history) for history in histories] or [[] for _ in runs]
     asked: dict[int, Ask] = {}
@@ -93,33 +103,46 @@ def drive(
         except StopIteration as stop:
             results[i] = stop.value
 
-    def tell() -> None:
-        if on_pass is not None:
-            on_pass(
-                [
-                    RunState(
-                        asked[i].state if i in asked else None, results.get(i), tuple(records[i])
-                    )
-                    for i in range(len(runs))
-                ]
-            )
+    def tell(answered: Mapping[int, Answered]) -> None:
+        if on_pass is None:
+            return
+        states = [
+            RunState(asked[i].state if i in asked else None, results.get(i), tuple(records[i]))
+            for i in range(len(runs))
+        ]
+        for i, instead in on_pass(states, answered).items():
+            runs[i] = instead
+            advance(i, None)
 
     for i in range(len(runs)):
         advance(i, None)
-    tell()
+    tell({})
     while asked:
-        taking_part = list(asked)
+        taking_part = dict(asked)
         cost: Record = {}
-        partials = rows.run([asked[i].request for i in taking_part], cost)
-        for i, partial in zip(taking_part, partials, strict=True):
-            record = {**dict.fromkeys(FINDINGS), **cost, "kind": asked[i].request.kind}
+        partials = rows.run([ask.request for ask in taking_part.values()], cost)
+        answered = {
+            i: Answered(ask, partial)
+            for (i, ask), partial in zip(taking_part.items(), partials, strict=True)
+        }
+        for i, (ask, partial) in answered.items():
+            record = {**dict.fromkeys(FINDINGS), **cost, "kind": ask.request.kind}
             advance(i, Answer(partial, record))
             records[i].append(record)
-        latest = [records[i][-1] for i in taking_part]
-        best = min(latest, key=lambda record: record.get("inertia") or float("inf"))
+        best = records[best_of({i: records[i][-1] for i in answered})][-1]
         reporter().ended({**best, "kind": cost["kind"]})
-        tell()
+        tell(answered)
     return [(results[i], records[i]) for i in range(len(runs))]
+
+
+def best_of(records: Mapping[int, Record]) -> int:
+    """Return whose record of a pass has the least inertia; the first if none has any."""
+
+    def inertia(i: int) -> float:
+        found = records[i].get("inertia")
+        return float("inf") if found is None else found
+
+    return min(records, key=inertia)
 
 
 def drive_in_memory(block: Block, run: Passes[_T]) -> _T:

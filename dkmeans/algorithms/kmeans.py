@@ -1,18 +1,21 @@
 """The whole fit: a pass for scale and first rows, seeding, Lloyd; restarts share passes."""
 
 import uuid
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dkmeans.algorithms.callbacks import Callbacks
 from dkmeans.algorithms.checkpoint import Checkpoint, Saved
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.algorithms.drive import FINDINGS, Passes, Record, RunState, drive
+from dkmeans.algorithms.drive import FINDINGS, Answered, Passes, Record, RunState, drive
 from dkmeans.algorithms.lloyd import Fit, LloydState, lloyd_passes
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.seeding import FIRST_CENTER, Drawn, enough, plus_plus, scalable_passes
 from dkmeans.algorithms.settings import KMeansSettings
+from dkmeans.algorithms.watch import FitWatch
+from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.draws import generator
 from dkmeans.models.scaling import Scaling
@@ -22,6 +25,8 @@ from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
 from dkmeans.rows.rows import Rows
+
+ON_INTERRUPT = ("raise", "return")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +41,13 @@ class Begun:
     """Where each restart begins."""
 
 
-def kmeans(rows: Rows, settings: KMeansSettings, checkpoint: str | None = None) -> FitResult:
+def kmeans(
+    rows: Rows,
+    settings: KMeansSettings,
+    checkpoint: str | None = None,
+    callbacks: Callbacks | None = None,
+    on_interrupt: str = "raise",
+) -> FitResult:
     """Cluster rows.
 
     Passes: one for scale and first rows (none for given centers without scaling), `init_rounds + 1`
@@ -51,15 +62,26 @@ def kmeans(rows: Rows, settings: KMeansSettings, checkpoint: str | None = None) 
     checkpoint
         A folder, on any fsspec URL, where the state of the fit is stored after each pass. A fit
         whose state lies there goes on from it, and gives the bits that it would have given.
+    callbacks
+        Who is told of each pass. When one wants to stop, the fit ends as if `max_iter` were
+        reached; seeding that is under way is ended first.
+    on_interrupt
+        "return": a `KeyboardInterrupt` after an iteration ends the fit at once, without another
+        pass, with the centers of least inertia among those whose inertia is known. "raise": it is
+        raised, as it is before an iteration.
 
     Raises
     ------
+    ArgumentError
+        If a value cannot be.
     InputRefused
         If the rows cannot be clustered so.
     InputChanged
         If the checkpoint belongs to other input, settings or versions.
     """
     settings.check()
+    if on_interrupt not in ON_INTERRUPT:
+        raise ArgumentError(f"on_interrupt={on_interrupt!r} is not known; use 'raise' or 'return'.")
     settings.given_centers(rows.n_features)
     if rows.n_source_rows is not None:
         check_enough(rows.n_source_rows, 1.0, settings.n_clusters)
@@ -71,15 +93,23 @@ def kmeans(rows: Rows, settings: KMeansSettings, checkpoint: str | None = None) 
         place.saved.rows.give(rows)
         begun = place.saved
         reporter().note(f"resumed: {begun.rows.n_passes} passes were made before")
+    callbacks = Callbacks() if callbacks is None else callbacks
     while True:
+        watch = FitWatch(rows, settings, callbacks, spent[0])
         try:
             if begun is None:
-                begun = _begin(rows, settings)
+                begun = _begin(rows, settings, watch)
             view = rows.scaled(begun.scaling)
-            fit, records = _drive(view, settings, begun, place)
+            fit, records = _drive(view, settings, begun, place, watch)
             break
         except RowsChanged:
             begun = None
+        except KeyboardInterrupt:
+            found = watch.found() if on_interrupt == "return" else None
+            if found is None or begun is None:
+                raise
+            fit, records = found
+            break
     return FitResult(
         fit,
         begun.scaling,
@@ -93,26 +123,39 @@ def kmeans(rows: Rows, settings: KMeansSettings, checkpoint: str | None = None) 
 
 
 def _drive(
-    view: Rows, settings: KMeansSettings, begun: "Begun | Saved", place: Checkpoint | None
+    view: Rows,
+    settings: KMeansSettings,
+    begun: "Begun | Saved",
+    place: Checkpoint | None,
+    watch: FitWatch,
 ) -> tuple[Fit, list[Record]]:
     """Run all restarts to their ends; return the best."""
     seeds = _seeds(settings)
     runs = [_run(settings, run, seed) for run, seed in zip(begun.runs, seeds, strict=True)]
-    on_pass = None
-    if place is not None:
-        on_pass = partial(place.write, begun.scaling, begun.history)
+
+    def on_pass(
+        runs: Sequence[RunState], answered: Mapping[int, Answered]
+    ) -> Mapping[int, Passes[Fit]]:
+        if place is not None:
+            place.write(begun.scaling, begun.history, runs)
+        return watch.on_pass(begun.scaling, runs, answered)
+
     results = drive(view, runs, [run.history for run in begun.runs], on_pass)
-    return min(results, key=lambda result: result[0].inertia)
+    best, history = min(results, key=lambda result: result[0].inertia)
+    stopped_by = next((fit.stopped_by for fit, _ in results if fit.stopped_by is not None), None)
+    return replace(best, stopped_by=stopped_by), history
 
 
-def _begin(rows: Rows, settings: KMeansSettings) -> "Begun":
+def _begin(rows: Rows, settings: KMeansSettings, watch: FitWatch) -> "Begun":
     """Make the passes before the first round or iteration."""
     given = settings.given_centers(rows.n_features)
     seeds = _seeds(settings)
     history: list[Record] = [{**dict.fromkeys(FINDINGS), **record} for record in rows.prepare()]
+    watch.tell(*history)
     scaling, firsts = None, [np.empty((0, rows.n_features))] * len(seeds)
     if settings.scale is not None or settings.init_name in ("k-means||", "random"):
         scaling, firsts = _first_pass(rows, settings, seeds, history)
+        watch.tell(history[-1])
     view = rows.scaled(scaling)
     starts = firsts
     if given is not None:
@@ -121,6 +164,7 @@ def _begin(rows: Rows, settings: KMeansSettings) -> "Begun":
         record: Record = dict.fromkeys(FINDINGS)
         starts = plus_plus(view, settings.n_clusters, seeds, record)
         history.append(record)
+        watch.tell(record)
     if settings.init_name == "k-means||":
         states: list[Drawn | LloydState] = [Drawn((start,)) for start in starts]
     else:

@@ -33,6 +33,9 @@ class Fit:
     gain: float
     """What moving the centers once more would lower the inertia by, labels fixed."""
 
+    stopped_by: str | None = None
+    """What ended the fit before its own rules did: "callback" or "interrupt"."""
+
     @property
     def inertia(self) -> float:
         """Weighted sum of squared distances of all rows to their centers."""

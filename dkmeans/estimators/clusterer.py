@@ -9,9 +9,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
+from dkmeans.algorithms.callbacks import Callbacks
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
-from dkmeans.errors import ArgumentError, ConvergenceWarning
+from dkmeans.errors import ArgumentError, ConvergenceWarning, FitInterrupted
 from dkmeans.estimators.containers import TransformerInKind
 from dkmeans.estimators.outputs import by_rows, like_frame, rows_with
 from dkmeans.estimators.provenance import parameters, provenance
@@ -33,6 +34,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
     n_init: int | str
     random_state: Any
     stage: StageName
+    callbacks: Any
 
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, sample: float | None = None
@@ -60,25 +62,25 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
             If the data cannot be clustered.
         """
         settings = self.checked_settings()
+        callbacks = Callbacks(self.callbacks)
         rows = as_rows(X, sample_weight, stage=self.stage)
         fitted = rows if sample is None else rows.sample(sample)
         try:
             demand = self._demand(settings, fitted.n_features, fitted.dtype)
             check_fits(fitted, demand, fitted.engine.slots())
-            result = self._cluster(fitted, settings)
-            if result.fit.n_distinct < settings.n_clusters:
-                warnings.warn(
-                    f"Number of distinct clusters ({result.fit.n_distinct}) found smaller than "
-                    f"n_clusters ({settings.n_clusters}). Possibly due to duplicate points in X.",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
+            callbacks.began(parameters(settings))
+            result = self._cluster(fitted, settings, callbacks)
+            _warn_of(result, settings)
             self._keep(result, fitted, replace(settings, seed=result.seed))
             if fitted is not rows and fitted.parquet is not None and rows.parquet is not None:
                 rows.leave_out(
                     [one for one in fitted.parquet.skipped if one not in rows.parquet.skipped]
                 )
             self.labels_ = self._labels(X, rows)
+            callbacks.ended(self.model_)
+        except BaseException as error:
+            callbacks.failed(error)
+            raise
         finally:
             if fitted is not rows:
                 fitted.close()
@@ -179,7 +181,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
     def _demand(self, settings: Any, n_features: int, dtype: str) -> Demand:
         raise NotImplementedError
 
-    def _cluster(self, rows: Rows, settings: Any) -> FitResult:
+    def _cluster(self, rows: Rows, settings: Any, callbacks: Callbacks) -> FitResult:
         """Fit to rows."""
         raise NotImplementedError
 
@@ -208,6 +210,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
         self.inertia_ = fit.inertia
         self.n_iter_ = fit.n_iter
         self.converged_ = fit.converged
+        self.stopped_by_ = fit.stopped_by
         self.gain_ = fit.gain
         self.history_ = list(result.history)
         self.n_passes_ = result.n_passes
@@ -220,6 +223,25 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
     def _labels(self, X: Any, rows: Rows) -> Any:
         labels = rows.map(_Labels(self.model_), dtype="int32")
         return labels if is_out_of_memory(X) else labels.compute(scheduler="threads")
+
+
+def _warn_of(result: FitResult, settings: Settings) -> None:
+    """Warn of what the user may not want of a fit."""
+    fit = result.fit
+    if fit.n_distinct < settings.n_clusters:
+        warnings.warn(
+            f"Number of distinct clusters ({fit.n_distinct}) found smaller than n_clusters "
+            f"({settings.n_clusters}). Possibly due to duplicate points in X.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    if fit.stopped_by == "interrupt":
+        warnings.warn(
+            f"the fit was interrupted after {result.n_passes} passes; this is the best that it "
+            f"had found, after {fit.n_iter} iterations.",
+            FitInterrupted,
+            stacklevel=3,
+        )
 
 
 class _Labels:

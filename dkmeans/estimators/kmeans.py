@@ -1,7 +1,9 @@
 """`KMeans` with scikit-learn's names, for data of any size."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from dkmeans.algorithms.callbacks import Callback, Callbacks
 from dkmeans.algorithms.demand import demand_of
 from dkmeans.algorithms.kmeans import kmeans
 from dkmeans.algorithms.result import FitResult
@@ -50,6 +52,16 @@ class KMeans(Clusterer):
         A folder, on any fsspec URL, where the state of the fit is stored after each pass. A fit
         whose state lies there goes on from it, also with other workers, memory or staging, and
         gives the bits that it would have given. Remove it to start afresh.
+    callbacks
+        A list of callables. Each is called after every pass with an `Event`: kind, name, number,
+        inertia, gain, rows, seconds, centers. If one returns True, the fit ends as if `max_iter`
+        were reached, with one more pass, so that centers, inertia and labels agree; seeding that
+        is under way is ended first, and 0 iterations follow. Callbacks may have methods `began`,
+        `ended` and `failed`, too, which hear of the fit as a whole. They run in this process.
+    on_interrupt
+        What Ctrl-C does once an iteration is over: "raise" `KeyboardInterrupt`, or "return" at
+        once, with a `FitInterrupted` warning, the centers of least inertia among those whose
+        inertia is known: the ones that entered the last iteration. A checkpoint stays and leads on.
 
     Attributes
     ----------
@@ -66,6 +78,8 @@ class KMeans(Clusterer):
         Iterations made.
     converged_
         Whether the rule of `tol` was met.
+    stopped_by_
+        "callback" or "interrupt" if one ended the fit before its own rules did; else None.
     gain_
         What moving the centers once more would lower `inertia_` by, labels fixed.
     history_
@@ -101,6 +115,8 @@ class KMeans(Clusterer):
         init_rounds: int = 5,
         stage: StageName = "auto",
         checkpoint: str | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        on_interrupt: str = "raise",
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -113,6 +129,8 @@ class KMeans(Clusterer):
         self.init_rounds = init_rounds
         self.stage = stage
         self.checkpoint = checkpoint
+        self.callbacks = callbacks
+        self.on_interrupt = on_interrupt
 
     def settings(self) -> KMeansSettings:
         """Return what a fit with these parameters is asked for."""
@@ -132,5 +150,5 @@ class KMeans(Clusterer):
     def _demand(self, settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         return demand_of(settings, n_features, dtype)
 
-    def _cluster(self, rows: Rows, settings: KMeansSettings) -> FitResult:
-        return kmeans(rows, settings, self.checkpoint)
+    def _cluster(self, rows: Rows, settings: KMeansSettings, callbacks: Callbacks) -> FitResult:
+        return kmeans(rows, settings, self.checkpoint, callbacks, self.on_interrupt)

@@ -46,6 +46,7 @@ def provenance(result: FitResult, rows: Rows, settings: Settings) -> dict[str, A
         "n_passes": result.n_passes,
         "n_iter": result.fit.n_iter,
         "converged": result.fit.converged,
+        "stopped_by": result.fit.stopped_by,
         "gain": result.fit.gain,
         "files": []
         if plan is None

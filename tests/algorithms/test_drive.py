@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dkmeans import Rows
-from dkmeans.algorithms.drive import Ask, drive, drive_in_memory
+from dkmeans.algorithms.drive import Ask, best_of, drive, drive_in_memory
 from dkmeans.errors import BadValues
 from dkmeans.kernels.block import Block
 from dkmeans.partials import Moments
@@ -44,6 +44,48 @@ def test_each_pass_is_recorded_with_its_cost(rows):
     ((_, history),) = drive(rows, [counting(2, "a")])
     assert [record["rows_read"] for record in history] == [10, 10]
     assert all({"seconds", "bytes_read", "kind"} <= record.keys() for record in history)
+
+
+def test_each_pass_is_told_with_where_all_are_and_what_it_gave(rows):
+    told = []
+
+    def on_pass(runs, answered):
+        told.append((
+            [(run.state, run.result, len(run.history)) for run in runs],
+            {i: (one.ask.state, one.ask.request.kind, one.partial.mean[0])
+             for i, one in answered.items()},
+        ))  # fmt: skip
+        return {}
+
+    drive(rows, [counting(1, "a"), counting(2, "b")], on_pass=on_pass)
+    assert told == [
+        ([((0, 0.0), None, 0), ((0, 0.0), None, 0)], {}),
+        (
+            [(None, 9.0, 1), ((1, 9.0), None, 1)],
+            {0: ((0, 0.0), "a 0", 9.0), 1: ((0, 0.0), "b 0", 9.0)},
+        ),
+        ([(None, 9.0, 1), (None, 18.0, 2)], {1: ((1, 9.0), "b 1", 9.0)}),
+    ]
+
+
+def test_what_is_told_of_a_pass_can_replace_runs(rows):
+    def on_pass(runs, answered):
+        kinds = [one.ask.request.kind for one in answered.values()]
+        return {1: counting(1, "instead"), 2: counting(0, "end")} if kinds[:1] == ["a 1"] else {}
+
+    results = drive(
+        rows, [counting(3, "a"), counting(9, "b"), counting(9, "c")], on_pass=on_pass
+    )  # fmt: skip
+    assert rows.n_passes == 3
+    assert [result for result, _ in results] == [27.0, 9.0, 0.0]
+    kinds = [[record["kind"] for record in history] for _, history in results]
+    assert kinds == [["a 0", "a 1", "a 2"], ["b 0", "b 1", "instead 0"], ["c 0", "c 1"]]
+
+
+def test_the_best_of_a_pass_is_the_run_of_least_inertia():
+    assert best_of({3: {"inertia": 2.0}, 5: {"inertia": 0.0}, 7: {"inertia": 1.0}}) == 5
+    assert best_of({3: {"inertia": None}, 5: {"inertia": 9.0}}) == 5
+    assert best_of({3: {"inertia": None}, 5: {}}) == 3
 
 
 def test_no_runs_make_no_pass(rows):
