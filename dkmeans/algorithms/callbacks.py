@@ -10,6 +10,7 @@ import numpy as np
 from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
+from dkmeans.models.scaling import Scaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,20 @@ class Event:
     """`(n_clusters, n_features)` float64, read-only, in the units of X: where the centers are
     *after* the pass or step, which is where they enter the next one; None while seeding has not
     ended."""
+
+
+def pass_event(record: Mapping[str, Any], number: int, centers: Array | None = None) -> Event:
+    """Return the event of a pass that history has a `record` of."""
+    return Event(
+        "pass",
+        record["kind"],
+        number,
+        record["inertia"],
+        record["gain"],
+        record["rows_read"],
+        record["seconds"],
+        centers,
+    )
 
 
 Callback = Callable[[Event], object]
@@ -131,6 +146,21 @@ class Callbacks:
                 except Exception as another:
                     # the first error is what the user must see
                     error.add_note(f"The callback {_name(callback)} failed, too: {another!r}")
+
+
+def check_on_interrupt(on_interrupt: str) -> None:
+    """Raise `ArgumentError` if it is no way to deal with an interrupt."""
+    if on_interrupt not in ("raise", "return"):
+        raise ArgumentError(f"on_interrupt={on_interrupt!r} is not known; use 'raise' or 'return'.")
+
+
+def centers_seen(scaled_centers: Array, scaling: Scaling | None) -> Array:
+    """Return centers as an event has them: in the units of X, a read-only copy."""
+    centers = (
+        scaled_centers.copy() if scaling is None else scaling.inverse_transform(scaled_centers)
+    )
+    centers.setflags(write=False)
+    return centers
 
 
 @contextmanager

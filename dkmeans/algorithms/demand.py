@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dkmeans.algorithms.minibatch import sample_rows
+from dkmeans.algorithms.minibatch_start import sample_rows
 from dkmeans.algorithms.settings import KMeansSettings, MiniBatchSettings
 from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dkmeans.algorithms.callbacks import Callbacks
+from dkmeans.algorithms.callbacks import Callbacks, check_on_interrupt
 from dkmeans.algorithms.checkpoint import Checkpoint, Saved
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Answered, Passes, Record, RunState, drive
@@ -15,7 +15,6 @@ from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.seeding import FIRST_CENTER, Drawn, enough, plus_plus, scalable_passes
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.algorithms.watch import FitWatch
-from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.draws import generator
 from dkmeans.models.scaling import Scaling
@@ -25,8 +24,6 @@ from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
 from dkmeans.rows.rows import Rows
-
-ON_INTERRUPT = ("raise", "return")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +77,7 @@ def kmeans(
         If the checkpoint belongs to other input, settings or versions.
     """
     settings.check()
-    if on_interrupt not in ON_INTERRUPT:
-        raise ArgumentError(f"on_interrupt={on_interrupt!r} is not known; use 'raise' or 'return'.")
+    check_on_interrupt(on_interrupt)
     settings.given_centers(rows.n_features)
     if rows.n_source_rows is not None:
         check_enough(rows.n_source_rows, 1.0, settings.n_clusters)

@@ -2,46 +2,33 @@
 
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import cast
 
-import numpy as np
-
+from dkmeans.algorithms.callbacks import (
+    Callbacks,
+    Event,
+    centers_seen,
+    check_on_interrupt,
+    pass_event,
+)
 from dkmeans.algorithms.checkpoint import Checkpoint
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Record, RunState
-from dkmeans.algorithms.held_out import Held
 from dkmeans.algorithms.lloyd import Fit
+from dkmeans.algorithms.minibatch_start import Begun, begin
 from dkmeans.algorithms.minibatch_state import MiniBatchState
 from dkmeans.algorithms.result import FitResult
-from dkmeans.algorithms.seeding import seeded_in_memory
 from dkmeans.algorithms.settings import MiniBatchSettings
 from dkmeans.algorithms.stream import Stream
-from dkmeans.kernels.block import Array, Block
-from dkmeans.kernels.draws import generator
-from dkmeans.kernels.nearest import nearest
-from dkmeans.models.scaling import Scaling
 from dkmeans.partials.cluster_sums import ClusterSums
-from dkmeans.partials.moments import Moments
-from dkmeans.partials.weighted_sample import WeightedSample
-from dkmeans.rows.batches import Batching
+from dkmeans.rows.batches import Batch, Batching, Epoch
 from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.progress import reporter
-from dkmeans.rows.requests import Reduce, Request
+from dkmeans.rows.requests import Reduce
 from dkmeans.rows.rows import Rows
 
-HELD_OUT_ROWS = 20_000
-"""Rows that centers are looked at with."""
-
-_MOST_HELD_OUT_BYTES = 16 * 2**20
-_MOST_SEEDING_BYTES = 64 * 2**20
 _ROWS_PER_LOOK = 8
 """Rows of batches for each held-out row between two looks: looking costs little beside them."""
-
-_ROWS_PER_STREAM_LOOK = 10
-"""Rows of a stream for each cluster between two looks at which centers starve."""
 
 _CHECKPOINT_SECONDS = 60.0
 
@@ -53,23 +40,12 @@ class MiniBatchResult(FitResult):
     stream: Stream
 
 
-@dataclass(frozen=True, eq=False)
-class Begun:
-    """A fit before its first step."""
-
-    scaling: Scaling | None
-    history: tuple[Record, ...]
-    """Of the passes so far."""
-
-    state: MiniBatchState
-
-
-OnState = Callable[[MiniBatchState, tuple[Record, ...]], None]
-"""Called with where a fit is, and the records of its epochs."""
-
-
 def minibatch(
-    rows: Rows, settings: MiniBatchSettings, checkpoint: str | None = None
+    rows: Rows,
+    settings: MiniBatchSettings,
+    checkpoint: str | None = None,
+    callbacks: Callbacks | None = None,
+    on_interrupt: str = "raise",
 ) -> MiniBatchResult:
     """Cluster rows by mini-batches.
 
@@ -86,15 +62,24 @@ def minibatch(
         A folder, on any fsspec URL, where the state of the fit is stored after each epoch and once
         a minute. A fit whose state lies there goes on from it, and gives the bits that it would
         have given.
+    callbacks
+        Who is told of each pass and step. When one wants to stop, the epoch ends at once.
+    on_interrupt
+        "return": a `KeyboardInterrupt` after a step ends the fit at once, without another pass;
+        its figures are then those of the held-out rows. "raise": it is raised, as it is before a
+        step.
 
     Raises
     ------
+    ArgumentError
+        If a value cannot be.
     InputRefused
         If the rows cannot be clustered so.
     InputChanged
         If the checkpoint belongs to other input, settings or versions.
     """
     settings.check()
+    check_on_interrupt(on_interrupt)
     settings.given_centers(rows.n_features)
     if rows.n_source_rows is not None:
         check_enough(rows.n_source_rows, 1.0, settings.n_clusters)
@@ -109,232 +94,180 @@ def minibatch(
         (run,) = saved.runs
         begun, epochs = Begun(saved.scaling, saved.history, run.state), run.history
         reporter().note(f"resumed: {saved.rows.n_passes} passes were made before")
+    callbacks = Callbacks() if callbacks is None else callbacks
     while True:
+        fitting: _Fitting | None = None
+        stops = False
         try:
             if begun is None:
-                begun, epochs = _begin(rows, settings), ()
-            on_state = None if place is None else _writer(place, begun)
-            view = rows.scaled(begun.scaling)
-            state, converged, epochs = _epochs(view, settings, begun.state, epochs, on_state)
-            fit, record = _final(view, state, converged)
+                begun, epochs = begin(rows, settings), ()
+                for number, record in enumerate(begun.history, 1):
+                    stops |= callbacks.tell(pass_event(record, number))
+            fitting = _Fitting(rows, settings, begun, epochs, place, callbacks, spent[0], stops)
+            fit = fitting.run()
             break
         except RowsChanged:
             begun = None
+        except KeyboardInterrupt:
+            if on_interrupt == "raise" or begun is None or fitting is None or fitting.is_new:
+                raise
+            fit = fitting.found()
+            break
     return MiniBatchResult(
         fit,
         begun.scaling,
         settings.seed,
-        (*begun.history, *epochs, record),
+        (*begun.history, *fitting.records),
         uuid.uuid4().hex if place is None else place.run_id,
         rows.n_passes - spent[0],
         rows.rows_read - spent[1],
         rows.bytes_read - spent[2],
-        state.stream,
+        fitting.state.stream,
     )
 
 
-def started(rows: Rows, settings: MiniBatchSettings) -> Stream:
-    """Seed a stream from a sample of some rows, in one pass; nothing is scaled."""
-    while True:
-        with suppress(RowsChanged):
-            return _begin(rows, settings).state.stream
+class _Fitting:
+    """A fit from its first step on."""
 
+    def __init__(
+        self,
+        rows: Rows,
+        settings: MiniBatchSettings,
+        begun: Begun,
+        epochs: tuple[Record, ...],
+        place: Checkpoint | None,
+        callbacks: Callbacks,
+        n_before: int,
+        stops: bool,
+    ) -> None:
+        self._rows, self._settings, self._begun = rows.scaled(begun.scaling), settings, begun
+        self._place, self._callbacks, self._n_before = place, callbacks, n_before
+        self.state: MiniBatchState = begun.state
+        self.records = epochs
+        """Of the epochs, and of the pass after them."""
 
-def followed(rows: Rows, stream: Stream, settings: MiniBatchSettings) -> Stream:
-    """Take all of some rows for one batch of a stream, in one pass.
+        self._converged = False
+        self._stopped_by = "callback" if stops else None
+        self._written = 0.0
 
-    Now and then one more draws rows for starved centers, by their squared distances.
-    """
-    sums = rows.reduce(ClusterSums.from_block, stream.centers, stream.ledger.origin, kind="step")
-    assert isinstance(sums, ClusterSums)
-    stream = stream.after(sums, settings.pace)
-    if stream.n_unseen < _ROWS_PER_STREAM_LOOK * settings.n_clusters:
-        return stream
-    stream = stream.look(stream.ledger.weight, settings.reassignment_ratio)
-    starved = stream.starved
-    if len(starved) == 0:
-        return stream
-    purpose = (len(starved), settings.seed, ("starved centers", stream.n_steps))
-    drawn = rows.reduce(_drawn_by_distance, stream.centers, *purpose, kind="starved centers")
-    assert isinstance(drawn, WeightedSample)
-    return stream.reseeded(starved[: len(drawn.X)], drawn.X)
+    def run(self) -> Fit:
+        """Make epochs until a rule or a callback says stop, then assign all rows."""
+        self._write(self.state)
+        while not self._is_over and self.state.epoch <= self._settings.max_epochs:
+            self._make_epoch()
+        return self._assign_all()
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no step was made."""
+        return self.state.stream.n_steps == 0
 
-def _drawn_by_distance(
-    block: Block, centers: Array, size: int, seed: int, purpose: tuple[str | int, ...]
-) -> WeightedSample:
-    _, sq_distances = nearest(block.X, centers)
-    return WeightedSample.from_block(block, size, seed, purpose, sq_distances * block.weights)
+    @property
+    def _is_over(self) -> bool:
+        return self._converged or self._stopped_by is not None
 
-
-def _writer(place: Checkpoint, begun: Begun) -> OnState:
-    def write(state: MiniBatchState, epochs: tuple[Record, ...]) -> None:
-        place.write(begun.scaling, begun.history, [RunState(state, None, epochs)])
-
-    return write
-
-
-def _begin(rows: Rows, settings: MiniBatchSettings) -> Begun:
-    """Learn the scale, draw a sample, and seed from it."""
-    history: list[Record] = [{**dict.fromkeys(FINDINGS), **record} for record in rows.prepare()]
-    scaling, sample = _first_pass(rows, settings, history)
-    X = sample.X if scaling is None else scaling.transform(sample.X)
-    held, seeding = _parted(sample, X, settings)
-    given = settings.given_centers(rows.n_features)
-    if given is not None:
-        starts = [given if scaling is None else scaling.transform(given)]
-    else:
-        more = generator(settings.seed, "restarts").integers(0, 2**63, settings.n_init - 1)
-        seeds = [settings.seed, *more.tolist()]
-        starts = [seeded_in_memory(seeding, settings, seed) for seed in seeds]
-    streams = [Stream.start(start) for start in starts]
-    best = min(
-        streams, key=lambda stream: held.sums(stream.centers, stream.ledger.origin)[0].inertia
-    )
-    return Begun(scaling, tuple(history), MiniBatchState(best, held))
-
-
-def _first_pass(
-    rows: Rows, settings: MiniBatchSettings, history: list[Record]
-) -> tuple[Scaling | None, WeightedSample]:
-    """Learn the scale, and draw the rows to seed from and to hold out, by their weights."""
-    row_bytes = rows.n_features * np.dtype(rows.dtype).itemsize
-    size = sample_rows(settings, row_bytes)
-    learn: list[Request] = [Reduce("moments", Moments.from_block, (rows.pilot_mean(),))]
-    most_key = _key_of(size, rows.n_source_rows or 0)
-    while True:
-        arguments = (size, settings.seed, ("mini-batch sample",), None, most_key)
-        record: Record = dict.fromkeys(FINDINGS)
-        *learned, sample = rows.run(
-            [*learn, Reduce("sample", WeightedSample.from_block, arguments)], record
-        )
-        history.append(record)
-        reporter().ended(record)
-        assert isinstance(sample, WeightedSample)
-        if learned:
-            moments = cast(Moments, learned[0])
-            check_enough(moments.n_rows, moments.weight, settings.n_clusters)
-        if most_key == np.inf or len(sample.keys) >= min(size + 1, moments.n_rows):
-            break
-        # filters or small weights left less than was stored
-        most_key = _key_of(size, moments.weight) if learned else np.inf
-        learn = []
-    scaling = None
-    if settings.scale is not None:
-        scaling = Scaling.from_moments(settings.scale, moments, rows.feature_names)
-    return scaling, sample
-
-
-def _key_of(size: int, weight: float) -> float:
-    """Return a key that the `size` smallest keys of rows of this weight together lie below."""
-    return 4 * size / weight if weight > 4 * size else float("inf")
-
-
-def sample_rows(settings: MiniBatchSettings, row_bytes: int) -> int:
-    """Return how many rows the first pass draws: to seed from, and to hold out."""
-    seeding = settings.init_size
-    if seeding is None:
-        wanted = max(3 * settings.batch_size, 300 * settings.n_clusters)
-        seeding = max(3 * settings.n_clusters, min(wanted, _MOST_SEEDING_BYTES // row_bytes))
-    return seeding + _held_out_rows(row_bytes)
-
-
-def _held_out_rows(row_bytes: int) -> int:
-    return min(HELD_OUT_ROWS, _MOST_HELD_OUT_BYTES // row_bytes)
-
-
-def _parted(sample: WeightedSample, X: Array, settings: MiniBatchSettings) -> tuple[Held, Block]:
-    """Part a sample, whose scaled rows are `X`, into rows to hold out and rows to seed from.
-
-    Where the sample is all there is, both are all of it.
-    """
-    weight = sample.expanded_weight
-
-    def block(among: Array) -> Block:
-        scale = sample.total / weight[among].sum()
-        return Block(np.asfortranarray(X[among]), ((0, len(among)),), scale * weight[among])
-
-    if sample.threshold == np.inf:
-        everything = block(np.arange(len(X)))
-        return Held(everything, is_sample=False), everything
-    n_held = _held_out_rows(X.shape[1] * X.dtype.itemsize)
-    # the order of the draws depends on weights: evenly spread in it, both parts are like the whole
-    is_held = np.zeros(len(X), bool)
-    is_held[np.linspace(0, len(X) - 1, n_held).astype(int)] = True
-    return Held(block(np.flatnonzero(is_held)), is_sample=True), block(np.flatnonzero(~is_held))
-
-
-def _epochs(
-    rows: Rows,
-    settings: MiniBatchSettings,
-    state: MiniBatchState,
-    epochs: tuple[Record, ...],
-    on_state: OnState | None,
-) -> tuple[MiniBatchState, bool, tuple[Record, ...]]:
-    """Make epochs until one of the rules says stop; return whether that was not `max_epochs`."""
-    batching = Batching(settings.batch_size, settings.n_slots, settings.seed)
-    rows_per_look = _ROWS_PER_LOOK * state.held.block.n_rows
-    if on_state is not None:
-        on_state(state, epochs)
-    written = time.monotonic()
-    converged = False
-    while state.epoch <= settings.max_epochs and not converged:
-        epoch = rows.batches(batching, state.epoch, state.step, state.cost)
+    def _make_epoch(self) -> None:
+        settings, state = self._settings, self.state
+        batching = Batching(settings.batch_size, settings.n_slots, settings.seed)
+        epoch = self._rows.batches(batching, state.epoch, state.step, state.cost)
         finding: Record = {}
         for batch in epoch:
-            stream = state.stream
-            sums = batch.reduce(ClusterSums.from_block, stream.centers, stream.ledger.origin)
-            state = replace(state, stream=stream.after(sums, settings.pace), step=state.step + 1)
-            if state.stream.n_unseen >= rows_per_look:
-                state, converged, finding = _look(state, settings)
-                if converged:
-                    break
-            if on_state is not None and time.monotonic() - written > _CHECKPOINT_SECONDS:
-                on_state(replace(state, cost=dict(epoch.record)), epochs)
-                written = time.monotonic()
-        if state.stream.n_unseen and not converged:
-            state, converged, finding = _look(state, settings)
+            self._step(epoch, batch)
+            if self.state.stream.n_unseen >= _ROWS_PER_LOOK * state.held.block.n_rows:
+                finding = self._look()
+            if self._is_over:
+                break
+            if time.monotonic() - self._written > _CHECKPOINT_SECONDS:
+                self._write(replace(self.state, cost=dict(epoch.record)))
+        if self.state.stream.n_unseen or not finding:
+            finding = self._look()
         record = {**dict.fromkeys(FINDINGS), **epoch.record, **finding}
         reporter().ended(record)
-        epochs = (*epochs, record)
-        state = replace(state, epoch=state.epoch + 1, step=0, cost={})
-        if on_state is not None:
-            on_state(state, epochs)
-            written = time.monotonic()
-    return state, converged, epochs
+        self.records = (*self.records, record)
+        self.state = replace(self.state, epoch=state.epoch + 1, step=0, cost={})
+        self._write(self.state)
+        self._tell_pass(record)
 
+    def _step(self, epoch: Epoch, batch: Batch) -> None:
+        stream, start = self.state.stream, time.perf_counter()
+        sums = batch.reduce(ClusterSums.from_block, stream.centers, stream.ledger.origin)
+        moved = stream.after(sums, self._settings.pace)
+        self.state = replace(self.state, stream=moved, step=self.state.step + 1)
+        if self._callbacks:
+            event = Event(
+                "step",
+                epoch.record["kind"],
+                moved.n_steps,
+                sums.inertia,
+                sums.gain(stream.centers),
+                batch.n_source_rows,
+                time.perf_counter() - start,
+                centers_seen(moved.centers, self._begun.scaling),
+            )
+            self._tell(event)
 
-def _look(
-    state: MiniBatchState, settings: MiniBatchSettings
-) -> tuple[MiniBatchState, bool, Record]:
-    """Look at the centers with the held-out rows; return whether to stop, and what is found."""
-    held = state.held
-    stream, sums = held.look(state.stream, settings.reassignment_ratio, settings.tol, settings.seed)
-    gain = held.gain(sums, stream.centers)
-    lowered = sums.inertia < (1 - settings.tol) * state.best
-    state = replace(
-        state,
-        stream=stream,
-        best=sums.inertia if lowered else state.best,
-        n_stalled=0 if lowered else state.n_stalled + 1,
-    )
-    patience = settings.max_no_improvement
-    stalled = patience is not None and state.n_stalled >= patience
-    # before all rows were seen, only if no center has far to go: of data in some order, the places
-    # that were seen may be done with while others wait
-    seen = state.epoch > 1 or gain <= settings.tol * sums.inertia
-    return state, stalled and seen, {"inertia": sums.inertia, "gain": gain}
+    def _look(self) -> Record:
+        """Look at the centers with the held-out rows: seed starved ones again, note progress."""
+        settings, state = self._settings, self.state
+        stream, sums = state.held.look(
+            state.stream, settings.reassignment_ratio, settings.tol, settings.seed
+        )
+        gain = state.held.gain(sums, stream.centers)
+        lowered = sums.inertia < (1 - settings.tol) * state.best
+        self.state = state = replace(
+            state,
+            stream=stream,
+            best=sums.inertia if lowered else state.best,
+            n_stalled=0 if lowered else state.n_stalled + 1,
+        )
+        patience = settings.max_no_improvement
+        stalled = patience is not None and state.n_stalled >= patience
+        # before all rows were seen, only if no center has far to go: of data in some order, the
+        # places that were seen may be done with while others wait
+        self._converged = stalled and (state.epoch > 1 or gain <= settings.tol * sums.inertia)
+        return {"inertia": sums.inertia, "gain": gain}
 
+    def _assign_all(self) -> Fit:
+        stream = self.state.stream
+        request = Reduce(
+            "final assignment", ClusterSums.from_block, (stream.centers, stream.ledger.origin)
+        )
+        record: Record = dict.fromkeys(FINDINGS)
+        (ledger,) = self._rows.run([request], record)
+        assert isinstance(ledger, ClusterSums)
+        check_enough(ledger.n_rows, float(ledger.weight.sum()), ledger.n_clusters)
+        fit = self._fit_of(ledger, self._stopped_by)
+        record.update(inertia=fit.inertia, gain=fit.gain, empty_clusters=int(ledger.empty.sum()))
+        reporter().ended(record)
+        self.records = (*self.records, record)
+        self._tell_pass(record)
+        return fit
 
-def _final(rows: Rows, state: MiniBatchState, converged: bool) -> tuple[Fit, Record]:
-    """Assign all rows to the final centers, in one pass."""
-    centers, origin = state.stream.centers, state.stream.ledger.origin
-    record: Record = dict.fromkeys(FINDINGS)
-    request = Reduce("final assignment", ClusterSums.from_block, (centers, origin))
-    (ledger,) = rows.run([request], record)
-    assert isinstance(ledger, ClusterSums)
-    check_enough(ledger.n_rows, float(ledger.weight.sum()), ledger.n_clusters)
-    gain = ledger.gain(centers)
-    record.update(inertia=ledger.inertia, gain=gain, empty_clusters=int(ledger.empty.sum()))
-    reporter().ended(record)
-    return Fit(centers, ledger, state.epoch - 1, converged, gain), record
+    def found(self) -> Fit:
+        """Return where the centers are, with the figures of the held-out rows."""
+        stream = self.state.stream
+        sums, _ = self.state.held.sums(stream.centers, stream.ledger.origin)
+        n_rows = self._rows.known.n_samples or sums.n_rows
+        return self._fit_of(replace(sums, n_rows=n_rows), "interrupt")
+
+    def _fit_of(self, ledger: ClusterSums, stopped_by: str | None) -> Fit:
+        state = self.state
+        n_epochs = state.epoch if state.step else state.epoch - 1
+        gain = ledger.gain(state.stream.centers)
+        return Fit(state.stream.centers, ledger, n_epochs, self._converged, gain, stopped_by)
+
+    def _tell_pass(self, record: Record) -> None:
+        if self._callbacks:
+            number = self._rows.n_passes - self._n_before
+            centers = centers_seen(self.state.stream.centers, self._begun.scaling)
+            self._tell(pass_event(record, number, centers))
+
+    def _tell(self, event: Event) -> None:
+        if self._callbacks.tell(event):
+            self._stopped_by = "callback"
+
+    def _write(self, state: MiniBatchState) -> None:
+        if self._place is not None:
+            run = RunState(state, None, self.records)
+            self._place.write(self._begun.scaling, self._begun.history, [run])
+        self._written = time.monotonic()

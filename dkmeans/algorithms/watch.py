@@ -6,7 +6,7 @@ Callbacks hear of its passes and may end it; an interrupt asks what it has found
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dkmeans.algorithms.callbacks import Callbacks, Event
+from dkmeans.algorithms.callbacks import Callbacks, centers_seen, pass_event
 from dkmeans.algorithms.drive import Answered, Passes, Record, RunState, best_of
 from dkmeans.algorithms.lloyd import Fit, LloydState, lloyd_passes
 from dkmeans.algorithms.settings import KMeansSettings
@@ -43,17 +43,7 @@ class FitWatch:
         """Tell callbacks of the last passes."""
         first = self._rows.n_passes - self._n_before - len(records) + 1
         for number, record in enumerate(records, first):
-            event = Event(
-                "pass",
-                record["kind"],
-                number,
-                record["inertia"],
-                record["gain"],
-                record["rows_read"],
-                record["seconds"],
-                centers,
-            )
-            self._stopping |= self._callbacks.tell(event)
+            self._stopping |= self._callbacks.tell(pass_event(record, number, centers))
 
     def on_pass(
         self, scaling: Scaling | None, runs: Sequence[RunState], answered: Mapping[int, Answered]
@@ -106,6 +96,4 @@ def _centers(run: RunState, scaling: Scaling | None) -> Array | None:
     at = run.state if run.result is None else run.result
     if not isinstance(at, (LloydState, Fit)):
         return None
-    centers = at.centers.copy() if scaling is None else scaling.inverse_transform(at.centers)
-    centers.setflags(write=False)
-    return centers
+    return centers_seen(at.centers, scaling)

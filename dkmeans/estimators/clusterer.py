@@ -228,7 +228,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
 def _warn_of(result: FitResult, settings: Settings) -> None:
     """Warn of what the user may not want of a fit."""
     fit = result.fit
-    if fit.n_distinct < settings.n_clusters:
+    if fit.n_distinct < settings.n_clusters and fit.stopped_by != "interrupt":
         warnings.warn(
             f"Number of distinct clusters ({fit.n_distinct}) found smaller than n_clusters "
             f"({settings.n_clusters}). Possibly due to duplicate points in X.",

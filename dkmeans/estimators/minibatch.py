@@ -1,12 +1,15 @@
 """`MiniBatchKMeans` with scikit-learn's names, for data of any size and for streams."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
+from dkmeans.algorithms.callbacks import Callback, Callbacks
 from dkmeans.algorithms.demand import minibatch_demand
+from dkmeans.algorithms.incremental import followed, started
 from dkmeans.algorithms.lloyd import Fit
-from dkmeans.algorithms.minibatch import MiniBatchResult, followed, minibatch, started
+from dkmeans.algorithms.minibatch import MiniBatchResult, minibatch
 from dkmeans.algorithms.settings import MiniBatchSettings
 from dkmeans.algorithms.stream import HalfLifeUnit, LearningRate, Stream
 from dkmeans.errors import ArgumentError
@@ -81,6 +84,14 @@ class MiniBatchKMeans(Clusterer):
         A folder, on any fsspec URL, where the state of the fit is stored after each epoch, and once
         a minute. A fit whose state lies there goes on from it and gives the bits that it would have
         given. Remove it to start afresh.
+    callbacks
+        As for `KMeans`; also called after each step, with the inertia and gain of its batch. If one
+        returns True, the epoch ends at once, and the final pass follows. Not called by
+        `partial_fit`.
+    on_interrupt
+        What Ctrl-C does once a step is over: "raise" `KeyboardInterrupt`, or "return" at once, with
+        a `FitInterrupted` warning, the centers as they are; figures are then estimates from the
+        held-out rows. A checkpoint stays and leads on.
 
     Attributes
     ----------
@@ -97,6 +108,8 @@ class MiniBatchKMeans(Clusterer):
         Epochs begun, and steps made.
     converged_
         Whether `max_no_improvement` stopped it.
+    stopped_by_
+        "callback" or "interrupt" if one ended the fit before its own rules did; else None.
     gain_
         What moving the centers once more would lower `inertia_` by, labels fixed.
     history_
@@ -146,6 +159,8 @@ class MiniBatchKMeans(Clusterer):
         init_rounds: int = 5,
         stage: StageName = "auto",
         checkpoint: str | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        on_interrupt: str = "raise",
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -166,6 +181,8 @@ class MiniBatchKMeans(Clusterer):
         self.init_rounds = init_rounds
         self.stage = stage
         self.checkpoint = checkpoint
+        self.callbacks = callbacks
+        self.on_interrupt = on_interrupt
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Follow X, as one batch: one pass over it.
@@ -253,8 +270,10 @@ class MiniBatchKMeans(Clusterer):
     def _demand(self, settings: MiniBatchSettings, n_features: int, dtype: str) -> Demand:
         return minibatch_demand(settings, n_features, dtype)
 
-    def _cluster(self, rows: Rows, settings: MiniBatchSettings) -> MiniBatchResult:
-        return minibatch(rows, settings, self.checkpoint)
+    def _cluster(
+        self, rows: Rows, settings: MiniBatchSettings, callbacks: Callbacks
+    ) -> MiniBatchResult:
+        return minibatch(rows, settings, self.checkpoint, callbacks, self.on_interrupt)
 
     def _keep(self, result: Any, rows: Rows, settings: MiniBatchSettings) -> None:
         super()._keep(result, rows, settings)

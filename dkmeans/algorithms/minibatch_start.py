@@ -1,0 +1,129 @@
+"""Where mini-batches start: the scale of all rows, a sample of them, and centers seeded from it."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from dkmeans.algorithms.checks import check_enough
+from dkmeans.algorithms.drive import FINDINGS, Record
+from dkmeans.algorithms.held_out import Held
+from dkmeans.algorithms.minibatch_state import MiniBatchState
+from dkmeans.algorithms.seeding import seeded_in_memory
+from dkmeans.algorithms.settings import MiniBatchSettings
+from dkmeans.algorithms.stream import Stream
+from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.draws import generator
+from dkmeans.models.scaling import Scaling
+from dkmeans.partials.moments import Moments
+from dkmeans.partials.weighted_sample import WeightedSample
+from dkmeans.rows.progress import reporter
+from dkmeans.rows.requests import Reduce, Request
+from dkmeans.rows.rows import Rows
+
+HELD_OUT_ROWS = 20_000
+"""Rows that centers are looked at with."""
+
+_MOST_HELD_OUT_BYTES = 16 * 2**20
+_MOST_SEEDING_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A fit before its first step."""
+
+    scaling: Scaling | None
+    history: tuple[Record, ...]
+    """Of the passes so far."""
+
+    state: MiniBatchState
+
+
+def begin(rows: Rows, settings: MiniBatchSettings) -> Begun:
+    """Learn the scale, draw a sample, and seed from it."""
+    history: list[Record] = [{**dict.fromkeys(FINDINGS), **record} for record in rows.prepare()]
+    scaling, sample = _first_pass(rows, settings, history)
+    X = sample.X if scaling is None else scaling.transform(sample.X)
+    held, seeding = _parted(sample, X, settings)
+    given = settings.given_centers(rows.n_features)
+    if given is not None:
+        starts = [given if scaling is None else scaling.transform(given)]
+    else:
+        more = generator(settings.seed, "restarts").integers(0, 2**63, settings.n_init - 1)
+        seeds = [settings.seed, *more.tolist()]
+        starts = [seeded_in_memory(seeding, settings, seed) for seed in seeds]
+    streams = [Stream.start(start) for start in starts]
+    best = min(
+        streams, key=lambda stream: held.sums(stream.centers, stream.ledger.origin)[0].inertia
+    )
+    return Begun(scaling, tuple(history), MiniBatchState(best, held))
+
+
+def _first_pass(
+    rows: Rows, settings: MiniBatchSettings, history: list[Record]
+) -> tuple[Scaling | None, WeightedSample]:
+    """Learn the scale, and draw the rows to seed from and to hold out, by their weights."""
+    row_bytes = rows.n_features * np.dtype(rows.dtype).itemsize
+    size = sample_rows(settings, row_bytes)
+    learn: list[Request] = [Reduce("moments", Moments.from_block, (rows.pilot_mean(),))]
+    most_key = _key_of(size, rows.n_source_rows or 0)
+    while True:
+        arguments = (size, settings.seed, ("mini-batch sample",), None, most_key)
+        record: Record = dict.fromkeys(FINDINGS)
+        *learned, sample = rows.run(
+            [*learn, Reduce("sample", WeightedSample.from_block, arguments)], record
+        )
+        history.append(record)
+        reporter().ended(record)
+        assert isinstance(sample, WeightedSample)
+        if learned:
+            moments = cast(Moments, learned[0])
+            check_enough(moments.n_rows, moments.weight, settings.n_clusters)
+        if most_key == np.inf or len(sample.keys) >= min(size + 1, moments.n_rows):
+            break
+        # filters or small weights left less than was stored
+        most_key = _key_of(size, moments.weight) if learned else np.inf
+        learn = []
+    scaling = None
+    if settings.scale is not None:
+        scaling = Scaling.from_moments(settings.scale, moments, rows.feature_names)
+    return scaling, sample
+
+
+def _key_of(size: int, weight: float) -> float:
+    """Return a key that the `size` smallest keys of rows of this weight together lie below."""
+    return 4 * size / weight if weight > 4 * size else float("inf")
+
+
+def sample_rows(settings: MiniBatchSettings, row_bytes: int) -> int:
+    """Return how many rows the first pass draws: to seed from, and to hold out."""
+    seeding = settings.init_size
+    if seeding is None:
+        wanted = max(3 * settings.batch_size, 300 * settings.n_clusters)
+        seeding = max(3 * settings.n_clusters, min(wanted, _MOST_SEEDING_BYTES // row_bytes))
+    return seeding + _held_out_rows(row_bytes)
+
+
+def _held_out_rows(row_bytes: int) -> int:
+    return min(HELD_OUT_ROWS, _MOST_HELD_OUT_BYTES // row_bytes)
+
+
+def _parted(sample: WeightedSample, X: Array, settings: MiniBatchSettings) -> tuple[Held, Block]:
+    """Part a sample, whose scaled rows are `X`, into rows to hold out and rows to seed from.
+
+    Where the sample is all there is, both are all of it.
+    """
+    weight = sample.expanded_weight
+
+    def block(among: Array) -> Block:
+        scale = sample.total / weight[among].sum()
+        return Block(np.asfortranarray(X[among]), ((0, len(among)),), scale * weight[among])
+
+    if sample.threshold == np.inf:
+        everything = block(np.arange(len(X)))
+        return Held(everything, is_sample=False), everything
+    n_held = _held_out_rows(X.shape[1] * X.dtype.itemsize)
+    # the order of the draws depends on weights: evenly spread in it, both parts are like the whole
+    is_held = np.zeros(len(X), bool)
+    is_held[np.linspace(0, len(X) - 1, n_held).astype(int)] = True
+    return Held(block(np.flatnonzero(is_held)), is_sample=True), block(np.flatnonzero(~is_held))
