@@ -20,7 +20,7 @@ from dkmeans.algorithms.settings import Settings
 from dkmeans.cluster.preflight import versions_here
 from dkmeans.errors import InputChanged, MissingInput
 from dkmeans.models.filling import Filling
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import AnyScaling, Normalization, Scaling
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.state import RowsState
@@ -45,7 +45,7 @@ class Saved:
     run_id: str
     seed: int
     rows: RowsState
-    scaling: Scaling | None
+    scaling: AnyScaling | None
     history: tuple[Record, ...]
     """Of the passes before the runs."""
 
@@ -56,7 +56,8 @@ class Saved:
 _TYPES = {
     kind.__name__: kind
     for kind in (
-        Saved, RowsState, Scaling, Filling, RunState, Drawn, LloydState, Fit, ClusterSums,
+        Saved, RowsState, Scaling, Normalization, Filling, RunState, Drawn, LloydState, Fit,
+        ClusterSums,
     )
 }  # fmt: skip
 
@@ -110,7 +111,7 @@ class Checkpoint:
         return replace(settings, seed=self._seed)
 
     def write(
-        self, scaling: Scaling | None, history: Sequence[Record], runs: Sequence[RunState]
+        self, scaling: AnyScaling | None, history: Sequence[Record], runs: Sequence[RunState]
     ) -> None:
         """Store where the fit is, in one step."""
         saved = Saved(
