@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dkmeans.estimators.kmeans import KMeans
-    from dkmeans.estimators.scalers import MinMaxScaler, StandardScaler
+    from dkmeans.estimators.normalizer import Normalizer
+    from dkmeans.estimators.scalers import (
+        MaxAbsScaler,
+        MinMaxScaler,
+        RobustScaler,
+        StandardScaler,
+    )
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.progress import reporting
@@ -21,8 +27,11 @@ __version__ = version("dkmeans")
 _HOMES = {
     "Assignment": "dkmeans.models.model",
     "KMeans": "dkmeans.estimators.kmeans",
+    "MaxAbsScaler": "dkmeans.estimators.scalers",
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "Model": "dkmeans.models.model",
+    "Normalizer": "dkmeans.estimators.normalizer",
+    "RobustScaler": "dkmeans.estimators.scalers",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
     "read_parquet": "dkmeans.rows.reading",
@@ -33,8 +42,11 @@ _HOMES = {
 __all__ = [
     "Assignment",
     "KMeans",
+    "MaxAbsScaler",
     "MinMaxScaler",
     "Model",
+    "Normalizer",
+    "RobustScaler",
     "Rows",
     "StandardScaler",
     "__version__",
