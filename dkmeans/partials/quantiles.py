@@ -178,7 +178,10 @@ def _distinct(values: Array, weight: Array | None) -> _Points:
     if weight is None:
         values = np.sort(values)
     else:
-        order = np.argsort(values, kind="stable")
+        order = np.argsort(values)
+        if len(_starts(values[order])) < len(values):
+            # the order of equals decides the bits of sums, and is the processor's in a fast sort
+            order = np.argsort(values, kind="stable")
         values, weight = values[order], weight[order]
     starts = _starts(values)
     if weight is None:
