@@ -12,8 +12,14 @@ if TYPE_CHECKING:
     from dkmeans.estimators.kmeans import KMeans
     from dkmeans.estimators.minibatch import MiniBatchKMeans
     from dkmeans.estimators.mlflow_callback import MLflowCallback
+    from dkmeans.estimators.normalizer import Normalizer
     from dkmeans.estimators.progress_callback import ProgressCallback
-    from dkmeans.estimators.scalers import MinMaxScaler, StandardScaler
+    from dkmeans.estimators.scalers import (
+        MaxAbsScaler,
+        MinMaxScaler,
+        RobustScaler,
+        StandardScaler,
+    )
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.progress import reporting
@@ -27,10 +33,13 @@ _HOMES = {
     "Event": "dkmeans.algorithms.callbacks",
     "KMeans": "dkmeans.estimators.kmeans",
     "MLflowCallback": "dkmeans.estimators.mlflow_callback",
+    "MaxAbsScaler": "dkmeans.estimators.scalers",
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "MiniBatchKMeans": "dkmeans.estimators.minibatch",
     "Model": "dkmeans.models.model",
     "ProgressCallback": "dkmeans.estimators.progress_callback",
+    "Normalizer": "dkmeans.estimators.normalizer",
+    "RobustScaler": "dkmeans.estimators.scalers",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
     "read_parquet": "dkmeans.rows.reading",
@@ -43,10 +52,13 @@ __all__ = [
     "Event",
     "KMeans",
     "MLflowCallback",
+    "MaxAbsScaler",
     "MinMaxScaler",
     "MiniBatchKMeans",
     "Model",
+    "Normalizer",
     "ProgressCallback",
+    "RobustScaler",
     "Rows",
     "StandardScaler",
     "__version__",

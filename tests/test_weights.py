@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from dkmeans import KMeans, Rows, read_parquet
+from dkmeans.models.scaling import SCALES
 from tests.conftest import write_parquet
 
 
@@ -38,7 +39,7 @@ def weighted_rows(kind, X, copies, tmp_path, dtype):
 
 
 @pytest.mark.parametrize("kind", ["array", "dask array", "dask weights", "dask frame", "parquet"])
-@pytest.mark.parametrize("scale", [None, "standard", "minmax"])
+@pytest.mark.parametrize("scale", [None, *SCALES])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_weights_equal_copies(kind, scale, dtype, copied, tmp_path):
     X, copies, repeated, start = copied

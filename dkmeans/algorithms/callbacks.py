@@ -10,7 +10,7 @@ import numpy as np
 from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import AnyScaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def check_on_interrupt(on_interrupt: str) -> None:
         raise ArgumentError(f"on_interrupt={on_interrupt!r} is not known; use 'raise' or 'return'.")
 
 
-def centers_seen(scaled_centers: Array, scaling: Scaling | None) -> Array:
+def centers_seen(scaled_centers: Array, scaling: AnyScaling | None) -> Array:
     """Return centers as an event has them: in the units of X, a read-only copy."""
     centers = (
         scaled_centers.copy() if scaling is None else scaling.inverse_transform(scaled_centers)

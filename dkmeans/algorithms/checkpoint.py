@@ -24,7 +24,7 @@ from dkmeans.cluster.preflight import versions_here
 from dkmeans.errors import InputChanged, MissingInput
 from dkmeans.kernels.block import Block
 from dkmeans.models.filling import Filling
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import AnyScaling, Normalization, Scaling
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.state import RowsState
@@ -49,7 +49,7 @@ class Saved:
     run_id: str
     seed: int
     rows: RowsState
-    scaling: Scaling | None
+    scaling: AnyScaling | None
     history: tuple[Record, ...]
     """Of the passes before the runs."""
 
@@ -60,8 +60,8 @@ class Saved:
 _TYPES = {
     kind.__name__: kind
     for kind in (
-        Saved, RowsState, Scaling, Filling, RunState, Drawn, LloydState, Fit, ClusterSums,
-        Stream, Held, Block, MiniBatchState,
+        Saved, RowsState, Scaling, Normalization, Filling, RunState, Drawn, LloydState, Fit,
+        ClusterSums, Stream, Held, Block, MiniBatchState,
     )
 }  # fmt: skip
 
@@ -115,7 +115,7 @@ class Checkpoint:
         return replace(settings, seed=self._seed)
 
     def write(
-        self, scaling: Scaling | None, history: Sequence[Record], runs: Sequence[RunState]
+        self, scaling: AnyScaling | None, history: Sequence[Record], runs: Sequence[RunState]
     ) -> None:
         """Store where the fit is, in one step."""
         saved = Saved(

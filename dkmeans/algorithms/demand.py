@@ -7,6 +7,7 @@ from dkmeans.algorithms.settings import KMeansSettings, MiniBatchSettings
 from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.partials.cluster_sums import ClusterSums
+from dkmeans.partials.quantiles import MOST_EXACT
 from dkmeans.rows.plan import Demand
 from dkmeans.rows.requests import Reduce
 
@@ -16,7 +17,7 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
 
     Counted are passes that are made if `max_iter` is reached and no cluster comes out empty, and
     the bytes of the pass that needs most: with all candidates of k-means|| as clusters, for every
-    restart.
+    restart, or with quantiles, which restarts share.
     """
     item = np.dtype(dtype).itemsize
     k, d = settings.n_clusters, n_features
@@ -28,11 +29,12 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         candidates = max(k, 1 + drawn * settings.init_rounds)
     ledger = candidates * (d + 2) * 8
     sample = (drawn + 1) * (d * item + 24)
+    points = 2 * 8 * MOST_EXACT * d if settings.scale == "robust" else 0
     return Demand(
         n_passes=int(first) + seeding + settings.max_iter + 1,
         n_runs=settings.n_init,
         broadcast_bytes=candidates * d * 8,
-        partial_bytes=max(ledger, sample),
+        partial_bytes=max(ledger, sample + -(-points // settings.n_init)),
         scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(candidates, nearest.TILE_CENTERS)) * item
         + candidates * d * item,
         row_bytes=(2 * (item + 4) + 1) * settings.n_init,

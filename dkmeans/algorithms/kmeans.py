@@ -12,13 +12,15 @@ from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Answered, Passes, Record, RunState, drive
 from dkmeans.algorithms.lloyd import Fit, LloydState, lloyd_passes
 from dkmeans.algorithms.result import FitResult
+from dkmeans.algorithms.scaling import scaling_from, scaling_request
 from dkmeans.algorithms.seeding import FIRST_CENTER, Drawn, enough, plus_plus, scalable_passes
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.algorithms.watch import FitWatch
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.draws import generator
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import AnyScaling
 from dkmeans.partials.moments import Moments
+from dkmeans.partials.quantiles import Quantiles
 from dkmeans.partials.weighted_sample import WeightedSample
 from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.progress import reporter
@@ -30,7 +32,7 @@ from dkmeans.rows.rows import Rows
 class Begun:
     """A fit before its first round or iteration."""
 
-    scaling: Scaling | None
+    scaling: AnyScaling | None
     history: tuple[Record, ...]
     """Of the passes so far."""
 
@@ -176,7 +178,7 @@ def _seeds(settings: KMeansSettings) -> list[int]:
 
 def _first_pass(
     rows: Rows, settings: KMeansSettings, seeds: list[int], history: list[Record]
-) -> tuple[Scaling | None, list[Array]]:
+) -> tuple[AnyScaling | None, list[Array]]:
     """Learn the scale, check weights and counts, and draw the first rows of each run, scaled."""
     draws: list[Request] = []
     if settings.init_name == "k-means||":
@@ -191,16 +193,12 @@ def _first_pass(
             for seed in seeds
         ]
     record: Record = dict.fromkeys(FINDINGS)
-    moments, *samples = rows.run(
-        [Reduce("moments", Moments.from_block, (rows.pilot_mean(),)), *draws], record
-    )
-    assert isinstance(moments, Moments)
+    found, *samples = rows.run([scaling_request(rows, settings.scale), *draws], record)
+    assert isinstance(found, (Moments, Quantiles))
     history.append(record)
     reporter().ended(record)
-    check_enough(moments.n_rows, moments.weight, settings.n_clusters)
-    scaling = None
-    if settings.scale is not None:
-        scaling = Scaling.from_moments(settings.scale, moments, rows.feature_names)
+    check_enough(found.n_rows, found.weight, settings.n_clusters)
+    scaling = scaling_from(settings.scale, found, rows.feature_names)
     firsts: list[Array] = [np.empty((0, rows.n_features)) for _ in seeds]
     for i, sample in enumerate(samples):
         assert isinstance(sample, WeightedSample)

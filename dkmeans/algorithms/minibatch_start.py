@@ -9,13 +9,15 @@ from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Record
 from dkmeans.algorithms.held_out import Held
 from dkmeans.algorithms.minibatch_state import MiniBatchState
+from dkmeans.algorithms.scaling import scaling_from, scaling_request
 from dkmeans.algorithms.seeding import seeded_in_memory
 from dkmeans.algorithms.settings import MiniBatchSettings
 from dkmeans.algorithms.stream import Stream
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.draws import generator
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import AnyScaling
 from dkmeans.partials.moments import Moments
+from dkmeans.partials.quantiles import Quantiles
 from dkmeans.partials.weighted_sample import WeightedSample
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
@@ -32,7 +34,7 @@ _MOST_SEEDING_BYTES = 64 * 2**20
 class Begun:
     """A fit before its first step."""
 
-    scaling: Scaling | None
+    scaling: AnyScaling | None
     history: tuple[Record, ...]
     """Of the passes so far."""
 
@@ -61,11 +63,11 @@ def begin(rows: Rows, settings: MiniBatchSettings) -> Begun:
 
 def _first_pass(
     rows: Rows, settings: MiniBatchSettings, history: list[Record]
-) -> tuple[Scaling | None, WeightedSample]:
+) -> tuple[AnyScaling | None, WeightedSample]:
     """Learn the scale, and draw the rows to seed from and to hold out, by their weights."""
     row_bytes = rows.n_features * np.dtype(rows.dtype).itemsize
     size = sample_rows(settings, row_bytes)
-    learn: list[Request] = [Reduce("moments", Moments.from_block, (rows.pilot_mean(),))]
+    learn: list[Request] = [scaling_request(rows, settings.scale)]
     most_key = _key_of(size, rows.n_source_rows or 0)
     while True:
         arguments = (size, settings.seed, ("mini-batch sample",), None, most_key)
@@ -77,17 +79,14 @@ def _first_pass(
         reporter().ended(record)
         assert isinstance(sample, WeightedSample)
         if learned:
-            moments = cast(Moments, learned[0])
-            check_enough(moments.n_rows, moments.weight, settings.n_clusters)
-        if most_key == np.inf or len(sample.keys) >= min(size + 1, moments.n_rows):
+            answer = cast(Moments | Quantiles, learned[0])
+            check_enough(answer.n_rows, answer.weight, settings.n_clusters)
+        if most_key == np.inf or len(sample.keys) >= min(size + 1, answer.n_rows):
             break
         # filters or small weights left less than was stored
-        most_key = _key_of(size, moments.weight) if learned else np.inf
+        most_key = _key_of(size, answer.weight) if learned else np.inf
         learn = []
-    scaling = None
-    if settings.scale is not None:
-        scaling = Scaling.from_moments(settings.scale, moments, rows.feature_names)
-    return scaling, sample
+    return scaling_from(settings.scale, answer, rows.feature_names), sample
 
 
 def _key_of(size: int, weight: float) -> float:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dkmeans.algorithms.drive import Record
 from dkmeans.algorithms.lloyd import Fit
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import AnyScaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,7 +12,7 @@ class FitResult:
     """A fit, and what it took."""
 
     fit: Fit
-    scaling: Scaling | None
+    scaling: AnyScaling | None
     seed: int
     history: tuple[Record, ...]
     """A record of each pass that the best run took part in."""

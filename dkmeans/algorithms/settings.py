@@ -8,6 +8,7 @@ import numpy as np
 from dkmeans.algorithms.stream import HalfLifeUnit, LearningRate, Pace
 from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
+from dkmeans.models.scaling import SCALES
 
 INITS = ("k-means||", "scalable", "k-means++", "random")
 
@@ -42,10 +43,9 @@ class Settings:
         factor = self.oversampling_factor
         if not (is_real(factor) and 0 < factor < np.inf):
             raise ArgumentError(f"oversampling_factor={factor!r} should be a number above 0.")
-        if self.scale not in (None, "standard", "minmax"):
-            raise ArgumentError(
-                f"scale={self.scale!r} is not known; use 'standard', 'minmax' or None."
-            )
+        if self.scale not in (None, *SCALES):
+            known = ", ".join(map(repr, SCALES))
+            raise ArgumentError(f"scale={self.scale!r} is not known; use {known} or None.")
         if isinstance(self.init, str) and self.init not in INITS:
             raise ArgumentError(
                 f"init={self.init!r} is not known; use {', '.join(INITS)} or an array."

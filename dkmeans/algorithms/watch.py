@@ -11,7 +11,7 @@ from dkmeans.algorithms.drive import Answered, Passes, Record, RunState, best_of
 from dkmeans.algorithms.lloyd import Fit, LloydState, lloyd_passes
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.kernels.block import Array
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import AnyScaling
 from dkmeans.rows.rows import Rows
 
 
@@ -46,7 +46,7 @@ class FitWatch:
             self._stopping |= self._callbacks.tell(pass_event(record, number, centers))
 
     def on_pass(
-        self, scaling: Scaling | None, runs: Sequence[RunState], answered: Mapping[int, Answered]
+        self, scaling: AnyScaling | None, runs: Sequence[RunState], answered: Mapping[int, Answered]
     ) -> Mapping[int, Passes[Fit]]:
         """Hear of a pass of the runs, and end those that iterate once a callback wants to stop."""
         self._remember(runs, answered)
@@ -91,7 +91,7 @@ class FitWatch:
         return replace(fit, stopped_by="callback")
 
 
-def _centers(run: RunState, scaling: Scaling | None) -> Array | None:
+def _centers(run: RunState, scaling: AnyScaling | None) -> Array | None:
     """Where the centers of a run are, in the units of X; None if it has none yet."""
     at = run.state if run.result is None else run.result
     if not isinstance(at, (LloydState, Fit)):

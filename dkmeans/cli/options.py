@@ -11,6 +11,7 @@ import psutil
 from distributed import Client
 
 from dkmeans.cluster.connect import connected, local_cluster
+from dkmeans.models.scaling import SCALES
 from dkmeans.rows.filters import parse_comparison
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -84,10 +85,10 @@ def fit_options(function: F) -> F:
             click.option("--weight", metavar="COLUMN", help="Column of sample weights."),
             click.option(
                 "--scale",
-                type=click.Choice(["standard", "minmax", "none"]),
+                type=click.Choice([*SCALES, "none"]),
                 default="standard",
                 show_default=True,
-                help="Scaling of features before distances.",
+                help="Scaling of features, or of rows to length 1, before distances.",
             ),
             click.option(
                 "--init",

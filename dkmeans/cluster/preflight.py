@@ -10,14 +10,17 @@ from distributed import Client
 
 from dkmeans.errors import ClusterLost, WorkersUnfit
 
-SAME_VERSIONS = ("dkmeans", "numpy", "pyarrow", "dask", "distributed")
+SAME_VERSIONS = ("dkmeans", "numpy", "crick", "pyarrow", "dask", "distributed")
 
 
 @lru_cache(maxsize=1)
 def versions_here() -> tuple[str, ...]:
     """Name and version of everything in this process that the bits of a result depend on."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return (f"python {python}", *(f"{name} {version(name)}" for name in ("dkmeans", "numpy")))
+    return (
+        f"python {python}",
+        *(f"{name} {version(name)}" for name in ("dkmeans", "numpy", "crick")),
+    )
 
 
 def no_workers_seconds() -> float:

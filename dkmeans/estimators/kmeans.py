@@ -39,8 +39,10 @@ class KMeans(Clusterer):
         Seed; None for a fresh one, which the model records. The same seed gives the same bits for
         any number of workers.
     scale
-        "standard" (mean 0, variance 1), "minmax" (0 to 1) or None: applied to features as they are
-        read.
+        Applied to rows as they are read: "standard" (mean 0, variance 1), "minmax" (0 to 1),
+        "maxabs" (greatest absolute value 1), "robust" (median 0, interquartile range 1; see
+        `RobustScaler`), "normalize" (each row to length 1, so that distances tell directions apart)
+        or None.
     oversampling_factor
         Candidates of a round of k-means||, in units of `n_clusters`.
     init_rounds
@@ -66,7 +68,8 @@ class KMeans(Clusterer):
     Attributes
     ----------
     cluster_centers_
-        `(n_clusters, n_features)` float64, in the units of X.
+        `(n_clusters, n_features)` float64, in the units of X; with `scale="normalize"`, which
+        cannot be undone, means of rows of length 1.
     scaled_centers_
         The same in the space where distances are measured: of the scaled features.
     inertia_

@@ -73,8 +73,7 @@ class MiniBatchKMeans(Clusterer):
         Seed; None for a fresh one, which the model records. The same seed gives the same bits for
         any number of workers.
     scale
-        "standard" (mean 0, variance 1), "minmax" (0 to 1) or None: applied to features as they are
-        read. A stream has no first pass to learn it from: use a scaler's `partial_fit`.
+        As for `KMeans`. A stream has no first pass to learn it from: use a scaler's `partial_fit`.
     oversampling_factor, init_rounds
         Of k-means||, as for `KMeans`.
     stage

@@ -20,7 +20,7 @@ from dkmeans.kernels.block import Array
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.filling import Filling
 from dkmeans.models.model import Model
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import LINEAR, NORMS, AnyScaling, Normalization, Scaling
 from dkmeans.storage.atomic import is_unfinished, remove_unfinished, write_bytes
 from dkmeans.storage.filesystem import absolute, join, redact, remember
 from dkmeans.storage.objects import exists, names_at, read_bytes, remove
@@ -45,7 +45,7 @@ def save(
     url, options = absolute(url), remember(storage_options)
     refuse_existing(url, overwrite, options)
     arrays = {name: getattr(model, name) for name in _ARRAYS}
-    if model.scaling is not None:
+    if isinstance(model.scaling, Scaling):
         arrays |= {"scaling_shift": model.scaling.shift, "scaling_factor": model.scaling.factor}
     if model.filling is not None:
         arrays["filling"] = model.filling.values
@@ -69,6 +69,8 @@ def save(
         "provenance": dict(model.provenance),
         "parts": parts,
     }
+    if isinstance(model.scaling, Normalization):
+        body["norm"] = model.scaling.norm
     body["sha256"] = _digest(body)
     write_bytes(join(url, _INDEX), json.dumps(body, indent=1).encode(), options)
     _remove_leftovers(url, {part["file"] for part in parts.values()}, options)
@@ -106,8 +108,10 @@ def model_id(model: Model) -> str:
     digest = hashlib.sha256()
     for array in (model.scaled_centers, model.cluster_ids):
         digest.update(_npy(array))
-    if model.scaling is not None:
+    if isinstance(model.scaling, Scaling):
         digest.update(_npy(model.scaling.shift) + _npy(model.scaling.factor))
+    elif model.scaling is not None:
+        digest.update(model.scaling.name.encode())
     if model.filling is not None:
         digest.update(_npy(model.filling.values))
     digest.update(repr((model.columns, model.dtype)).encode())
@@ -149,19 +153,21 @@ def _build(url: str, body: dict[str, Any], options: str) -> Model:
     fields = (body["parameters"], body["provenance"], parts)
     if (
         not (type(k) is int and type(d) is int and k >= 1 and d >= 1)
-        or kind not in (None, "standard", "minmax")
+        or not (kind in (None, *LINEAR) or (kind == "normalize" and body.get("norm") in NORMS))
         or dtype not in ("float32", "float64")
         or not all(isinstance(field, dict) for field in fields)
     ):
         raise ModelRefused(f"the model at {where} is damaged: {_INDEX} contradicts itself.")
     shapes = {"scaled_centers": (k, d), "cluster_ids": (k,), "weights": (k,), "inertias": (k,)}
-    if kind is not None:
+    if kind in LINEAR:
         shapes |= dict.fromkeys(_SCALING_ARRAYS, (d,))
     if "filling" in parts:
         shapes["filling"] = (d,)
     arrays = {name: _read_part(url, parts, name, shape, options) for name, shape in shapes.items()}
-    scaling = None
-    if kind is not None:
+    scaling: AnyScaling | None = None
+    if kind == "normalize":
+        scaling = Normalization(body["norm"])
+    elif kind is not None:
         scaling = Scaling(kind, arrays.pop("scaling_shift"), arrays.pop("scaling_factor"))
         if not scaling.factor.all():
             raise ModelRefused(f"the model at {where} is damaged: a scaling factor is zero.")

@@ -10,7 +10,7 @@ from dkmeans.kernels.block import Array
 from dkmeans.kernels.nearest import distances, nearest, nearest_two
 from dkmeans.models.columns import FeatureColumn, feature_names, matrix
 from dkmeans.models.filling import Filling
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import AnyScaling
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -44,7 +44,7 @@ class Model:
     scaled_centers: Array
     """`(n_clusters, n_features)` float64, in the space where distances are measured."""
 
-    scaling: Scaling | None
+    scaling: AnyScaling | None
     """From the units of the data to that space; None where they are the same."""
 
     columns: tuple[FeatureColumn, ...] | None
@@ -89,7 +89,10 @@ class Model:
 
     @property
     def centers(self) -> Array:
-        """The centers in the units of the data, `(n_clusters, n_features)` float64."""
+        """The centers in the units of the data, `(n_clusters, n_features)` float64.
+
+        For rows scaled to length 1 these are `scaled_centers`: lengths cannot be given back.
+        """
         if self.scaling is None:
             return self.scaled_centers
         return self.scaling.inverse_transform(self.scaled_centers)

@@ -91,6 +91,26 @@ class Moments:
             np.maximum(self.maximum, other.maximum),
         )
 
+    def at(self, origin: Array) -> Self:
+        """Return the same, measured from another origin."""
+        # not the mean less the origin, which far from zero costs digits
+        moved = (self.origin - origin) + self.sums / (self.weight or 1.0)
+        return replace(
+            self,
+            origin=origin,
+            sums=self.weight * moved,
+            sq_sums=self.weight * (self.variance + moved**2),
+        )
+
+    def join(self, other: Self) -> Self:
+        """Merge with moments that are measured from another origin.
+
+        Both are moved to the mean of all rows, where the squares are as small as they can be.
+        """
+        share = other.weight / ((self.weight + other.weight) or 1.0)
+        origin = self.mean + share * (other.mean - self.mean)
+        return self.at(origin).merge(other.at(origin))
+
     @property
     def mean(self) -> Array:
         """Weighted mean of each feature; the origin if there is no weight."""

@@ -13,7 +13,7 @@ from dkmeans.errors import ArgumentError, TooLarge
 from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn, feature_names
 from dkmeans.models.filling import Filling
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import AnyScaling
 from dkmeans.partials.base import Partial
 from dkmeans.rows.batches import Batching, Epoch
 from dkmeans.rows.engine import Engine, LocalEngine, engine_for
@@ -62,7 +62,7 @@ class Rows:
     missing: MissingName = "raise"
     """What becomes of rows with missing values."""
 
-    scaling: Scaling | None = None
+    scaling: AnyScaling | None = None
 
     @classmethod
     def from_array(
@@ -348,7 +348,7 @@ class Rows:
             return {**named, **self.layout.identity()}
         return {**named, **self.parquet.identity()}
 
-    def scaled(self, scaling: Scaling | None) -> "Rows":
+    def scaled(self, scaling: AnyScaling | None) -> "Rows":
         """Return the same rows as seen through a scaling, which is applied as blocks are read."""
         return self if scaling is self.scaling else replace(self, scaling=scaling)
 

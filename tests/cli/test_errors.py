@@ -178,7 +178,7 @@ def test_an_option_that_cannot_be(
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (("--scale", "robust"), "robust"),
+        (("--scale", "cubic"), "cubic"),
         (("--stage", "tape"), "tape"),
         (("--dtype", "int8"), "int8"),
         (("--magic",), "--magic"),

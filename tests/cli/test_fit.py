@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import dkmeans
+from dkmeans.models.scaling import SCALES
 from dkmeans.rows.clusters_out import read_manifest
 from tests.cli.command import PROGRAM, run, run_apart
 from tests.conftest import write_parquet
@@ -214,6 +215,20 @@ def test_a_fit_without_scaling_measures_in_the_units_of_the_data(
     X = blobs[0]
     distances = ((X[:, None, :] - model.centers[None]) ** 2).sum(axis=2)
     assert ran.json["inertia"] == pytest.approx(distances.min(axis=1).sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_fit_scales_as_in_python(scale: str, folder: Path, tmp_path: Path) -> None:
+    run(
+        "fit", folder, "--k", 3, "--model", tmp_path / "model", "--columns", "f0,f1",
+        "--scale", scale, "--seed", 5, "--workers", 0, "--json",
+    )  # fmt: skip
+    rows = dkmeans.read_parquet(str(folder), columns=["f0", "f1"])
+    expected = dkmeans.KMeans(3, scale=scale, random_state=5).fit(rows)
+    model = dkmeans.Model.load(str(tmp_path / "model"))
+    assert model.scaled_centers.tobytes() == expected.scaled_centers_.tobytes()
+    assert model.scaling is not None
+    assert model.scaling.kind == scale
 
 
 def test_a_model_that_exists_is_refused_before_anything_is_read(

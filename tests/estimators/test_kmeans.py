@@ -350,7 +350,7 @@ def test_seeds_of_every_kind(wide):
         ({"oversampling_factor": 0}, "oversampling_factor=0"),
         ({"oversampling_factor": float("inf")}, "oversampling_factor=inf"),
         ({"oversampling_factor": "2"}, "oversampling_factor='2'"),
-        ({"scale": "robust"}, "scale='robust'"),
+        ({"scale": "cubic"}, "scale='cubic'"),
         ({"init": "kmeans"}, "init='kmeans'"),
         ({"init": [[1.0, 2.0]]}, r"init of shape \(1, 2\) should have shape \(2, 2\)"),
         ({"init": np.ones((2, 3))}, r"init of shape \(2, 3\)"),

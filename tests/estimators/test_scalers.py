@@ -15,7 +15,15 @@ from sklearn import preprocessing
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from dkmeans import MinMaxScaler, Rows, StandardScaler, read_parquet
+from dkmeans import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    RobustScaler,
+    Rows,
+    StandardScaler,
+    read_parquet,
+)
 from dkmeans.errors import ArgumentError, BadValues, ConstantFeature, FeaturesMismatch
 from tests.conftest import write_parquet
 
@@ -24,13 +32,28 @@ PAIRS = [
     (StandardScaler(), preprocessing.StandardScaler()),
     (StandardScaler(with_mean=False), preprocessing.StandardScaler(with_mean=False)),
     (StandardScaler(with_std=False), preprocessing.StandardScaler(with_std=False)),
+    (
+        StandardScaler(with_mean=False, with_std=False),
+        preprocessing.StandardScaler(with_mean=False, with_std=False),
+    ),
     (MinMaxScaler(), preprocessing.MinMaxScaler()),
     (MinMaxScaler((-2, 5)), preprocessing.MinMaxScaler((-2, 5))),
     (MinMaxScaler(clip=True), preprocessing.MinMaxScaler(clip=True)),
+    (MaxAbsScaler(), preprocessing.MaxAbsScaler()),
+    (RobustScaler(), preprocessing.RobustScaler()),
+    (RobustScaler(with_centering=False), preprocessing.RobustScaler(with_centering=False)),
+    (RobustScaler(with_scaling=False), preprocessing.RobustScaler(with_scaling=False)),
+    (
+        RobustScaler(quantile_range=(5, 60), unit_variance=True),
+        preprocessing.RobustScaler(quantile_range=(5, 60), unit_variance=True),
+    ),
 ]
+EACH = [StandardScaler(), MinMaxScaler(), MaxAbsScaler(), RobustScaler()]
 LEARNED = {
     "StandardScaler": ("mean_", "var_", "scale_"),
     "MinMaxScaler": ("min_", "scale_", "data_min_", "data_max_", "data_range_"),
+    "MaxAbsScaler": ("max_abs_", "scale_"),
+    "RobustScaler": ("center_", "scale_"),
 }
 
 
@@ -92,6 +115,25 @@ def test_every_input_gives_what_scikit_learn_gives(kind, ours, theirs, X, tmp_pa
     np.testing.assert_allclose(back / X.std(axis=0), X / X.std(axis=0), atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["numpy", "pandas", "arrow", "dask array", "dask frame", "unknown chunks", "rows", "url"],
+)
+@pytest.mark.parametrize("norm", ["l1", "l2", "max"])
+def test_every_input_is_normalized_as_scikit_learn_does(kind, norm, X, tmp_path):
+    X[::9] = 0
+    given = given_as(kind, X, tmp_path)
+    ours = Normalizer(norm).fit(given)
+    scaled = ours.transform(given)
+    assert dask.is_dask_collection(scaled) == (kind not in ("numpy", "pandas", "arrow"))
+    expected = preprocessing.Normalizer(norm).fit_transform(X)
+    np.testing.assert_allclose(np.asarray(computed(scaled)), expected, rtol=1e-13)
+    assert not hasattr(ours, "inverse_transform")
+    assert ours.get_feature_names_out().tolist() == (
+        NAMES if kind in ("pandas", "arrow", "dask frame", "url") else ["x0", "x1", "x2"]
+    )
+
+
 def test_a_folder_of_parquet_is_scaled_in_one_pass(X, tmp_path):
     write_parquet(tmp_path / "rows", X)
     ours = StandardScaler().fit(str(tmp_path / "rows"))
@@ -100,7 +142,7 @@ def test_a_folder_of_parquet_is_scaled_in_one_pass(X, tmp_path):
     assert ours.feature_names_in_.tolist() == NAMES
 
 
-@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()])
+@pytest.mark.parametrize("scaler", EACH)
 def test_a_fit_makes_one_pass(scaler, X):
     rows = Rows.from_array(X, block_rows=300)
     assert rows.n_blocks > 1
@@ -177,14 +219,15 @@ def test_weights_equal_copies_and_zero_weights_hide_rows(X, lazy):
     standard = StandardScaler().fit(given, sample_weight=copies.astype(float))
     assert_learned_alike(standard, preprocessing.StandardScaler().fit(repeated))
     assert standard.n_samples_seen_ == len(repeated)
-    minmax = MinMaxScaler().fit(given, sample_weight=copies.astype(float))
-    assert_learned_alike(minmax, preprocessing.MinMaxScaler().fit(repeated))
+    for ours in (MinMaxScaler(), MaxAbsScaler(), RobustScaler()):
+        ours.fit(given, sample_weight=copies.astype(float))
+        assert_learned_alike(ours, getattr(preprocessing, type(ours).__name__)().fit(repeated))
 
 
-@pytest.mark.parametrize("ours", [StandardScaler(), MinMaxScaler()])
+@pytest.mark.parametrize("ours", [StandardScaler(), MinMaxScaler(), RobustScaler()])
 def test_constant_columns_get_scale_one_and_a_warning(ours, X):
     X[:, 1] = 0.1
-    with pytest.warns(ConstantFeature, match="1 of 3 features are constant"):
+    with pytest.warns(ConstantFeature, match="1 of 3 features"):
         scaler = clone(ours).fit(Rows.from_array(X, block_rows=700))
     assert scaler.scale_[1] == 1
     scaled = scaler.transform(X)
@@ -235,8 +278,9 @@ def test_the_sets_that_scikit_learn_ships_scale_alike():
         X = load().data
         rows = Rows.from_array(X, block_rows=50)
         assert rows.n_blocks > 1
-        assert_learned_alike(StandardScaler().fit(rows), preprocessing.StandardScaler().fit(X))
-        assert_learned_alike(MinMaxScaler().fit(rows), preprocessing.MinMaxScaler().fit(X))
+        for ours in EACH:
+            theirs = getattr(preprocessing, type(ours).__name__)()
+            assert_learned_alike(clone(ours).fit(rows), theirs.fit(X))
 
 
 def test_parts_have_the_same_features(X):
@@ -256,17 +300,27 @@ def test_parts_have_the_same_columns(X):
     np.testing.assert_allclose(scaler.mean_, whole.mean_, rtol=1e-9)
 
 
-@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()])
+@pytest.mark.parametrize("scaler", EACH)
 def test_rows_without_any_weight_are_refused(scaler, X):
     with pytest.raises(BadValues, match="all sample weights are zero"):
         clone(scaler).fit(X, sample_weight=np.zeros(len(X)))
 
 
-@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()])
+@pytest.mark.parametrize("scaler", EACH)
 def test_values_that_are_not_finite_are_refused(scaler, X):
     X[7, 1] = np.nan
     with pytest.raises(BadValues, match="column number 1"):
         clone(scaler).fit(X)
+
+
+def test_parameters_that_cannot_be_are_refused(X):
+    for bounds in ((60, 40), (-1, 50), (0, 101)):
+        with pytest.raises(ArgumentError, match=r"quantile_range=.* 0 <= low <= high <= 100"):
+            RobustScaler(quantile_range=bounds).fit(X)
+    with pytest.raises(ArgumentError, match="unit_variance=True needs"):
+        RobustScaler(quantile_range=(0, 75), unit_variance=True).fit(X)
+    with pytest.raises(ArgumentError, match="norm='l3' is not known"):
+        Normalizer("l3").fit(X)
 
 
 @pytest.mark.parametrize("bounds", [(1, 1), (2, 0)])
@@ -276,6 +330,10 @@ def test_an_empty_range_is_refused(bounds, X):
 
 
 def test_unfitted_scalers_say_so(X):
-    for scaler in (StandardScaler(), MinMaxScaler()):
+    for scaler in (*EACH, Normalizer()):
         with pytest.raises(NotFittedError):
             scaler.transform(X)
+        with pytest.raises(NotFittedError):
+            scaler.merge(clone(scaler).fit(X))
+        with pytest.raises(NotFittedError):
+            clone(scaler).fit(X).merge(scaler)

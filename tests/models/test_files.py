@@ -15,6 +15,7 @@ from dkmeans.errors import MissingInput, ModelRefused, OutputExists, StoreUnreac
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.files import FORMAT, model_id
 from dkmeans.models.model import Model
+from dkmeans.models.scaling import Normalization, Scaling
 from tests.models.test_model import make_model, rows
 
 
@@ -38,8 +39,10 @@ def assert_equal(found: Model, expected: Model) -> None:
     assert found.parameters == expected.parameters
     assert found.provenance == expected.provenance
     assert (found.scaling is None) == (expected.scaling is None)
-    if found.scaling is not None and expected.scaling is not None:
+    if expected.scaling is not None:
         assert found.scaling.kind == expected.scaling.kind
+        assert found.scaling.name == expected.scaling.name
+    if isinstance(expected.scaling, Scaling):
         np.testing.assert_array_equal(found.scaling.shift, expected.scaling.shift)
         np.testing.assert_array_equal(found.scaling.factor, expected.scaling.factor)
 
@@ -50,10 +53,17 @@ def assert_equal(found: Model, expected: Model) -> None:
         make_model(),
         make_model(scale=None, names=None, dtype="float32"),
         make_model(k=1, scale="minmax"),
+        make_model(scale="maxabs"),
+        make_model(scale="robust"),
+        make_model(scale="normalize"),
+        make_model(scaling=Normalization("l1")),
         make_model(columns=(FeatureColumn("x"), FeatureColumn("e", 2))),
         make_model(cluster_ids=np.array([5, 4, 3, 2, 1, 2**40])),
     ],
-    ids=["standard", "bare", "one cluster", "embedding", "ids"],
+    ids=[
+        *("standard", "bare", "one cluster", "maxabs", "robust", "normalize", "l1"),
+        *("embedding", "ids"),
+    ],
 )
 def test_what_was_saved_is_loaded(model: Model, tmp_path: Path) -> None:
     model.save(str(tmp_path / "model"))
@@ -373,7 +383,9 @@ def test_an_index_that_is_no_model_s_is_refused(tmp_path: Path, text: str) -> No
         {"dtype": "object"},
         {"dtype": "float16"},
         {"dtype": 3},
-        {"scaling": "robust"},
+        {"scaling": "cubic"},
+        {"scaling": "normalize"},
+        {"scaling": "normalize", "norm": "l3"},
         {"scaling": 5},
         {"columns": 7},
         {"columns": ["a", "b", "c"]},

@@ -14,6 +14,7 @@ from dkmeans.kernels.block import Block
 from dkmeans.models.files import model_id
 from dkmeans.models.filling import Filling
 from dkmeans.models.model import Model
+from dkmeans.models.scaling import SCALES
 from dkmeans.partials.present_sums import PresentSums
 from tests.models.test_model import NAMES, make_model
 
@@ -96,7 +97,7 @@ def test_the_name_tells_fillings_apart() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("scale", [None, "standard", "minmax"])
+@pytest.mark.parametrize("scale", [None, *SCALES])
 def test_a_model_predicts_rows_with_gaps_as_the_filled_rows(dtype: str, scale: str | None) -> None:
     model, X = filled_model(names=None, dtype=dtype, scale=scale), gaps(dtype)
     plain = make_model(names=None, dtype=dtype, scale=scale)

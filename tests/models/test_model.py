@@ -15,7 +15,7 @@ from dkmeans.errors import FeaturesMismatch, UnsupportedType
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.files import model_id
 from dkmeans.models.model import Model
-from dkmeans.models.scaling import Scaling
+from dkmeans.models.scaling import SCALES, Normalization, Scaling
 
 NAMES = ("a", "b", "c")
 
@@ -31,9 +31,10 @@ def make_model(
 ) -> Model:
     """A model with centers drawn at random, as a fit on three columns would leave it."""
     rng = np.random.default_rng(seed)
-    scaling = None
-    if scale is not None:
-        scaling = Scaling(scale, np.array([1.0, -20.0, 300.0]), np.array([0.5, 4.0, 50.0]))
+    scaling = Normalization() if scale == "normalize" else None
+    if scale not in (None, "normalize"):
+        shift = np.zeros(3) if scale == "maxabs" else np.array([1.0, -20.0, 300.0])
+        scaling = Scaling(scale, shift, np.array([0.5, 4.0, 50.0]))
     model = Model(
         scaled_centers=rng.normal(size=(k, 3)),
         scaling=scaling,
@@ -56,13 +57,15 @@ def rows(n: int = 2000, seed: int = 1) -> np.ndarray:
 
 def reference_distances(model: Model, X: np.ndarray) -> np.ndarray:
     """Every distance, one subtraction at a time, in float64."""
-    if model.scaling is not None:
+    if isinstance(model.scaling, Scaling):
         X = (X - model.scaling.shift) / model.scaling.factor
+    elif model.scaling is not None:
+        X = X / np.linalg.norm(X, axis=1, keepdims=True)
     return np.sqrt(((X[:, None, :] - model.scaled_centers[None, :, :]) ** 2).sum(axis=2))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("scale", [None, "standard", "minmax"])
+@pytest.mark.parametrize("scale", [None, *SCALES])
 def test_labels_and_distances_are_those_of_plain_numpy(dtype: str, scale: str | None) -> None:
     model = make_model(dtype=dtype, scale=scale)
     X = rows() if scale else np.random.default_rng(1).normal(size=(2000, 3))

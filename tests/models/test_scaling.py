@@ -4,12 +4,19 @@ import itertools
 
 import numpy as np
 import pytest
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+    normalize,
+)
 
 from dkmeans.errors import ArgumentError, ConstantFeature
 from dkmeans.kernels.block import Block
-from dkmeans.models.scaling import Scaling
-from dkmeans.partials.moments import Moments
+from dkmeans.models.scaling import NORMS, Normalization, Scaling
+from dkmeans.partials import Moments, Quantiles, merge_all
+from tests.strategies import blocks_of
 
 
 def moments_of(X: np.ndarray, weight: np.ndarray | None = None, n_blocks: int = 3) -> Moments:
@@ -35,7 +42,8 @@ def X() -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("kind", "reference"), [("standard", StandardScaler()), ("minmax", MinMaxScaler())]
+    ("kind", "reference"),
+    [("standard", StandardScaler()), ("minmax", MinMaxScaler()), ("maxabs", MaxAbsScaler())],
 )
 def test_rows_are_scaled_as_scikit_learn_scales_them(X, kind: str, reference) -> None:
     scaling = Scaling.from_moments(kind, moments_of(X))
@@ -75,7 +83,7 @@ def test_a_constant_feature_gets_scale_one_and_a_warning(X, kind: str, dtype: st
     np.testing.assert_allclose(scaling.transform(X)[:, 1], 0, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["standard", "minmax"])
+@pytest.mark.parametrize("kind", ["standard", "minmax", "maxabs"])
 def test_float32_rows_stay_float32_and_are_rounded_once(X, kind: str) -> None:
     narrow = X.astype(np.float32)
     scaling = Scaling.from_moments(kind, moments_of(narrow))
@@ -93,5 +101,55 @@ def test_scalings_are_named_by_what_they_do() -> None:
 
 
 def test_an_unknown_kind_of_scaling_is_refused(X) -> None:
-    with pytest.raises(ArgumentError, match="scale='robust'"):
-        Scaling.from_moments("robust", moments_of(X))
+    with pytest.raises(ArgumentError, match="scale='cubic'"):
+        Scaling.from_moments("cubic", moments_of(X))
+
+
+def quantiles_of(X: np.ndarray) -> Quantiles:
+    return merge_all(Quantiles.from_block(block) for block in blocks_of(X, 3))
+
+
+@pytest.mark.parametrize("percents", [(25.0, 75.0), (0.0, 100.0), (5.0, 40.0)])
+def test_percentiles_scale_as_scikit_learn_scales(X, percents: tuple[float, float]) -> None:
+    scaling = Scaling.from_quantiles(quantiles_of(X), percents=percents)
+    reference = RobustScaler(quantile_range=percents).fit(X)
+    np.testing.assert_array_equal(scaling.factor, reference.scale_)
+    np.testing.assert_allclose(scaling.shift, reference.center_, rtol=1e-15)
+    assert scaling.kind == "robust"
+
+
+def test_a_feature_that_is_zero_throughout_has_no_greatest_value(X) -> None:
+    X[:, 1], X[:, 2] = 0, 7
+    with pytest.warns(ConstantFeature, match=r"1 of 4 features are zero \(number 1\)"):
+        scaling = Scaling.from_moments("maxabs", moments_of(X))
+    assert scaling.factor[1:3].tolist() == [1, 7]
+
+
+def test_a_feature_with_equal_percentiles_keeps_its_unit(X) -> None:
+    X[:800, 1] = 3
+    with pytest.warns(ConstantFeature, match=r"one value at percentiles 25 and 75 \(number 1\)"):
+        scaling = Scaling.from_quantiles(quantiles_of(X))
+    assert (scaling.shift[1], scaling.factor[1]) == (3, 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_rows_are_normalized_as_scikit_learn_normalizes_them(X, norm: str, dtype: str) -> None:
+    X = np.asfortranarray(np.concatenate([X / 1e3, np.zeros((2, 4)), X[:9] * 1e-20]), dtype)
+    found = Normalization(norm).transform(X)
+    np.testing.assert_allclose(
+        found, normalize(X, norm), rtol=1e-5 if dtype == "float32" else 1e-13
+    )
+    assert found.dtype == dtype
+    assert not found[999:1001].any()
+    assert Normalization(norm).inverse_transform(found) is found
+
+
+def test_long_blocks_are_normalized_tile_by_tile() -> None:
+    X = np.asfortranarray(np.random.default_rng(0).normal(size=(300_000, 2)))
+    lengths = np.linalg.norm(Normalization().transform(X), axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=1e-14)
+
+
+def test_norms_have_names_of_their_own() -> None:
+    assert len({Normalization(norm).name for norm in NORMS}) == 3

@@ -100,3 +100,28 @@ def test_constant_means_one_value_and_not_nearly_one():
     X[7, 3] = 0.1 + 1e-9
     found = moments(blocks_of(X, 4), np.array([0.1, 1e8, 0.0, 0.0]))
     assert found.constant.tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8, -1e8])
+@pytest.mark.parametrize("apart", [0.0, 3.0, 1e6])
+def test_moments_from_two_origins_join_without_loss(offset: float, apart: float):
+    rng = np.random.default_rng(4)
+    near = [rng.normal(size=(5000, 2)) * [1, 1e-2], apart + rng.normal(size=(700, 2))]
+    one, other = (
+        moments(blocks_of(offset + part, 3), offset + part[:10].mean(axis=0)) for part in near
+    )
+    assert not np.array_equal(one.origin, other.origin)
+    X = np.concatenate([(offset + part) - offset for part in near])
+    for joined in (one.join(other), other.join(one)):
+        assert (joined.n_rows, joined.weight) == (5700, 5700)
+        np.testing.assert_allclose(joined.mean - offset, X.mean(axis=0), rtol=1e-10, atol=3e-8)
+        np.testing.assert_allclose(joined.variance, X.var(axis=0), rtol=1e-9)
+        np.testing.assert_array_equal(joined.maximum - offset, X.max(axis=0))
+
+
+def test_joining_no_rows_changes_nothing():
+    X = np.random.default_rng(5).normal(size=(300, 2))
+    one, none = moments(blocks_of(X, 2), X[0]), Moments.zero(np.array([7.0, 9.0]))
+    for joined in (one.join(none), none.join(one)):
+        np.testing.assert_allclose(joined.mean, one.mean, rtol=1e-13)
+        np.testing.assert_allclose(joined.variance, one.variance, rtol=1e-13)

@@ -386,7 +386,9 @@ def test_where_there_is_no_room_the_rest_is_read_again_which_is_said_once(
         assert all(6.5 * one < n_bytes < 7.5 * one for n_bytes in later)
     err = capsys.readouterr().err
     assert len(notes_of(err)) == 1
-    assert notes_of(err) == ["stage: no room for 7 of 12 blocks; they are read again whenever they are needed"]
+    assert notes_of(err) == [
+        "stage: no room for 7 of 12 blocks; they are read again whenever they are needed"
+    ]
 
 
 def fill_disk() -> None:
