@@ -13,7 +13,7 @@ from dask.array.utils import assert_eq as assert_arrays_equal
 from dask.dataframe.utils import assert_eq as assert_frames_equal
 from sklearn.base import clone
 
-from dkmeans import Rows
+from dkmeans import Normalizer, Rows
 from dkmeans.errors import FeaturesMismatch
 from tests.estimators.every import CLUSTERERS, ESTIMATORS, name_of
 
@@ -188,7 +188,8 @@ def test_fitting_and_more_reads_no_more_than_fitting(estimator, method, kind, X)
     alone, more = Calls(), Calls()
     with dask.config.set(scheduler="synchronous"):
         fitted = clone(estimator).fit(noted(kind, X, alone))
-        assert alone.n >= 4
+        # a Normalizer learns nothing of lazy rows
+        assert alone.n >= 4 or (isinstance(estimator, Normalizer) and alone.n == 0)
         lazy = noted(kind, X, more)
         result = getattr(clone(estimator), method)(lazy)
         assert more.n == alone.n

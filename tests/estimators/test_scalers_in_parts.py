@@ -164,7 +164,7 @@ def test_only_like_scalers_merge():
 @pytest.mark.parametrize("norm", ["l1", "l2", "max"])
 def test_normalizers_learn_nothing_and_merge(norm: str):
     X = np.random.default_rng(5).normal(size=(40, 3))
-    rows = Rows.from_array(X, block_rows=10)
+    rows = Rows.from_dask(da.from_array(X, chunks=(10, 3)))
     one, other = Normalizer(norm).fit(rows), Normalizer(norm).partial_fit(X[:1]).partial_fit(X)
     assert rows.n_passes == 0
     np.testing.assert_array_equal(one.merge(other).transform(X), one.transform(X))
