@@ -52,6 +52,9 @@ class MLflowCallback:
 
     def __call__(self, event: Event) -> None:
         """Log a pass or step."""
+        if event.kind == "step":
+            # a request each would take longer than many a step
+            return
         found = {name: getattr(event, name) for name in ("inertia", "gain", "rows", "seconds")}
         self._log({name: value for name, value in found.items() if value is not None}, event.number)
 

@@ -1,6 +1,7 @@
 """`ProgressCallback`: a fit's passes as a table that grows in a notebook, or as lines of text."""
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -14,6 +15,9 @@ from dkmeans.models.model import Model
 _MOST_ROWS = 12
 """Passes that the table shows, the last ones."""
 
+_STEP_SECONDS = 0.5
+"""Between two updates of a notebook by steps."""
+
 _SPARK_WIDTH, _SPARK_HEIGHT = 240, 36
 
 
@@ -21,7 +25,7 @@ class ProgressCallback:
     """Show the passes of a fit as they end, for `KMeans(callbacks=[ProgressCallback()])`.
 
     In a notebook one output is brought up to date: a line of the inertia and a table of the last
-    passes. Anywhere else each pass is a line of text.
+    passes, and the step that mini-batches are at. Anywhere else each pass is a line of text.
 
     Parameters
     ----------
@@ -34,6 +38,8 @@ class ProgressCallback:
         self.out = out
         self._events: list[Event] = []
         self._handle: Any = None
+        self._limit = ""
+        self._step_shown = 0.0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ProgressCallback":
         # scikit-learn's `clone` copies parameters, and streams cannot be copied
@@ -42,10 +48,17 @@ class ProgressCallback:
     def began(self, parameters: Mapping[str, Any]) -> None:
         """Begin a new table."""
         self._events, self._handle = [], None
+        self._limit = "max_epochs" if "max_epochs" in parameters else "max_iter"
         self._show(f"{parameters['n_clusters']} clusters")
 
     def __call__(self, event: Event) -> None:
-        """Show a pass."""
+        """Show a pass; of a step, a notebook."""
+        if event.kind == "step":
+            now = time.monotonic()
+            if self._handle is not None and now - self._step_shown > _STEP_SECONDS:
+                self._step_shown = now
+                self._show(_line(event))
+            return
         # a table needs no centers, and there may be many passes
         self._events.append(replace(event, centers=None))
         self._show(_line(event))
@@ -56,7 +69,7 @@ class ProgressCallback:
         if provenance["stopped_by"] is not None:
             how = f"stopped by {provenance['stopped_by']}"
         else:
-            how = "converged" if provenance["converged"] else "stopped by max_iter"
+            how = "converged" if provenance["converged"] else f"stopped by {self._limit}"
         self._show(f"{how}: inertia {model.inertia:.6g}, {provenance['n_passes']} passes")
 
     def failed(self, error: BaseException) -> None:
