@@ -10,7 +10,7 @@ from dkmeans.algorithms.callbacks import Callbacks, check_on_interrupt
 from dkmeans.algorithms.checkpoint import Checkpoint, Saved
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Answered, Passes, Record, RunState, drive
-from dkmeans.algorithms.lloyd import Fit, LloydState, lloyd_passes
+from dkmeans.algorithms.lloyd import Fit, LloydState, least, lloyd_passes
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.scaling import scaling_from, scaling_request
 from dkmeans.algorithms.seeding import FIRST_CENTER, Drawn, enough, plus_plus, scalable_passes
@@ -139,7 +139,7 @@ def _drive(
         return watch.on_pass(begun.scaling, runs, answered)
 
     results = drive(view, runs, [run.history for run in begun.runs], on_pass)
-    best, history = min(results, key=lambda result: result[0].inertia)
+    best, history = results[least([fit.inertia for fit, _ in results])]
     stopped_by = next((fit.stopped_by for fit, _ in results if fit.stopped_by is not None), None)
     return replace(best, stopped_by=stopped_by), history
 

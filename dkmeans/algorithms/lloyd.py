@@ -1,5 +1,6 @@
 """Lloyd's iterations: assign rows to their nearest centers, move centers to their rows' means."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.partials.farthest import Farthest
 from dkmeans.rows.requests import Reduce
 from dkmeans.rows.rows import Rows
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,16 @@ class Fit:
     def n_distinct(self) -> int:
         """Number of clusters that have rows."""
         return int((~self.ledger.empty).sum())
+
+
+def least(inertias: Sequence[float]) -> int:
+    """Return the index of the least inertia, the first where several differ by rounding only.
+
+    Restarts often end in one optimum; which of them is kept, and so the order of the clusters,
+    should not depend on how sums were rounded.
+    """
+    limit = (1 + _ROUNDING) * min(inertias)
+    return next(i for i, inertia in enumerate(inertias) if inertia <= limit)
 
 
 def lloyd(

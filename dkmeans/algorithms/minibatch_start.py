@@ -8,6 +8,7 @@ import numpy as np
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Record
 from dkmeans.algorithms.held_out import Held
+from dkmeans.algorithms.lloyd import least
 from dkmeans.algorithms.minibatch_state import MiniBatchState
 from dkmeans.algorithms.scaling import scaling_from, scaling_request
 from dkmeans.algorithms.seeding import seeded_in_memory
@@ -55,10 +56,8 @@ def begin(rows: Rows, settings: MiniBatchSettings) -> Begun:
         seeds = [settings.seed, *more.tolist()]
         starts = [seeded_in_memory(seeding, settings, seed) for seed in seeds]
     streams = [Stream.start(start) for start in starts]
-    best = min(
-        streams, key=lambda stream: held.sums(stream.centers, stream.ledger.origin)[0].inertia
-    )
-    return Begun(scaling, tuple(history), MiniBatchState(best, held))
+    found = [held.sums(stream.centers, stream.ledger.origin)[0].inertia for stream in streams]
+    return Begun(scaling, tuple(history), MiniBatchState(streams[least(found)], held))
 
 
 def _first_pass(

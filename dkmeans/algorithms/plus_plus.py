@@ -3,7 +3,7 @@
 import numpy as np
 
 from dkmeans.algorithms.drive import drive_in_memory
-from dkmeans.algorithms.lloyd import Fit, LloydState, lloyd_passes
+from dkmeans.algorithms.lloyd import Fit, LloydState, least, lloyd_passes
 from dkmeans.kernels.block import Array, Block
 
 
@@ -70,7 +70,7 @@ def best_of_restarts(
         )
         for _ in range(n_restarts)
     ]
-    return min(fits, key=lambda fit: fit.inertia)
+    return fits[least([fit.inertia for fit in fits])]
 
 
 def _draw(importance: Array, size: int, generator: np.random.Generator) -> Array:

@@ -51,7 +51,7 @@ class MLflowCallback:
         self._log(params=parameters)
 
     def __call__(self, event: Event) -> None:
-        """Log a pass or step."""
+        """Log a pass."""
         if event.kind == "step":
             # a request each would take longer than many a step
             return

@@ -5,7 +5,7 @@ import pytest
 from sklearn.cluster import KMeans as SklearnKMeans
 
 from dkmeans import Rows
-from dkmeans.algorithms.lloyd import lloyd
+from dkmeans.algorithms.lloyd import least, lloyd
 from dkmeans.errors import BadValues, TooFewRows
 
 FOUR = np.array([[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [1.0, 1.0]])
@@ -208,3 +208,9 @@ def test_fewer_rows_than_centers_are_refused():
 def test_rows_without_any_weight_are_refused():
     with pytest.raises(BadValues, match="all sample weights are zero"):
         lloyd(Rows.from_array(FOUR, np.zeros(4), block_rows=3), FOUR[:2])
+
+
+def test_of_inertias_that_differ_by_rounding_the_first_is_least():
+    assert least([3.0, 2.0, 2.0 * (1 - 1e-12), 5.0]) == 1
+    assert least([2.0 * (1 + 1e-6), 2.0]) == 1
+    assert least([0.0, 0.0]) == 0
