@@ -43,6 +43,7 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         n_scalings=int(settings.scale is not None),
         n_state_passes=settings.init_rounds if settings.init_name == "k-means||" else 0,
         state_bytes=(item + 4) * settings.n_init if settings.init_name == "k-means||" else 0,
+        n_epochs=0,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
     )
 
@@ -69,5 +70,6 @@ def minibatch_demand(settings: MiniBatchSettings, n_features: int, dtype: str) -
         n_scalings=int(settings.scale is not None),
         n_state_passes=0,
         state_bytes=0,
+        n_epochs=settings.max_epochs,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
     )

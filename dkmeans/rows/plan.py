@@ -65,6 +65,9 @@ class Demand:
     state_bytes: int
     """Kept beside each row from pass to pass, by all runs together."""
 
+    n_epochs: int
+    """Passes by mini-batches: where nothing is staged, these keep open leaves on local disks."""
+
     probe: Reduce
     """What a pass computes, with made-up values, to be timed."""
 
@@ -142,9 +145,11 @@ def plan_of(rows: "Rows", demand: Demand, n_processes: int = 1) -> Plan:
     pilot = leaves[0].source.first_bytes if stage == "none" and demand.has_pilot else 0
     reads = n if stage == "none" else min(n, 1)
     on_disk = decoded if stage == "disk" else 0
-    states = 0
+    beside = 0
     if stage != "memory" and parquet is not None:
-        states = demand.n_state_passes * demand.state_bytes * n_rows
+        beside = demand.n_state_passes * demand.state_bytes * n_rows
+    if stage == "none" and parquet is not None:
+        beside += demand.n_epochs * decoded
     return Plan(
         files=0 if parquet is None else len(parquet.files),
         skipped_files=0 if parquet is None else len(parquet.skipped),
@@ -161,8 +166,8 @@ def plan_of(rows: "Rows", demand: Demand, n_processes: int = 1) -> Plan:
         most_passes=n,
         most_bytes_read=source_bytes * reads + pilot,
         most_requests=source_requests * reads,
-        local_bytes_read=on_disk * max(0, n - 1) + states,
-        local_bytes_written=on_disk * (1 + demand.n_scalings + int(fills)) + states,
+        local_bytes_read=on_disk * max(0, n - 1) + beside,
+        local_bytes_written=on_disk * (1 + demand.n_scalings + int(fills)) + beside,
         task_bytes=task_bytes(rows, demand),
     )
 
