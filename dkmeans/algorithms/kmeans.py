@@ -1,15 +1,15 @@
 """The whole fit: a pass for scale and first rows, seeding, Lloyd; restarts share passes."""
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dkmeans.algorithms.callbacks import Callbacks, check_on_interrupt
+from dkmeans.algorithms.callbacks import Callbacks
 from dkmeans.algorithms.checkpoint import Checkpoint, Saved
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Answered, Passes, Record, RunState, drive
+from dkmeans.algorithms.job import Job
 from dkmeans.algorithms.lloyd import Fit, LloydState, least, lloyd_passes
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.scaling import scaling_from, scaling_request
@@ -78,27 +78,17 @@ def kmeans(
     InputChanged
         If the checkpoint belongs to other input, settings or versions.
     """
-    settings.check()
-    check_on_interrupt(on_interrupt)
-    settings.given_centers(rows.n_features)
-    if rows.n_source_rows is not None:
-        check_enough(rows.n_source_rows, 1.0, settings.n_clusters)
-    spent = (rows.n_passes, rows.rows_read, rows.bytes_read)
-    place = None if checkpoint is None else Checkpoint(checkpoint, rows, settings)
-    settings = settings if place is None else place.settings(settings)
-    begun: Begun | Saved | None = None
-    if place is not None and place.saved is not None:
-        place.saved.rows.give(rows)
-        begun = place.saved
-        reporter().note(f"resumed: {begun.rows.n_passes} passes were made before")
+    job = Job(rows, settings, checkpoint, on_interrupt)
+    settings = job.settings
+    begun: Begun | Saved | None = job.saved
     callbacks = Callbacks() if callbacks is None else callbacks
     while True:
-        watch = FitWatch(rows, settings, callbacks, spent[0])
+        watch = FitWatch(rows, settings, callbacks, job.n_passes_before)
         try:
             if begun is None:
                 begun = _begin(rows, settings, watch)
             view = rows.scaled(begun.scaling)
-            fit, records = _drive(view, settings, begun, place, watch)
+            fit, records = _drive(view, settings, begun, job.place, watch)
             break
         except RowsChanged:
             begun = None
@@ -108,16 +98,7 @@ def kmeans(
                 raise
             fit, records = found
             break
-    return FitResult(
-        fit,
-        begun.scaling,
-        settings.seed,
-        (*begun.history, *records),
-        uuid.uuid4().hex if place is None else place.run_id,
-        rows.n_passes - spent[0],
-        rows.rows_read - spent[1],
-        rows.bytes_read - spent[2],
-    )
+    return job.result(fit, begun.scaling, (*begun.history, *records))
 
 
 def _drive(

@@ -1,19 +1,17 @@
 """Mini-batch k-means: centers follow batches of rows, and a sample says when to stop."""
 
 import time
-import uuid
 from dataclasses import dataclass, replace
 
 from dkmeans.algorithms.callbacks import (
     Callbacks,
     Event,
     centers_seen,
-    check_on_interrupt,
     pass_event,
 )
-from dkmeans.algorithms.checkpoint import Checkpoint
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Record, RunState
+from dkmeans.algorithms.job import Job
 from dkmeans.algorithms.lloyd import Fit
 from dkmeans.algorithms.minibatch_start import Begun, begin
 from dkmeans.algorithms.minibatch_state import MiniBatchState
@@ -78,32 +76,22 @@ def minibatch(
     InputChanged
         If the checkpoint belongs to other input, settings or versions.
     """
-    settings.check()
-    check_on_interrupt(on_interrupt)
-    settings.given_centers(rows.n_features)
-    if rows.n_source_rows is not None:
-        check_enough(rows.n_source_rows, 1.0, settings.n_clusters)
-    spent = (rows.n_passes, rows.rows_read, rows.bytes_read)
-    place = None if checkpoint is None else Checkpoint(checkpoint, rows, settings)
-    settings = settings if place is None else place.settings(settings)
+    job = Job(rows, settings, checkpoint, on_interrupt)
     begun: Begun | None = None
     epochs: tuple[Record, ...] = ()
-    if place is not None and place.saved is not None:
-        saved = place.saved
-        saved.rows.give(rows)
-        (run,) = saved.runs
-        begun, epochs = Begun(saved.scaling, saved.history, run.state), run.history
-        reporter().note(f"resumed: {saved.rows.n_passes} passes were made before")
+    if job.saved is not None:
+        (run,) = job.saved.runs
+        begun, epochs = Begun(job.saved.scaling, job.saved.history, run.state), run.history
     callbacks = Callbacks() if callbacks is None else callbacks
     while True:
         fitting: _Fitting | None = None
         stops = False
         try:
             if begun is None:
-                begun, epochs = begin(rows, settings), ()
+                begun, epochs = begin(rows, job.settings), ()
                 for number, record in enumerate(begun.history, 1):
                     stops |= callbacks.tell(pass_event(record, number))
-            fitting = _Fitting(rows, settings, begun, epochs, place, callbacks, spent[0], stops)
+            fitting = _Fitting(job, begun, epochs, callbacks, stops)
             fit = fitting.run()
             break
         except RowsChanged:
@@ -113,17 +101,8 @@ def minibatch(
                 raise
             fit = fitting.found()
             break
-    return MiniBatchResult(
-        fit,
-        begun.scaling,
-        settings.seed,
-        (*begun.history, *fitting.records),
-        uuid.uuid4().hex if place is None else place.run_id,
-        rows.n_passes - spent[0],
-        rows.rows_read - spent[1],
-        rows.bytes_read - spent[2],
-        fitting.state.stream,
-    )
+    result = job.result(fit, begun.scaling, (*begun.history, *fitting.records))
+    return MiniBatchResult(**vars(result), stream=fitting.state.stream)
 
 
 class _Fitting:
@@ -131,22 +110,18 @@ class _Fitting:
 
     def __init__(
         self,
-        rows: Rows,
-        settings: MiniBatchSettings,
+        job: Job[MiniBatchSettings],
         begun: Begun,
         epochs: tuple[Record, ...],
-        place: Checkpoint | None,
         callbacks: Callbacks,
-        n_before: int,
         stops: bool,
     ) -> None:
-        self._rows, self._settings, self._begun = rows.scaled(begun.scaling), settings, begun
-        self._place, self._callbacks, self._n_before = place, callbacks, n_before
+        self._job, self._begun, self._callbacks = job, begun, callbacks
+        self._rows, self._settings = job.rows.scaled(begun.scaling), job.settings
         self.state: MiniBatchState = begun.state
         self.records = epochs
         """Of the epochs, and of the pass after them."""
 
-        self._converged = False
         self._stopped_by = "callback" if stops else None
         self._written = 0.0
 
@@ -164,24 +139,23 @@ class _Fitting:
 
     @property
     def _is_over(self) -> bool:
-        return self._converged or self._stopped_by is not None
+        return self.state.converged or self._stopped_by is not None
 
     def _make_epoch(self) -> None:
         settings, state = self._settings, self.state
         batching = Batching(settings.batch_size, settings.n_slots, settings.seed)
         epoch = self._rows.batches(batching, state.epoch, state.step, state.cost)
-        finding: Record = {}
         for batch in epoch:
             self._step(epoch, batch)
             if self.state.stream.n_unseen >= _ROWS_PER_LOOK * state.held.block.n_rows:
-                finding = self._look()
+                epoch.record.update(self._look())
             if self._is_over:
                 break
             if time.monotonic() - self._written > _CHECKPOINT_SECONDS:
                 self._write(replace(self.state, cost=dict(epoch.record)))
-        if self.state.stream.n_unseen or not finding:
-            finding = self._look()
-        record = {**dict.fromkeys(FINDINGS), **epoch.record, **finding}
+        if self.state.stream.n_unseen:
+            epoch.record.update(self._look())
+        record = {**dict.fromkeys(FINDINGS), **epoch.record}
         reporter().ended(record)
         self.records = (*self.records, record)
         self.state = replace(self.state, epoch=state.epoch + 1, step=0, cost={})
@@ -214,7 +188,7 @@ class _Fitting:
         )
         gain = state.held.gain(sums, stream.centers)
         lowered = sums.inertia < (1 - settings.tol) * state.best
-        self.state = state = replace(
+        state = replace(
             state,
             stream=stream,
             best=sums.inertia if lowered else state.best,
@@ -224,7 +198,8 @@ class _Fitting:
         stalled = patience is not None and state.n_stalled >= patience
         # before all rows were seen, only if no center has far to go: of data in some order, the
         # places that were seen may be done with while others wait
-        self._converged = stalled and (state.epoch > 1 or gain <= settings.tol * sums.inertia)
+        seen = state.epoch > 1 or gain <= settings.tol * sums.inertia
+        self.state = replace(state, converged=stalled and seen)
         return {"inertia": sums.inertia, "gain": gain}
 
     def _assign_all(self) -> Fit:
@@ -254,11 +229,11 @@ class _Fitting:
         state = self.state
         n_epochs = state.epoch if state.step else state.epoch - 1
         gain = ledger.gain(state.stream.centers)
-        return Fit(state.stream.centers, ledger, n_epochs, self._converged, gain, stopped_by)
+        return Fit(state.stream.centers, ledger, n_epochs, state.converged, gain, stopped_by)
 
     def _tell_pass(self, record: Record) -> None:
         if self._callbacks:
-            number = self._rows.n_passes - self._n_before
+            number = self._rows.n_passes - self._job.n_passes_before
             centers = centers_seen(self.state.stream.centers, self._begun.scaling)
             self._tell(pass_event(record, number, centers))
 
@@ -267,7 +242,7 @@ class _Fitting:
             self._stopped_by = "callback"
 
     def _write(self, state: MiniBatchState) -> None:
-        if self._place is not None:
+        if self._job.place is not None:
             run = RunState(state, None, self.records)
-            self._place.write(self._begun.scaling, self._begun.history, [run])
+            self._job.place.write(self._begun.scaling, self._begun.history, [run])
         self._written = time.monotonic()

@@ -23,5 +23,8 @@ class MiniBatchState:
     n_stalled: int = 0
     """Looks since then."""
 
+    converged: bool = False
+    """Whether looks say that it is enough."""
+
     cost: Record = field(default_factory=dict)
-    """Seconds, rows and bytes of the epoch so far."""
+    """What the epoch has cost and found so far."""
