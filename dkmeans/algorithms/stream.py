@@ -118,7 +118,8 @@ class Stream:
     def look(self, weight: Array, ratio: float) -> "Stream":
         """Note which centers have less than `ratio` of the mean of `weight`, `(n_clusters,)`."""
         short = weight < ratio * weight.mean()
-        return replace(self, starving=np.where(short | (self.starving < 0), self.starving + 1, 0))
+        starving = np.where(short | (self.starving < 0), self.starving + 1, 0)
+        return replace(self, starving=starving, n_unseen=0)
 
     def spared(self, clusters: Array) -> "Stream":
         """Begin anew to count the looks at which some centers starve."""
