@@ -19,6 +19,7 @@ from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.seeding import seeded_in_memory
 from dkmeans.algorithms.settings import MiniBatchSettings
 from dkmeans.algorithms.stream import Stream
+from dkmeans.errors import BudgetSpent
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.draws import generator
 from dkmeans.kernels.nearest import nearest
@@ -281,17 +282,24 @@ def _epochs(
     while state.epoch <= settings.max_epochs and not converged:
         epoch = rows.batches(batching, state.epoch, state.step, state.cost)
         finding: Record = {}
-        for batch in epoch:
-            stream = state.stream
-            sums = batch.reduce(ClusterSums.from_block, stream.centers, stream.ledger.origin)
-            state = replace(state, stream=stream.after(sums, settings.pace), step=state.step + 1)
-            if state.stream.n_unseen >= rows_per_look:
-                state, converged, finding = _look(state, settings)
-                if converged:
-                    break
-            if on_state is not None and time.monotonic() - written > _CHECKPOINT_SECONDS:
+        try:
+            for batch in epoch:
+                stream = state.stream
+                sums = batch.reduce(ClusterSums.from_block, stream.centers, stream.ledger.origin)
+                stream = stream.after(sums, settings.pace)
+                state = replace(state, stream=stream, step=state.step + 1)
+                if state.stream.n_unseen >= rows_per_look:
+                    state, converged, finding = _look(state, settings)
+                    if converged:
+                        break
+                if on_state is not None and time.monotonic() - written > _CHECKPOINT_SECONDS:
+                    on_state(replace(state, cost=dict(epoch.record)), epochs)
+                    written = time.monotonic()
+        except BudgetSpent:
+            # so that even runs that are shorter than that get on
+            if on_state is not None and state.step:
                 on_state(replace(state, cost=dict(epoch.record)), epochs)
-                written = time.monotonic()
+            raise
         if state.stream.n_unseen and not converged:
             state, converged, finding = _look(state, settings)
         record = {**dict.fromkeys(FINDINGS), **epoch.record, **finding}
