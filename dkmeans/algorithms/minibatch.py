@@ -75,7 +75,8 @@ def minibatch(
     """Cluster rows by mini-batches.
 
     Passes: one for scale and sample, one for each epoch, one that assigns all rows to the final
-    centers. Where filters leave fewer rows than a sample needs, one more draws it.
+    centers. Where filters, or weights of zero, leave fewer rows than a sample needs, up to two more
+    draw it.
 
     Parameters
     ----------
