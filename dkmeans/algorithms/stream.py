@@ -132,6 +132,10 @@ class Stream:
         """Indices of the centers to be seeded again."""
         return np.flatnonzero(self.starving >= PATIENCE)
 
+    def forgetting(self, clusters: Array) -> "Stream":
+        """Empty the ledgers of some centers, `(n_clusters,)` bool, which stay where they are."""
+        return replace(self, ledger=self.ledger.without(clusters))
+
     def reseeded(self, clusters: Array, rows: Array) -> "Stream":
         """Put some centers where rows are, `(len(clusters), n_features)`, with empty ledgers."""
         centers, starving = self.centers.copy(), self.starving.copy()
