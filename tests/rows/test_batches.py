@@ -1,5 +1,6 @@
 """Epochs: every source row once, in another order each time, however rows are cut and stored."""
 
+from itertools import chain, pairwise
 from pathlib import Path
 
 import dask
@@ -150,7 +151,7 @@ def test_chunks_of_dask_may_be_tiny_empty_or_of_unknown_length(X, stage, lengths
 
 def cut(X, lengths):
     edges = np.cumsum([0, *lengths])
-    return [X[a:b] for a, b in zip(edges, edges[1:])]
+    return [X[a:b] for a, b in pairwise(edges)]
 
 
 def test_a_data_frame_of_dask_is_drawn_once(X):
@@ -249,7 +250,8 @@ def test_the_draw_is_the_same_whatever_the_stage_and_scheduler(X, folder, stage)
     with dask.config.set(scheduler="synchronous"):
         assert numbers_of(steps_of(read(folder, stage), Batching(100, 3, 4), 2)) == expected
     rows = Rows.from_array(X, block_rows=50)
-    assert sorted(sum(numbers_of(steps_of(rows, Batching(100, 3, 4), 2)), [])) == list(range(N))
+    found = numbers_of(steps_of(rows, Batching(100, 3, 4), 2))
+    assert sorted(chain(*found)) == list(range(N))
 
 
 # going on
