@@ -1,5 +1,6 @@
 """Mini-batches: passes, when a fit stops, data in any order, and going on from a checkpoint."""
 
+import shutil
 from pathlib import Path
 
 import dask
@@ -11,9 +12,12 @@ import dkmeans
 from dkmeans import MiniBatchKMeans, Rows
 from dkmeans.algorithms import minibatch as module
 from dkmeans.errors import BudgetSpent, ConvergenceWarning, InputChanged, TooFewRows
+from dkmeans.rows.batches import Batch
 from dkmeans.rows.store import process_store
 from tests.conftest import write_parquet
 from tests.faults import bits
+from tests.rows.damaged import flip
+from tests.rows.test_bad_data_policy import store
 
 N = 6000
 STAGES = ["memory", "disk", "none"]
@@ -282,7 +286,7 @@ class Stop(Exception):
 
 def stopped_at(folder: Path, checkpoint: Path, epoch: int, step: int, monkeypatch, **options):
     """Fit until just before a step of an epoch is reduced, and die there."""
-    original = dkmeans.rows.batches.Batch.reduce
+    original = Batch.reduce
     seen: dict[str, int] = {}
 
     def reduce(self, *arguments):
@@ -293,7 +297,7 @@ def stopped_at(folder: Path, checkpoint: Path, epoch: int, step: int, monkeypatc
         return original(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dkmeans.rows.batches.Batch, "reduce", reduce)
+        patch.setattr(Batch, "reduce", reduce)
         with pytest.raises(Stop):
             estimator(checkpoint=str(checkpoint), **options).fit(read(folder))
 
@@ -406,6 +410,64 @@ def test_time_that_is_over_in_an_epoch_leaves_a_checkpoint_of_its_steps(
             assert stops < 20, "it does not come any further"
     assert bits(model) == quiet
     assert stops == -(-model.n_steps_ // n_steps) - 1
+
+
+# bad data
+
+
+@pytest.mark.parametrize("missing", ["drop", "mean"])
+def test_rows_that_lack_values_are_dropped_or_filled_whatever_the_stage(X, tmp_path, missing):
+    holed = X.copy()
+    holed[np.random.default_rng(1).random(N) < 0.3, 1] = np.nan
+    present = ~np.isnan(holed[:, 1])
+    folder = write_parquet(tmp_path / "in", holed, row_group_rows=330, w=np.arange(N) % 4)
+    found = []
+    for stage in STAGES:
+        with read(folder, stage, missing=missing) as rows:
+            model = estimator().fit(rows)
+            assert model.n_passes_ == rows.n_passes == 6 + (missing == "mean")
+            found.append(bits(model))
+    assert found[0] == found[1] == found[2]
+    weight = np.arange(N) % 4
+    used = present if missing == "drop" else slice(None)
+    holed[~present, 1] = np.average(holed[present, 1], weights=weight[present])
+    scaled = model.model_.scale(holed[used])
+    far = ((scaled[:, None] - model.scaled_centers_) ** 2).sum(axis=2).min(axis=1)
+    assert model.inertia_ == pytest.approx((weight[used] * far).sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(1, 2), (3, 6)])
+def test_a_file_that_goes_bad_in_an_epoch_is_left_out_as_if_it_had_never_been(
+    X, tmp_path, monkeypatch, epoch, step
+):
+    url = store(tmp_path / "in", X, n_files=8)
+    at_once = Path(shutil.copytree(url, tmp_path / "at once"))
+    flip(at_once / "5.parquet", group=0)
+
+    def fitted(folder):
+        asked = {"columns": ["f0", "f1", "f2"], "block_rows": 70, "stage": "none"}
+        rows = dkmeans.read_parquet(str(folder), on_bad_file="skip", **asked)
+        return estimator().fit(rows)
+
+    expected = fitted(at_once)
+    original, kinds = Batch.reduce, []
+
+    def reduce(self, *arguments):
+        kinds.append(self.record["kind"])
+        if kinds.count(f"epoch {epoch}") == step and kinds[-1] == f"epoch {epoch}":
+            flip(Path(url) / "5.parquet", group=0)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Batch, "reduce", reduce)
+    found = fitted(url)
+    (skipped,) = found.model_.provenance["skipped_files"]
+    assert skipped["url"].endswith("5.parquet")
+    np.testing.assert_array_equal(found.cluster_centers_, expected.cluster_centers_)
+    assert found.inertia_ == expected.inertia_
+    assert found.n_steps_ == expected.n_steps_
+    assert len(found.history_) == len(expected.history_)
+    # what was made before the damage is counted
+    assert found.n_passes_ > expected.n_passes_
 
 
 # data in some order
