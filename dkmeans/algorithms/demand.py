@@ -51,14 +51,14 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
 def minibatch_demand(settings: MiniBatchSettings, n_features: int, dtype: str) -> Demand:
     """Return what a fit by mini-batches asks of rows with so many features.
 
-    Counted are all epochs, as if nothing stopped them before; of memory, the sample that the first
-    pass draws, and a step that has drawn a whole block.
+    Counted are all epochs, as if nothing stopped them before, and the two more passes that a sample
+    takes where few rows are left; of memory, the sample, and a step that has drawn a whole block.
     """
     item = np.dtype(dtype).itemsize
     k, d = settings.n_clusters, n_features
     sample = (sample_rows(settings, d * item) + 1) * (d * item + 24)
     return Demand(
-        n_passes=2 + settings.max_epochs,
+        n_passes=4 + settings.max_epochs,
         n_runs=1,
         broadcast_bytes=k * d * 8,
         partial_bytes=max(k * (d + 2) * 8, sample),

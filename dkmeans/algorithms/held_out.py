@@ -18,6 +18,9 @@ from dkmeans.partials.cluster_sums import ClusterSums
 _MOST_SWAPS = 8
 """Centers that are seeded again at one look, at most."""
 
+_MOST_LOST = 0.1
+"""Part of its weight that a center may lose to one that is seeded again, and keep its ledger."""
+
 
 @dataclass(frozen=True, eq=False)
 class Held:
@@ -71,7 +74,9 @@ class Held:
             trial = stream.reseeded(np.array([j]), row)
             tried, of_trial = self.sums(trial.centers, trial.ledger.origin)
             if tried.inertia < (1 - tol) * sums.inertia:
-                stream, sums, importance = trial, tried, of_trial
+                # the means of those that it took rows from have these rows in them for good
+                robbed = tried.weight < (1 - _MOST_LOST) * sums.weight
+                stream, sums, importance = trial.forgetting(robbed), tried, of_trial
             else:
                 stream = stream.spared(np.array([j]))
         return stream, sums

@@ -18,6 +18,7 @@ from dkmeans.algorithms.minibatch_state import MiniBatchState
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import MiniBatchSettings
 from dkmeans.algorithms.stream import Stream
+from dkmeans.errors import BudgetSpent
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.rows.batches import Batch, Batching, Epoch
 from dkmeans.rows.known import RowsChanged
@@ -48,7 +49,8 @@ def minibatch(
     """Cluster rows by mini-batches.
 
     Passes: one for scale and sample, one for each epoch, one that assigns all rows to the final
-    centers. Where filters leave fewer rows than a sample needs, one more draws it.
+    centers. Where filters, or weights of zero, leave fewer rows than a sample needs, up to two more
+    draw it.
 
     Parameters
     ----------
@@ -145,14 +147,19 @@ class _Fitting:
         settings, state = self._settings, self.state
         batching = Batching(settings.batch_size, settings.n_slots, settings.seed)
         epoch = self._rows.batches(batching, state.epoch, state.step, state.cost)
-        for batch in epoch:
-            self._step(epoch, batch)
-            if self.state.stream.n_unseen >= _ROWS_PER_LOOK * state.held.block.n_rows:
-                epoch.record.update(self._look())
-            if self._is_over:
-                break
-            if time.monotonic() - self._written > _CHECKPOINT_SECONDS:
-                self._write(replace(self.state, cost=dict(epoch.record)))
+        try:
+            for batch in epoch:
+                self._step(epoch, batch)
+                if self.state.stream.n_unseen >= _ROWS_PER_LOOK * state.held.block.n_rows:
+                    epoch.record.update(self._look())
+                if self._is_over:
+                    break
+                if time.monotonic() - self._written > _CHECKPOINT_SECONDS:
+                    self._write(replace(self.state, cost=dict(epoch.record)))
+        except BudgetSpent:
+            # so that even jobs that are shorter than that get on
+            self._write(replace(self.state, cost=dict(epoch.record)))
+            raise
         if self.state.stream.n_unseen:
             epoch.record.update(self._look())
         record = {**dict.fromkeys(FINDINGS), **epoch.record}

@@ -118,7 +118,8 @@ class Stream:
     def look(self, weight: Array, ratio: float) -> "Stream":
         """Note which centers have less than `ratio` of the mean of `weight`, `(n_clusters,)`."""
         short = weight < ratio * weight.mean()
-        return replace(self, starving=np.where(short | (self.starving < 0), self.starving + 1, 0))
+        starving = np.where(short | (self.starving < 0), self.starving + 1, 0)
+        return replace(self, starving=starving, n_unseen=0)
 
     def spared(self, clusters: Array) -> "Stream":
         """Begin anew to count the looks at which some centers starve."""
@@ -130,6 +131,10 @@ class Stream:
     def starved(self) -> Array:
         """Indices of the centers to be seeded again."""
         return np.flatnonzero(self.starving >= PATIENCE)
+
+    def forgetting(self, clusters: Array) -> "Stream":
+        """Empty the ledgers of some centers, `(n_clusters,)` bool, which stay where they are."""
+        return replace(self, ledger=self.ledger.without(clusters))
 
     def reseeded(self, clusters: Array, rows: Array) -> "Stream":
         """Put some centers where rows are, `(len(clusters), n_features)`, with empty ledgers."""

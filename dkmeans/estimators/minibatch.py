@@ -208,6 +208,12 @@ class MiniBatchKMeans(Clusterer):
         goes_on = hasattr(self, "_stream")
         if goes_on:
             model = self.model_
+            if settings.n_clusters != len(model.scaled_centers):
+                raise ArgumentError(
+                    f"n_clusters={settings.n_clusters!r} differs from the "
+                    f"{len(model.scaled_centers)} clusters that the stream has; keep it, or begin "
+                    "a stream with another estimator."
+                )
             settings = replace(settings, seed=int(model.provenance["seed"]))
             rows = rows_with(
                 X, model.columns, model.n_features, model.dtype, sample_weight, model.filling

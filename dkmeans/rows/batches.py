@@ -83,10 +83,11 @@ class Epoch:
             for leaf in batch.leaves:
                 if leaf.draw is not None and leaf.draw.ends:
                     reporter().leaf_done()
-        if n_rows != rows.layout.n_rows:
+        planned = sum(leaf.n_source_rows or 0 for leaf in rows.layout.leaves)
+        if n_rows != planned:
             raise DkmeansError(
-                f"an epoch drew {n_rows} rows where {rows.layout.n_rows} are planned; this is a "
-                "fault of dkmeans, please report it."
+                f"an epoch drew {n_rows} rows where {planned} are planned; this is a fault of "
+                "dkmeans, please report it."
             )
 
     def _batches(self) -> Iterator["Batch"]:

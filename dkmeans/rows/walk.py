@@ -77,7 +77,9 @@ def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
                 if partials
                 else answers
             )
+    complete = blocks.place is not None and not blocks.n_unkept
     if leaf.draw is not None and leaf.draw.ends and leaf.stage == "none":
+        complete = False
         for number in leaf.draw.siblings:
             blocks.forget(number)
     return LeafResult(
@@ -88,7 +90,7 @@ def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
         blocks.n_bytes,
         blocks.n_requests,
         blocks.n_unkept,
-        (Home(leaf.number, _worker(), blocks.place is not None and not blocks.n_unkept),),
+        (Home(leaf.number, _worker(), complete),),
     )
 
 

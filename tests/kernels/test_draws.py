@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dkmeans.kernels.block import Block
-from dkmeans.kernels.draws import exponentials, generator, uniforms
+from dkmeans.kernels.draws import exponentials, generator, permuted, uniforms
 from tests.laws import checked
 from tests.strategies import CutRows, cut_rows
 
@@ -93,3 +93,71 @@ def test_exponentials_have_the_standard_distribution():
     assert gap < 1.95 / np.sqrt(20_000)
     assert drawn.mean() == pytest.approx(1, abs=0.03)
     assert drawn.var() == pytest.approx(1, abs=0.06)
+
+
+# permutations
+
+SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 100, 255, 256, 257, 1023, 1025, 4097]
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_every_position_comes_once_in_a_permutation(n):
+    found = permuted(0, n, n, 3, "x")
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(np.sort(found), np.arange(n))
+
+
+@checked
+@given(st.integers(1, 3000), st.data())
+def test_parts_of_a_permutation_are_those_of_the_whole(n, data):
+    first, stop = sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n))))
+    whole = permuted(0, n, n, 1, "x", n)
+    np.testing.assert_array_equal(permuted(first, stop, n, 1, "x", n), whole[first:stop])
+
+
+def test_a_few_positions_of_a_huge_permutation_are_distinct_and_within():
+    n = 2**40 + 1
+    found = permuted(n - 5000, n, n, 0, "x")
+    assert found.min() >= 0
+    assert found.max() < n
+    assert len(np.unique(found)) == 5000
+    # in the mean in the middle: 0.289 is the deviation of a uniform number
+    assert abs(found.mean() / n - 0.5) < 4 * 0.289 / np.sqrt(5000)
+
+
+def test_nothing_of_nothing_is_permuted():
+    assert permuted(0, 0, 0, 0, "x").shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("n", "n_seeds"), [(2, 4000), (3, 4000), (5, 4000), (16, 4000), (17, 4000)]
+)
+def test_each_value_comes_at_each_position_equally_often(n, n_seeds):
+    counts = np.zeros((n, n))
+    for seed in range(n_seeds):
+        counts[np.arange(n), permuted(0, n, n, seed, "x")] += 1
+    expected = n_seeds / n
+    chi_square = float(((counts - expected) ** 2 / expected).sum())
+    freedom = (n - 1) ** 2
+    # Wilson and Hilferty's 99.99 % point
+    most = freedom * (1 - 2 / (9 * freedom) + 3.72 * np.sqrt(2 / (9 * freedom))) ** 3
+    assert chi_square < most
+
+
+def test_neighbours_go_to_unrelated_places():
+    n = 20_000
+    found = permuted(0, n, n, 5, "x")
+    assert abs(np.corrcoef(found[:-1], found[1:])[0, 1]) < 0.03
+    assert abs(np.corrcoef(found, np.arange(n))[0, 1]) < 0.03
+    counts = np.histogram(found[:2000], bins=50, range=(0, n))[0]
+    # 85.4 is the 99.9 % point of chi-square with 49 degrees of freedom; draws without replacement
+    # vary less
+    assert ((counts - 40) ** 2 / 40).sum() < 85.4
+
+
+def test_permutations_differ_by_seed_and_purpose():
+    names = [(0, "a"), (1, "a"), (0, "b"), (0, "a", 0), (0, "a", 1), (0, "a", 1, 0)]
+    found = np.array([permuted(0, 5000, 5000, seed, *purpose) for seed, *purpose in names])
+    correlations = np.corrcoef(found) - np.eye(len(names))
+    assert np.abs(correlations).max() < 0.07
+    np.testing.assert_array_equal(found[0], permuted(0, 5000, 5000, 0, "a"))

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from dkmeans.kernels.block import Block
 from dkmeans.partials import ClusterSums, merge_all
-from tests.laws import WeightsAsCopies, checked
+from tests.laws import WeightsAsCopies, assert_same, checked
 from tests.strategies import CutRows, blocks_of, cut_rows
 
 # the third repeats the first: always an empty cluster, and its rows are ties
@@ -163,3 +163,33 @@ def test_rows_far_from_zero_lose_no_digits():
     exact = [sum(int(v * 2**27) for v in column.tolist()) for column in X.T]
     expected = [(total - 1000 * int(X[0, i] * 2**27)) / 2**27 for i, total in enumerate(exact)]
     np.testing.assert_allclose(ledger.sums[0], expected, rtol=1e-12)
+
+
+def test_decay_takes_part_of_all_weight_and_leaves_the_means(blobs):
+    X, centers = blobs
+    weight = np.random.default_rng(2).uniform(0.1, 3, len(X))
+    ledger = ClusterSums.from_block(blocks_of(X, 1, weight)[0], centers, centers[0])
+    decayed = ledger.decay(0.25)
+    lighter = ClusterSums.from_block(blocks_of(X, 1, 0.25 * weight)[0], centers, centers[0])
+    np.testing.assert_array_equal(decayed.weight, lighter.weight)
+    np.testing.assert_array_equal(decayed.sums, lighter.sums)
+    np.testing.assert_array_equal(decayed.sq_distances, lighter.sq_distances)
+    assert decayed.n_rows == ledger.n_rows == 5000
+    np.testing.assert_array_equal(decayed.centers(centers), ledger.centers(centers))
+    assert_same(ledger.decay(1.0), ledger)
+
+
+def test_emptied_clusters_have_nothing_and_the_others_all(blobs):
+    X, centers = blobs
+    ledger = ClusterSums.from_block(blocks_of(X, 1)[0], centers, centers[0])
+    gone = np.zeros(10, bool)
+    gone[[2, 7]] = True
+    left = ledger.without(gone)
+    np.testing.assert_array_equal(left.empty, gone)
+    assert not left.sums[gone].any()
+    assert not left.sq_distances[gone].any()
+    for name in ("weight", "sums", "sq_distances"):
+        np.testing.assert_array_equal(getattr(left, name)[~gone], getattr(ledger, name)[~gone])
+    otherwise = centers + 1
+    np.testing.assert_array_equal(left.centers(otherwise)[gone], otherwise[gone])
+    assert not ledger.empty.any()

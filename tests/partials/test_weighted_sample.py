@@ -181,3 +181,49 @@ def test_kept_rows_weighted_by_inclusion_estimate_the_whole_without_bias():
     error = estimates.std(axis=0, ddof=1) / np.sqrt(n_seeds)
     assert (error < 0.02 * truth).all()
     assert (np.abs(estimates.mean(axis=0) - truth) < 4 * error).all()
+
+
+@checked
+@given(cut_rows())
+def test_rows_beyond_a_key_are_left_out_and_the_others_are_the_same(rows: CutRows):
+    whole = sample([rows.whole], 1000)
+    for most_key in (0.5, 1.0, np.inf):
+        found = merge_all(
+            WeightedSample.from_block(block, 1000, 0, PURPOSE, None, most_key)
+            for block in rows.blocks
+        )
+        below = whole.keys < most_key
+        np.testing.assert_array_equal(found.keys, whole.keys[below])
+        np.testing.assert_array_equal(found.X_kept, whole.X_kept[below])
+        np.testing.assert_array_equal(found.row_numbers_kept, whole.row_numbers_kept[below])
+        assert (found.total, found.n_rows) == (whole.total, whole.n_rows)
+
+
+def test_expanded_weights_estimate_sums_without_bias():
+    rng = np.random.default_rng(6)
+    n, size, n_seeds = 400, 40, 800
+    X, weight = rng.normal(size=(n, 1)) + 2, rng.choice([0.0, 0.3, 1.0, 6.0], n)
+    blocks = blocks_of(X, 3, weight)
+    estimates = np.empty((n_seeds, 2))
+    for seed in range(n_seeds):
+        found = sample(blocks, size, seed)
+        assert len(found.expanded_weight) == size
+        assert (found.expanded_weight >= found.weight).all()
+        estimates[seed] = (
+            found.expanded_weight.sum(),
+            (found.expanded_weight * found.X[:, 0] ** 2).sum(),
+        )
+    truth = np.array([weight.sum(), (weight * X[:, 0] ** 2).sum()])
+    error = estimates.std(axis=0, ddof=1) / np.sqrt(n_seeds)
+    assert (error < 0.02 * truth).all()
+    assert (np.abs(estimates.mean(axis=0) - truth) < 4 * error).all()
+
+
+def test_rows_that_are_all_there_stand_for_themselves():
+    weight = np.array([0.0, 0.5, 3.0, 1.0])
+    found = sample(blocks_of(np.arange(4.0)[:, None], 2, weight), 3)
+    assert found.threshold == np.inf
+    assert sorted(found.expanded_weight) == [0.5, 1.0, 3.0]
+    expanded = found.expanded_weight
+    expanded[:] = 7
+    assert sorted(found.weight) == [0.5, 1.0, 3.0]
