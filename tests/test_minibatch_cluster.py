@@ -13,7 +13,7 @@ from distributed import Client, LocalCluster
 
 import dkmeans
 from dkmeans import MiniBatchKMeans, Rows
-from dkmeans.algorithms import minibatch
+from dkmeans.algorithms import minibatch_start
 from dkmeans.cluster.connect import local_cluster
 from dkmeans.rows.batches import Batch
 from tests.conftest import write_parquet
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _few_held_out() -> Iterator[None]:
     """Looks within an epoch of a few rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minibatch, "HELD_OUT_ROWS", 200)
+        patch.setattr(minibatch_start, "HELD_OUT_ROWS", 200)
         yield
 
 

@@ -158,7 +158,8 @@ class _Fitting:
                     self._write(replace(self.state, cost=dict(epoch.record)))
         except BudgetSpent:
             # so that even jobs that are shorter than that get on
-            self._write(replace(self.state, cost=dict(epoch.record)))
+            if self.state.step:
+                self._write(replace(self.state, cost=dict(epoch.record)))
             raise
         if self.state.stream.n_unseen:
             epoch.record.update(self._look())

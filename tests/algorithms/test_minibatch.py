@@ -11,6 +11,7 @@ from sklearn.cluster import KMeans as TheirKMeans
 import dkmeans
 from dkmeans import MiniBatchKMeans, Rows
 from dkmeans.algorithms import minibatch as module
+from dkmeans.algorithms import minibatch_start
 from dkmeans.errors import BudgetSpent, ConvergenceWarning, InputChanged, TooFewRows
 from dkmeans.rows.batches import Batch
 from dkmeans.rows.store import process_store
@@ -55,7 +56,7 @@ def estimator(**options: object) -> MiniBatchKMeans:
 @pytest.fixture(autouse=True)
 def _few_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks within an epoch of a few rows."""
-    monkeypatch.setattr(module, "HELD_OUT_ROWS", 300)
+    monkeypatch.setattr(minibatch_start, "HELD_OUT_ROWS", 300)
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def lasting(monkeypatch: pytest.MonkeyPatch) -> None:
 def quiet(folder: Path) -> tuple[object, ...]:
     """What an undisturbed fit finds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "HELD_OUT_ROWS", 300)
+        patch.setattr(minibatch_start, "HELD_OUT_ROWS", 300)
         return bits(estimator().fit(read(folder)))
 
 
@@ -494,7 +495,7 @@ def three_orders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("stage", ["memory", "none"])
 def test_the_order_of_the_rows_hardly_matters(three_orders, stage, monkeypatch):
-    monkeypatch.setattr(module, "HELD_OUT_ROWS", 20_000)
+    monkeypatch.setattr(minibatch_start, "HELD_OUT_ROWS", 20_000)
     found = {}
     for name, place in three_orders.items():
         files = sorted(str(path) for path in place.rglob("*.parquet"))
