@@ -314,7 +314,7 @@ def test_starved_centers_of_a_stream_are_seeded_again():
         batch = np.concatenate([batch, [[1e7, -1e7]]])
         for model in models:
             model.partial_fit(batch, sample_weight=np.append(np.ones(300), 0.0))
-    assert np.abs(models[0].cluster_centers_).max() < 60
+        assert np.abs(models[0].cluster_centers_).max() < (60 if models[0].n_steps_ > 1 else 2e5)
     np.testing.assert_array_equal(models[1].cluster_centers_[2], start[2])
 
 
