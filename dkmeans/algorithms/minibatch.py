@@ -294,12 +294,12 @@ def _epochs(
                     if converged:
                         break
                 if on_state is not None and time.monotonic() - written > _CHECKPOINT_SECONDS:
-                    on_state(replace(state, cost=dict(epoch.record)), epochs)
+                    on_state(replace(state, cost={**epoch.record, **finding}), epochs)
                     written = time.monotonic()
         except BudgetSpent:
             # so that even runs that are shorter than that get on
             if on_state is not None and state.step:
-                on_state(replace(state, cost=dict(epoch.record)), epochs)
+                on_state(replace(state, cost={**epoch.record, **finding}), epochs)
             raise
         if state.stream.n_unseen and not converged:
             state, converged, finding = _look(state, settings)

@@ -24,4 +24,4 @@ class MiniBatchState:
     """Looks since then."""
 
     cost: Record = field(default_factory=dict)
-    """Seconds, rows and bytes of the epoch so far."""
+    """Seconds, rows and bytes of the epoch so far, and what its last look found."""

@@ -11,6 +11,7 @@ from sklearn.cluster import KMeans as TheirKMeans
 import dkmeans
 from dkmeans import MiniBatchKMeans, Rows
 from dkmeans.algorithms import minibatch as module
+from dkmeans.algorithms.checkpoint import Checkpoint
 from dkmeans.errors import BudgetSpent, ConvergenceWarning, InputChanged, TooFewRows
 from dkmeans.rows.batches import Batch
 from dkmeans.rows.store import process_store
@@ -316,6 +317,29 @@ def test_a_fit_that_is_stopped_anywhere_goes_on_with_the_same_bits(
         assert [record["rows_read"] for record in model.history_] == [N] * 6
     again = read(folder, stage)
     assert bits(estimator(checkpoint=str(tmp_path / "c")).fit(again)) == quiet
+
+
+@pytest.mark.parametrize("n_writes", [2, 6, 10, 11, 12, 13, 23])
+@pytest.mark.usefixtures("lasting")
+def test_a_fit_that_ends_after_any_checkpoint_goes_on_with_the_same_findings(
+    folder, tmp_path, monkeypatch, n_writes
+):
+    # a look after each step, the last of an epoch included
+    monkeypatch.setattr(module, "_ROWS_PER_LOOK", 0)
+    expected = bits(estimator().fit(read(folder)))
+    write, written = Checkpoint.write, []
+
+    def dying(self, *arguments):
+        write(self, *arguments)
+        written.append(1)
+        if len(written) == n_writes:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "write", dying)
+        with pytest.raises(Stop):
+            estimator(checkpoint=str(tmp_path / "c")).fit(read(folder))
+    assert bits(estimator(checkpoint=str(tmp_path / "c")).fit(read(folder))) == expected
 
 
 def test_without_time_for_a_checkpoint_the_epoch_begins_anew(folder, quiet, tmp_path, monkeypatch):
