@@ -29,8 +29,8 @@ class Held:
     block: Block
     """Scaled, each with the weight of the rows that it stands for."""
 
-    is_sample: bool
-    """Whether there are rows beside these."""
+    share: float
+    """Which part they are of all rows."""
 
     def sums(self, centers: Array, origin: Array) -> tuple[ClusterSums, Array]:
         """Assign the rows to some centers; return their sums and weighted squared distances."""
@@ -44,16 +44,13 @@ class Held:
 
         In units of the rows' own inertia. The gain on a sample is larger than on all rows, for its
         means have errors of their own: by the variance of the mean of each cluster, which is taken
-        off.
+        off, less for samples that are a good part of all rows.
         """
-        gain = sums.gain(centers)
-        if self.is_sample:
-            means = sums.centers(otherwise=centers)
-            within = sums.sq_distances - sums.weight * ((means - centers) ** 2).sum(axis=1)
-            n_rows = sums.weight * (self.block.n_rows / self.block.total_weight)
-            noise = np.maximum(within, 0) / np.maximum(n_rows - 1, 1)
-            gain -= float(noise[n_rows > 1].sum())
-        return max(0.0, gain)
+        means = sums.centers(otherwise=centers)
+        within = sums.sq_distances - sums.weight * ((means - centers) ** 2).sum(axis=1)
+        n_rows = sums.weight * (self.block.n_rows / self.block.total_weight)
+        noise = np.maximum(within, 0) / np.maximum(n_rows - 1, 1)
+        return max(0.0, sums.gain(centers) - (1 - self.share) * float(noise[n_rows > 1].sum()))
 
     def look(
         self, stream: Stream, ratio: float, tol: float, seed: int

@@ -104,7 +104,9 @@ def minibatch(
             fit = fitting.found()
             break
     result = job.result(fit, begun.scaling, (*begun.history, *fitting.records))
-    return MiniBatchResult(**vars(result), stream=fitting.state.stream)
+    # rows that come now meet all rows of the fit, each counted once
+    stream = replace(fitting.state.stream, ledger=fit.ledger)
+    return MiniBatchResult(**vars(result), stream=stream)
 
 
 class _Fitting:

@@ -119,9 +119,10 @@ def _parted(sample: WeightedSample, X: Array, settings: MiniBatchSettings) -> tu
 
     if sample.threshold == np.inf:
         everything = block(np.arange(len(X)))
-        return Held(everything, is_sample=False), everything
+        return Held(everything, share=1.0), everything
     n_held = _held_out_rows(X.shape[1] * X.dtype.itemsize)
     # the order of the draws depends on weights: evenly spread in it, both parts are like the whole
     is_held = np.zeros(len(X), bool)
     is_held[np.linspace(0, len(X) - 1, n_held).astype(int)] = True
-    return Held(block(np.flatnonzero(is_held)), is_sample=True), block(np.flatnonzero(~is_held))
+    share = n_held / sample.n_rows
+    return Held(block(np.flatnonzero(is_held)), share), block(np.flatnonzero(~is_held))

@@ -186,7 +186,8 @@ class MiniBatchKMeans(Clusterer):
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Follow X, as one batch: one pass over it.
 
-        The first call seeds from a sample of X. After `fit`, the stream goes on from there.
+        The first call seeds from a sample of X. After `fit`, the stream goes on from there, with
+        each row of the fit counted once.
 
         Parameters
         ----------

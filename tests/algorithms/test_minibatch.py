@@ -12,6 +12,7 @@ import dkmeans
 from dkmeans import MiniBatchKMeans, Rows
 from dkmeans.algorithms import minibatch as module
 from dkmeans.algorithms import minibatch_start
+from dkmeans.algorithms.checkpoint import Checkpoint
 from dkmeans.errors import BudgetSpent, ConvergenceWarning, InputChanged, TooFewRows
 from dkmeans.rows.batches import Batch
 from dkmeans.rows.store import process_store
@@ -100,9 +101,7 @@ def test_passes_are_one_to_begin_one_for_each_epoch_and_one_to_end(folder, stage
 def test_nothing_is_left_in_the_store_of_what_is_not_staged(folder):
     rows = read(folder)
     estimator().fit(rows)
-    assert rows.layout.leaves[0].owner not in process_store().owners or not any(
-        process_store()._entries[rows.layout.leaves[0].owner]
-    )
+    assert not process_store()._entries.get(rows.layout.leaves[0].owner)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -156,20 +155,18 @@ def ordered_mixture(n_rows=60_000, n_clusters=12, seed=0):
     return means[labels] + rng.normal(size=(n_rows, 4)), labels
 
 
-def test_a_fit_does_not_stop_before_far_centers_have_had_their_rows():
-    """Clusters one after another, in an order that is opened at random, a few at a time."""
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fit_does_not_stop_before_far_centers_have_had_their_rows(seed):
+    """Clusters one after another, of which a few are open at a time: the one that has far to go is
+    not among the first ones, or is."""
     X, labels = ordered_mixture()
-    X = X[np.argsort(labels, kind="stable")]
-    # starts that are right for most clusters, and have far to go in some
-    start = np.array(
-        [X[labels[np.argsort(labels, kind="stable")] == j].mean(axis=0) for j in range(12)]
-    )
-    start[:4] += 3
-    rows = Rows.from_array(X, block_rows=500)
+    order = np.argsort(labels, kind="stable")
+    start = np.array([X[labels == j].mean(axis=0) for j in range(12)])
+    start[seed] += 3
+    rows = Rows.from_array(X[order], block_rows=2500)
     model = MiniBatchKMeans(
-        12, init=start, batch_size=200, n_slots=1, max_no_improvement=1, random_state=0
+        12, init=start, batch_size=200, n_slots=1, max_no_improvement=1, random_state=seed
     ).fit(rows)
-    assert model.n_steps_ > 50
     best = TheirKMeans(12, init=start, n_init=1).fit(X).inertia_
     assert model.inertia_ < 1.01 * best
 
@@ -271,9 +268,12 @@ def test_rows_of_which_few_count_are_sampled_all_the_same(tmp_path):
     assert np.isfinite(model.cluster_centers_).all()
     folder = write_parquet(tmp_path / "in", X, kind=np.arange(40_000) % 400)
     rows = dkmeans.read_parquet(str(folder), columns=["f0", "f1"], filters=("kind", "==", 7))
+    model.set_params(n_clusters=60)
     plan = rows.plan(model)
     model.fit(rows)
     assert model.model_.weights.sum() == 100
+    # all of them were there to seed from
+    assert (model.model_.weights > 0).all()
     assert rows.n_passes <= plan.most_passes
     assert rows.bytes_read <= plan.most_bytes_read
 
@@ -318,6 +318,29 @@ def test_a_fit_that_is_stopped_anywhere_goes_on_with_the_same_bits(
         assert [record["rows_read"] for record in model.history_] == [N] * 6
     again = read(folder, stage)
     assert bits(estimator(checkpoint=str(tmp_path / "c")).fit(again)) == quiet
+
+
+@pytest.mark.parametrize("n_writes", [2, 6, 10, 11, 12, 13, 23])
+@pytest.mark.usefixtures("lasting")
+def test_a_fit_that_ends_after_any_checkpoint_goes_on_with_the_same_findings(
+    folder, tmp_path, monkeypatch, n_writes
+):
+    # a look after each step, the last of an epoch included
+    monkeypatch.setattr(module, "_ROWS_PER_LOOK", 0)
+    expected = bits(estimator().fit(read(folder)))
+    write, written = Checkpoint.write, []
+
+    def dying(self, *arguments):
+        write(self, *arguments)
+        written.append(1)
+        if len(written) == n_writes:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "write", dying)
+        with pytest.raises(Stop):
+            estimator(checkpoint=str(tmp_path / "c")).fit(read(folder))
+    assert bits(estimator(checkpoint=str(tmp_path / "c")).fit(read(folder))) == expected
 
 
 def test_without_time_for_a_checkpoint_the_epoch_begins_anew(folder, quiet, tmp_path, monkeypatch):
