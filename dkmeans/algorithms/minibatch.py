@@ -197,19 +197,19 @@ class _Fitting:
             state.stream, settings.reassignment_ratio, settings.tol, settings.seed
         )
         gain = state.held.gain(sums, stream.centers)
-        lowered = sums.inertia < (1 - settings.tol) * state.best
-        state = replace(
-            state,
-            stream=stream,
-            best=sums.inertia if lowered else state.best,
-            n_stalled=0 if lowered else state.n_stalled + 1,
-        )
+        if sums.inertia < (1 - settings.tol) * state.best:
+            state = replace(state, best=sums.inertia, n_stalled=0, n_rows_stalled=0)
+        else:
+            n_rows = state.n_rows_stalled + state.stream.n_unseen
+            state = replace(state, n_stalled=state.n_stalled + 1, n_rows_stalled=n_rows)
         patience = settings.max_no_improvement
-        stalled = patience is not None and state.n_stalled >= patience
+        stalled = patience is not None and (
+            state.n_stalled >= patience or state.n_rows_stalled >= (self._rows.known.n_samples or 0)
+        )
         # before all rows were seen, only if no center has far to go: of data in some order, the
         # places that were seen may be done with while others wait
         seen = state.epoch > 1 or gain <= settings.tol * sums.inertia
-        self.state = replace(state, converged=stalled and seen)
+        self.state = replace(state, stream=stream, converged=stalled and seen)
         return {"inertia": sums.inertia, "gain": gain}
 
     def _assign_all(self) -> Fit:

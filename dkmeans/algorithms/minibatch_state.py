@@ -23,6 +23,9 @@ class MiniBatchState:
     n_stalled: int = 0
     """Looks since then."""
 
+    n_rows_stalled: int = 0
+    """Rows of the steps since then."""
+
     converged: bool = False
     """Whether looks say that it is enough."""
 

@@ -58,8 +58,8 @@ class MiniBatchKMeans(Clusterer):
         Most epochs: each visits every row once.
     max_no_improvement
         Stop after so many looks in a row, at the held-out rows, that have not lowered their inertia
-        by `tol` of it; before the first epoch is over only if no center has more than that to gain.
-        None goes on for `max_epochs`.
+        by `tol` of it, or after as many rows as there are; before the first epoch is over only if
+        the centers have no more than that to gain. None goes on for `max_epochs`.
     tol
         See `max_no_improvement`. The seeding stops by it, too.
     reassignment_ratio

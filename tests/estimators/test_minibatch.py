@@ -467,3 +467,11 @@ def test_a_stream_that_goes_on_from_a_fit_counts_each_row_of_it_once(blobs):
         model.model_.weights, np.bincount(np.append(labels, far.argmin(axis=1)), minlength=10)
     )
     assert model.inertia_ == pytest.approx(sums + far.min(axis=1).sum(), rel=1e-9)
+
+
+def test_a_whole_epoch_that_brings_nothing_ends_a_fit(blobs):
+    X, _ = blobs
+    model = small(max_epochs=50, max_no_improvement=10).fit(X)
+    assert (model.n_iter_, model.converged_) == (2, True)
+    goes_on = small(max_epochs=5, max_no_improvement=None).fit(X)
+    assert (goes_on.n_iter_, goes_on.converged_) == (5, False)
