@@ -1,5 +1,6 @@
 """Centers that follow batches of rows: the ledger, how it forgets, and which centers starve."""
 
+import numbers
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -41,8 +42,10 @@ class Pace:
             )
         if self.half_life is None:
             return
-        if not self.half_life > 0:
-            raise ArgumentError(f"half_life={self.half_life!r} should be above 0, or None.")
+        if not (isinstance(self.half_life, numbers.Real) and self.half_life > 0):
+            raise ArgumentError(
+                f"half_life={self.half_life!r} should be a number above 0, or None."
+            )
         if self.learning_rate == "share":
             raise ArgumentError(
                 f"half_life={self.half_life!r} goes with learning_rate='count'; 'share' forgets by "

@@ -135,6 +135,7 @@ def test_a_fit_of_a_sample_labels_all_rows(blobs):
         ({"tol": -1}, "tol=-1"),
         ({"learning_rate": "fast"}, "learning_rate='fast'"),
         ({"half_life": 0}, "half_life=0"),
+        ({"half_life": "1d"}, "half_life='1d' should be a number above 0"),
         ({"half_life": 5, "learning_rate": "share"}, "half_life=5 goes with"),
         ({"half_life_unit": "days"}, "half_life_unit='days'"),
         ({"n_init": "many"}, "n_init='many'"),
