@@ -1,4 +1,6 @@
-"""Whether rows can be clustered at all."""
+"""Whether rows can be clustered at all, and whether a parameter is a number."""
+
+import numbers
 
 from dkmeans.errors import BadValues, TooFewRows
 
@@ -19,3 +21,8 @@ def check_enough(n_rows: int, weight: float, n_clusters: int) -> None:
         )
     if weight <= 0:
         raise BadValues("all sample weights are zero; at least one row needs a positive weight.")
+
+
+def is_real(value: object) -> bool:
+    """Whether a value is a real number, and no boolean."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

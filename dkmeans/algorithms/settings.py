@@ -1,10 +1,10 @@
 """What a fit is asked for, and whether it can be."""
 
-import numbers
 from dataclasses import dataclass
 
 import numpy as np
 
+from dkmeans.algorithms.checks import is_real
 from dkmeans.algorithms.stream import HalfLifeUnit, LearningRate, Pace
 from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
@@ -132,8 +132,3 @@ class MiniBatchSettings(Settings):
                 f"reassignment_ratio={self.reassignment_ratio!r} should be at least 0, below 1."
             )
         self.pace.check()
-
-
-def is_real(value: object) -> bool:
-    """Whether a value is a real number, and no boolean."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -1,11 +1,11 @@
 """Centers that follow batches of rows: the ledger, how it forgets, and which centers starve."""
 
-import numbers
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from dkmeans.algorithms.checks import is_real
 from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
 from dkmeans.partials.cluster_sums import ClusterSums
@@ -42,7 +42,7 @@ class Pace:
             )
         if self.half_life is None:
             return
-        if not (isinstance(self.half_life, numbers.Real) and self.half_life > 0):
+        if not (is_real(self.half_life) and self.half_life > 0):
             raise ArgumentError(
                 f"half_life={self.half_life!r} should be a number above 0, or None."
             )

@@ -211,9 +211,9 @@ def test_a_half_life_far_below_a_batch_keeps_the_last_batch_only():
     [
         ({"learning_rate": "sculley"}, "learning_rate='sculley' is not known"),
         ({"half_life_unit": "seconds"}, "half_life_unit='seconds' is not known"),
-        ({"half_life": 0}, "half_life=0 should be above 0"),
-        ({"half_life": -3.0}, "half_life=-3.0 should be above 0"),
-        ({"half_life": float("nan")}, "half_life=nan should be above 0"),
+        ({"half_life": 0}, "half_life=0 should be a number above 0"),
+        ({"half_life": -3.0}, "half_life=-3.0 should be a number above 0"),
+        ({"half_life": float("nan")}, "half_life=nan should be a number above 0"),
         ({"half_life": 5, "learning_rate": "share"}, "half_life=5 goes with learning_rate='count'"),
     ],
 )
