@@ -15,6 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.contract_summary import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
+
 # before SciPy is imported: scikit-learn checks estimators under its array API dispatch, too
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
