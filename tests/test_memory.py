@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +154,7 @@ class Case:
     stage: str = "none"
     init: str = "k-means||"
     groups_per_block: float = 1.0
+    algorithm: str = "lloyd"
 
     @property
     def block_bytes(self) -> int:
@@ -174,8 +175,14 @@ class Case:
             )
         return folder
 
-    def estimator(self) -> dkmeans.KMeans:
+    def estimator(self) -> dkmeans.KMeans | dkmeans.MiniBatchKMeans:
         """A scaled fit: every kind of pass once."""
+        if self.algorithm == "minibatch":
+            # few steps: what Dask keeps of each graph that it was sent is not in the formula
+            return dkmeans.MiniBatchKMeans(
+                self.k, n_init=1, scale="standard", max_epochs=1, random_state=0,
+                batch_size=2**18, init_size=3000,
+            )  # fmt: skip
         init = self.init
         if init == "array":
             init = np.random.default_rng(1).normal(size=(self.k, self.d))
@@ -185,7 +192,8 @@ class Case:
 
     def __str__(self) -> str:
         groups = f"{self.groups_per_block:g} groups a block"
-        return f"k={self.k} d={self.d} {self.mib} MiB {self.stage} {self.init} {groups}"
+        how = self.init if self.algorithm == "lloyd" else self.algorithm
+        return f"k={self.k} d={self.d} {self.mib} MiB {self.stage} {how} {groups}"
 
 
 def peak_and_formula(case: Case, folder: Path) -> tuple[int, int]:
@@ -195,7 +203,7 @@ def peak_and_formula(case: Case, folder: Path) -> tuple[int, int]:
     with workers("6GiB", n_workers=1) as client:
         # what a worker imports and allocates whatever the data are is not the data's
         with dkmeans.read_parquet(str(few), stage="disk", client=client) as rows:
-            Case(2, case.d, 1).estimator().fit(rows)
+            replace(case, k=2, mib=1, init="k-means||").estimator().fit(rows)
         rows = dkmeans.read_parquet(
             str(data), stage=case.stage, client=client, block_bytes=case.block_bytes
         )
@@ -230,6 +238,8 @@ def check_formula(case: Case, folder: Path, capsys: pytest.CaptureFixture) -> No
         Case(1000, 768, 16, init="array"),
         Case(10, 64, 16, groups_per_block=1 / 2),
         Case(10, 64, 16, groups_per_block=4),
+        Case(10, 4, 16, algorithm="minibatch"),
+        Case(10, 768, 16, algorithm="minibatch"),
     ],
     ids=str,
 )

@@ -44,6 +44,7 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         n_state_passes=settings.init_rounds if settings.init_name == "k-means||" else 0,
         state_bytes=(item + 4) * settings.n_init if settings.init_name == "k-means||" else 0,
         n_epochs=0,
+        drawn_rows=0,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
     )
 
@@ -52,7 +53,8 @@ def minibatch_demand(settings: MiniBatchSettings, n_features: int, dtype: str) -
     """Return what a fit by mini-batches asks of rows with so many features.
 
     Counted are all epochs, as if nothing stopped them before, and the two more passes that a sample
-    takes where few rows are left; of memory, the sample, and a step that has drawn a whole block.
+    takes where few rows are left; of memory, the sample, and beside a block the rows that a step
+    draws from it, with their places.
     """
     item = np.dtype(dtype).itemsize
     k, d = settings.n_clusters, n_features
@@ -71,5 +73,6 @@ def minibatch_demand(settings: MiniBatchSettings, n_features: int, dtype: str) -
         n_state_passes=0,
         state_bytes=0,
         n_epochs=settings.max_epochs,
+        drawn_rows=-(-settings.batch_size // settings.n_slots),
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
     )

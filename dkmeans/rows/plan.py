@@ -24,6 +24,9 @@ PAGE_BYTES = 3 * 2**20
 PARSED_FOOTER = 10
 """How many times the bytes of a footer it takes once it is parsed."""
 
+PLACE_BYTES = 64
+"""What finding the place of a drawn row in its block takes for a moment."""
+
 COLUMN_BYTES = 48 * 2**10
 """What Arrow's reader takes for each column, whatever is in it."""
 
@@ -67,6 +70,9 @@ class Demand:
 
     n_epochs: int
     """Passes by mini-batches: where nothing is staged, these keep open leaves on local disks."""
+
+    drawn_rows: int
+    """Rows that a step of these draws from a block."""
 
     probe: Reduce
     """What a pass computes, with made-up values, to be timed."""
@@ -177,14 +183,15 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
 
     The greater of two moments. Reading: the block that is filled, the row group that it comes from
     as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
-    Computing: the block and its scaled copy, what is taken by the row and by the tile, the
-    broadcast as the kernel wants it, and two more partials, of the block and of the merge; and the
-    row group, if it has more blocks. In both: the broadcast as it came, the kernel's scratch, which
-    is not given back between blocks, parsed footers and, of stores, the next row group, which is on
-    its way.
+    Computing: the block and its scaled copy, what is taken by the row and by the tile, rows that a
+    step draws, with their places, the broadcast as the kernel wants it, and two more partials, of
+    the block and of the merge; and the row group, if it has more blocks. In both: the broadcast as
+    it came, the kernel's scratch, which is not given back between blocks, parsed footers and, of
+    stores, the next row group, which is on its way.
     """
     block_rows = rows.most_block_rows
-    block = block_rows * rows.n_features * np.dtype(rows.dtype).itemsize
+    row = rows.n_features * np.dtype(rows.dtype).itemsize
+    block = block_rows * row
     stored = decoding = parsed = ahead = still_open = 0
     if rows.parquet is not None:
         groups = rows.parquet.row_groups
@@ -199,8 +206,9 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     broadcast = demand.n_runs * demand.broadcast_bytes
     partials = demand.n_runs * demand.partial_bytes
     by_rows = block_rows * demand.row_bytes + demand.tile_bytes
+    drawn = min(demand.drawn_rows, block_rows) * (row + PLACE_BYTES)
     reading = block + stored + decoding + partials
-    computing = 2 * block + still_open + by_rows + broadcast + 3 * partials
+    computing = 2 * block + still_open + by_rows + drawn + broadcast + 3 * partials
     return max(reading, computing) + ahead + parsed + broadcast + demand.scratch_bytes
 
 

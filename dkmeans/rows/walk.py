@@ -59,6 +59,7 @@ def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
                     "fault of dkmeans or of the machine, run again."
                 )
             if number not in leaf.blocks:
+                del block
                 continue
             n_drawn = block.n_source_rows
             if leaf.draw is not None:
