@@ -128,6 +128,8 @@ class _Fitting:
 
         self._stopped_by = "callback" if stops else None
         self._written = 0.0
+        self._final: Fit | None = None
+        """What the last pass has found."""
 
     def run(self) -> Fit:
         """Make epochs until a rule or a callback says stop, then assign all rows."""
@@ -169,7 +171,9 @@ class _Fitting:
         reporter().ended(record)
         self.records = (*self.records, record)
         self.state = replace(self.state, epoch=state.epoch + 1, step=0, cost={})
-        self._write(self.state)
+        if self._stopped_by is None:
+            # an epoch that a callback cut short is not over for whoever goes on from the checkpoint
+            self._write(self.state)
         self._tell_pass(record)
 
     def _step(self, epoch: Epoch, batch: Batch) -> None:
@@ -225,11 +229,14 @@ class _Fitting:
         record.update(inertia=fit.inertia, gain=fit.gain, empty_clusters=int(ledger.empty.sum()))
         reporter().ended(record)
         self.records = (*self.records, record)
+        self._final = fit
         self._tell_pass(record)
         return fit
 
     def found(self) -> Fit:
-        """Return where the centers are, with the figures of the held-out rows."""
+        """Return where the centers are, with the held-out rows' figures, or those of all rows."""
+        if self._final is not None:
+            return replace(self._final, stopped_by="interrupt")
         stream = self.state.stream
         sums, _ = self.state.held.sums(stream.centers, stream.ledger.origin)
         n_rows = self._rows.known.n_samples or sums.n_rows

@@ -44,7 +44,7 @@ class MiniBatchKMeans(Clusterer):
         Rows of the sample to seed from. None for `max(3 * batch_size, 300 * n_clusters)`, fewer
         where that is more than 64 MiB.
     batch_size
-        Rows of a step.
+        Stored rows of a step, those that a filter drops included.
     n_slots
         Blocks that a step draws from; more where blocks are small. Up to `8 * n_slots` leaves (a
         leaf has up to 8 blocks) are open at a time: what is not staged is kept on local disks until
@@ -100,11 +100,12 @@ class MiniBatchKMeans(Clusterer):
         The same in the space where distances are measured: of the scaled features.
     inertia_
         Weighted sum of squared distances in that space: of all rows after `fit`; after
-        `partial_fit` of all rows so far, each to the center that it had when it came.
+        `partial_fit` of all rows so far, each to the center that it had when it came, forgotten as
+        `half_life` says.
     labels_
         `(n_samples,)` index of each row's center, as for `KMeans`; not after `partial_fit`.
     n_iter_, n_steps_
-        Epochs begun, and steps made.
+        Epochs begun, and steps made; after `partial_fit` both are steps.
     converged_
         Whether `max_no_improvement` stopped it.
     stopped_by_

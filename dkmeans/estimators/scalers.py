@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn import preprocessing
 
+from dkmeans.algorithms.checks import is_real
 from dkmeans.errors import ArgumentError
 from dkmeans.estimators.scaler import LinearScaler
 from dkmeans.kernels.block import Array
@@ -16,6 +17,15 @@ from dkmeans.partials.moments import Moments
 from dkmeans.partials.quantiles import Quantiles
 from dkmeans.rows.requests import Reduce
 from dkmeans.rows.rows import Rows
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether it is two finite numbers."""
+    return (
+        isinstance(value, (tuple, list))
+        and len(value) == 2
+        and all(is_real(number) and abs(number) < np.inf for number in value)
+    )
 
 
 class StandardScaler(LinearScaler):
@@ -82,7 +92,7 @@ class MinMaxScaler(LinearScaler):
         self.clip = clip
 
     def _check_parameters(self) -> None:
-        if not self.feature_range[0] < self.feature_range[1]:
+        if not (_is_pair(self.feature_range) and self.feature_range[0] < self.feature_range[1]):
             raise ArgumentError(
                 f"feature_range={self.feature_range!r} should be (low, high), low < high."
             )
@@ -170,7 +180,7 @@ class RobustScaler(LinearScaler):
         self.unit_variance = unit_variance
 
     def _check_parameters(self) -> None:
-        low, high = self.quantile_range
+        low, high = self.quantile_range if _is_pair(self.quantile_range) else (1, 0)
         if not 0 <= low <= high <= 100:
             raise ArgumentError(
                 f"quantile_range={self.quantile_range!r} should be (low, high), "

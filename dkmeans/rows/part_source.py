@@ -118,7 +118,8 @@ def _check_values(X: Array, source: PartSource) -> None:
     n_nan, n_inf = int(np.isnan(X[:, j]).sum()), int(np.isinf(X[:, j]).sum())
     found = [f"{n} {what}" for n, what in ((n_nan, "NaN or null"), (n_inf, "infinite values")) if n]
     if not found:
-        found = [f"values beyond {largest:g}; use dtype='float64', or scale the column first"]
+        wider = "use dtype='float64', or " if source.dtype == "float32" else ""
+        found = [f"values beyond {largest:g}; {wider}divide the column first"]
     raise BadValues(f"column {name} of {source.what} has {' and '.join(found)}; remove these rows.")
 
 

@@ -13,7 +13,7 @@ from dkmeans import MiniBatchKMeans, Rows
 from dkmeans.algorithms import minibatch as module
 from dkmeans.algorithms import minibatch_start
 from dkmeans.algorithms.checkpoint import Checkpoint
-from dkmeans.errors import BudgetSpent, ConvergenceWarning, InputChanged, TooFewRows
+from dkmeans.errors import BudgetSpent, ConvergenceWarning, FitInterrupted, InputChanged, TooFewRows
 from dkmeans.rows.batches import Batch
 from dkmeans.rows.store import process_store
 from tests.conftest import write_parquet
@@ -529,3 +529,27 @@ def test_the_order_of_the_rows_hardly_matters(three_orders, stage, monkeypatch):
         found[name] = model.inertia_
     assert found["by feature"] < 1.01 * found["shuffled"]
     assert found["by cluster"] < 1.01 * found["shuffled"]
+
+
+# callbacks
+
+
+def test_a_fit_that_a_callback_ends_in_an_epoch_goes_on_as_if_it_had_not(folder, quiet, tmp_path):
+    place = str(tmp_path / "c")
+    ended = estimator(checkpoint=place, callbacks=[lambda event: event.number == 5]).fit(
+        read(folder)
+    )
+    assert ended.stopped_by_ == "callback"
+    assert ended.n_steps_ == 5
+    assert bits(estimator(checkpoint=place).fit(read(folder)))[:2] == quiet[:2]
+
+
+def test_an_interrupt_after_the_last_pass_keeps_its_exact_figures(folder):
+    def interrupt(event):
+        if event.name == "final assignment":
+            raise KeyboardInterrupt
+
+    with pytest.warns(FitInterrupted):
+        model = estimator(callbacks=[interrupt], on_interrupt="return").fit(read(folder))
+    assert model.inertia_ == model.history_[-1]["inertia"]
+    assert model.stopped_by_ == "interrupt"

@@ -314,9 +314,12 @@ def test_values_that_are_not_finite_are_refused(scaler, X):
 
 
 def test_parameters_that_cannot_be_are_refused(X):
-    for bounds in ((60, 40), (-1, 50), (0, 101)):
+    for bounds in ((60, 40), (-1, 50), (0, 101), 3, None, ("a", "b"), (25, 50, 75)):
         with pytest.raises(ArgumentError, match=r"quantile_range=.* 0 <= low <= high <= 100"):
             RobustScaler(quantile_range=bounds).fit(X)
+    for bounds in (3, ("a", "b"), (0,), (0, np.inf), (1, 0)):
+        with pytest.raises(ArgumentError, match=r"feature_range=.* low < high"):
+            MinMaxScaler(bounds).fit(X)
     with pytest.raises(ArgumentError, match="unit_variance=True needs"):
         RobustScaler(quantile_range=(0, 75), unit_variance=True).fit(X)
     with pytest.raises(ArgumentError, match="norm='l3' is not known"):
