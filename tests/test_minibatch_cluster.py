@@ -9,7 +9,7 @@ from pathlib import Path
 import dask
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, span
 
 import dkmeans
 from dkmeans import MiniBatchKMeans, Rows
@@ -89,6 +89,31 @@ def test_any_number_of_workers_gives_the_same_bits(folder, quiet, cluster, n_wor
             # a pilot, and five passes; staged blocks are read again by workers that join
             most = 5 * one if stage == "none" else 2 * one
             assert rows.bytes_read <= most + one // 4
+
+
+def test_the_cluster_keeps_statistics_of_one_span_however_many_steps_there_are(folder, cluster):
+    def spans() -> dict[str, tuple[str, ...]]:
+        return cluster.run_on_scheduler(
+            lambda dask_scheduler: {
+                key: one.name for key, one in dask_scheduler.extensions["spans"].spans.items()
+            }
+        )
+
+    def followed() -> set[str]:
+        """Spans that workers keep figures of."""
+        names = cluster.run(lambda dask_worker: list(dask_worker.digests_total)).values()
+        return {name[1] for some in names for name in some if name[0] == "execute"}
+
+    with read(folder, client=cluster) as rows:
+        fitted(rows)
+        before = spans(), followed()
+        assert ("dkmeans",) in before[0].values()
+        fitted(rows)
+        assert (spans(), followed()) == before
+        with span("mine"):
+            fitted(rows)
+        (mine,) = followed() - before[1]
+        assert spans()[mine] == ("mine",)
 
 
 @pytest.mark.parametrize("stage", ["disk", "none"])
