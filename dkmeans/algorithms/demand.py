@@ -3,7 +3,7 @@
 import numpy as np
 
 from dkmeans.algorithms.minibatch_start import sample_rows
-from dkmeans.algorithms.settings import KMeansSettings, MiniBatchSettings
+from dkmeans.algorithms.settings import KMeansSettings, MiniBatchSettings, Settings
 from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.partials.cluster_sums import ClusterSums
@@ -27,14 +27,13 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
     candidates = k
     if settings.init_name == "k-means||":
         candidates = max(k, 1 + drawn * settings.init_rounds)
-    ledger = candidates * (d + 2) * 8
-    sample = (drawn + 1) * (d * item + 24)
-    points = 2 * 8 * MOST_EXACT * d if settings.scale == "robust" else 0
     return Demand(
         n_passes=int(first) + seeding + settings.max_iter + 1,
         n_runs=settings.n_init,
         broadcast_bytes=candidates * d * 8,
-        partial_bytes=max(ledger, sample + -(-points // settings.n_init)),
+        partial_bytes=candidates * (d + 2) * 8,
+        sampled_rows=drawn + 1,
+        scaling_bytes=_scaling_bytes(settings, d),
         scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(candidates, nearest.TILE_CENTERS)) * item
         + candidates * d * item,
         row_bytes=(2 * (item + 4) + 1) * settings.n_init,
@@ -58,12 +57,13 @@ def minibatch_demand(settings: MiniBatchSettings, n_features: int, dtype: str) -
     """
     item = np.dtype(dtype).itemsize
     k, d = settings.n_clusters, n_features
-    sample = (sample_rows(settings, d * item) + 1) * (d * item + 24)
     return Demand(
         n_passes=4 + settings.max_epochs,
         n_runs=1,
         broadcast_bytes=k * d * 8,
-        partial_bytes=max(k * (d + 2) * 8, sample),
+        partial_bytes=k * (d + 2) * 8,
+        sampled_rows=sample_rows(settings, d * item) + 1,
+        scaling_bytes=_scaling_bytes(settings, d),
         scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
         + k * d * item,
         row_bytes=item + 4 + 2,
@@ -76,3 +76,8 @@ def minibatch_demand(settings: MiniBatchSettings, n_features: int, dtype: str) -
         drawn_rows=-(-settings.batch_size // settings.n_slots),
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
     )
+
+
+def _scaling_bytes(settings: Settings, n_features: int) -> int:
+    """Return the bytes of the partial that a scale is learned from, where they are many."""
+    return 2 * 8 * MOST_EXACT * n_features if settings.scale == "robust" else 0

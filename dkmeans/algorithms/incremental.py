@@ -1,6 +1,7 @@
 """Streams: whoever has the rows gives them, a batch at a time."""
 
 from contextlib import suppress
+from typing import cast
 
 from dkmeans.algorithms.minibatch_start import begin
 from dkmeans.algorithms.settings import MiniBatchSettings
@@ -20,7 +21,8 @@ def started(rows: Rows, settings: MiniBatchSettings) -> Stream:
     """Seed a stream from a sample of some rows, in one pass; nothing is scaled."""
     while True:
         with suppress(RowsChanged):
-            return begin(rows, settings).state.stream
+            (run,) = begin(rows, settings).runs
+            return cast(Stream, run.state.stream)
 
 
 def followed(rows: Rows, stream: Stream, settings: MiniBatchSettings) -> Stream:

@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from dkmeans.algorithms.callbacks import check_on_interrupt
 from dkmeans.algorithms.checkpoint import Checkpoint, Saved
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.algorithms.drive import Record
+from dkmeans.algorithms.drive import Record, RunState
 from dkmeans.algorithms.lloyd import Fit
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
@@ -16,6 +17,18 @@ from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
 
 _S = TypeVar("_S", bound=Settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A fit before its first round, iteration or step."""
+
+    scaling: AnyScaling | None
+    history: tuple[Record, ...]
+    """Of the passes so far."""
+
+    runs: tuple[RunState, ...]
+    """Where each restart begins."""
 
 
 class Job(Generic[_S]):

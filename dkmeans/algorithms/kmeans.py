@@ -1,7 +1,7 @@
 """The whole fit: a pass for scale and first rows, seeding, Lloyd; restarts share passes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from dkmeans.algorithms.callbacks import Callbacks
 from dkmeans.algorithms.checkpoint import Checkpoint, Saved
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Answered, Passes, Record, RunState, drive
-from dkmeans.algorithms.job import Job
+from dkmeans.algorithms.job import Begun, Job
 from dkmeans.algorithms.lloyd import Fit, LloydState, least, lloyd_passes
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.scaling import scaling_from, scaling_request
@@ -17,7 +17,6 @@ from dkmeans.algorithms.seeding import FIRST_CENTER, Drawn, enough, plus_plus, s
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.algorithms.watch import FitWatch
 from dkmeans.kernels.block import Array
-from dkmeans.kernels.draws import generator
 from dkmeans.models.scaling import AnyScaling
 from dkmeans.partials.moments import Moments
 from dkmeans.partials.quantiles import Quantiles
@@ -26,18 +25,6 @@ from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
 from dkmeans.rows.rows import Rows
-
-
-@dataclass(frozen=True, eq=False)
-class Begun:
-    """A fit before its first round or iteration."""
-
-    scaling: AnyScaling | None
-    history: tuple[Record, ...]
-    """Of the passes so far."""
-
-    runs: tuple[RunState, ...]
-    """Where each restart begins."""
 
 
 def kmeans(
@@ -104,12 +91,12 @@ def kmeans(
 def _drive(
     view: Rows,
     settings: KMeansSettings,
-    begun: "Begun | Saved",
+    begun: Begun | Saved,
     place: Checkpoint | None,
     watch: FitWatch,
 ) -> tuple[Fit, list[Record]]:
     """Run all restarts to their ends; return the best."""
-    seeds = _seeds(settings)
+    seeds = settings.seeds
     runs = [_run(settings, run, seed) for run, seed in zip(begun.runs, seeds, strict=True)]
 
     def on_pass(
@@ -125,10 +112,10 @@ def _drive(
     return replace(best, stopped_by=stopped_by), history
 
 
-def _begin(rows: Rows, settings: KMeansSettings, watch: FitWatch) -> "Begun":
+def _begin(rows: Rows, settings: KMeansSettings, watch: FitWatch) -> Begun:
     """Make the passes before the first round or iteration."""
     given = settings.given_centers(rows.n_features)
-    seeds = _seeds(settings)
+    seeds = settings.seeds
     history: list[Record] = [{**dict.fromkeys(FINDINGS), **record} for record in rows.prepare()]
     watch.tell(*history)
     scaling, firsts = None, [np.empty((0, rows.n_features))] * len(seeds)
@@ -149,12 +136,6 @@ def _begin(rows: Rows, settings: KMeansSettings, watch: FitWatch) -> "Begun":
     else:
         states = [LloydState.start(enough(start, settings.n_clusters)) for start in starts]
     return Begun(scaling, tuple(history), tuple(RunState(state, None, ()) for state in states))
-
-
-def _seeds(settings: KMeansSettings) -> list[int]:
-    """Return a seed for each restart; the first is the user's own."""
-    more = generator(settings.seed, "restarts").integers(0, 2**63, settings.n_init - 1)
-    return [settings.seed, *more.tolist()]
 
 
 def _first_pass(

@@ -9,11 +9,12 @@ from dkmeans.algorithms.callbacks import (
     centers_seen,
     pass_event,
 )
+from dkmeans.algorithms.checkpoint import Saved
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Record, RunState
-from dkmeans.algorithms.job import Job
+from dkmeans.algorithms.job import Begun, Job
 from dkmeans.algorithms.lloyd import Fit
-from dkmeans.algorithms.minibatch_start import Begun, begin
+from dkmeans.algorithms.minibatch_start import begin
 from dkmeans.algorithms.minibatch_state import MiniBatchState
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import MiniBatchSettings
@@ -79,21 +80,17 @@ def minibatch(
         If the checkpoint belongs to other input, settings or versions.
     """
     job = Job(rows, settings, checkpoint, on_interrupt)
-    begun: Begun | None = None
-    epochs: tuple[Record, ...] = ()
-    if job.saved is not None:
-        (run,) = job.saved.runs
-        begun, epochs = Begun(job.saved.scaling, job.saved.history, run.state), run.history
+    begun: Begun | Saved | None = job.saved
     callbacks = Callbacks() if callbacks is None else callbacks
     while True:
         fitting: _Fitting | None = None
         stops = False
         try:
             if begun is None:
-                begun, epochs = begin(rows, job.settings), ()
+                begun = begin(rows, job.settings)
                 for number, record in enumerate(begun.history, 1):
                     stops |= callbacks.tell(pass_event(record, number))
-            fitting = _Fitting(job, begun, epochs, callbacks, stops)
+            fitting = _Fitting(job, begun, callbacks, stops)
             fit = fitting.run()
             break
         except RowsChanged:
@@ -115,15 +112,15 @@ class _Fitting:
     def __init__(
         self,
         job: Job[MiniBatchSettings],
-        begun: Begun,
-        epochs: tuple[Record, ...],
+        begun: Begun | Saved,
         callbacks: Callbacks,
         stops: bool,
     ) -> None:
         self._job, self._begun, self._callbacks = job, begun, callbacks
         self._rows, self._settings = job.rows.scaled(begun.scaling), job.settings
-        self.state: MiniBatchState = begun.state
-        self.records = epochs
+        (run,) = begun.runs
+        self.state: MiniBatchState = run.state
+        self.records = run.history
         """Of the epochs, and of the pass after them."""
 
         self._stopped_by = "callback" if stops else None

@@ -1,13 +1,13 @@
 """Where mini-batches start: the scale of all rows, a sample of them, and centers seeded from it."""
 
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.algorithms.drive import FINDINGS, Record
+from dkmeans.algorithms.drive import FINDINGS, Record, RunState
 from dkmeans.algorithms.held_out import Held
+from dkmeans.algorithms.job import Begun
 from dkmeans.algorithms.lloyd import least
 from dkmeans.algorithms.minibatch_state import MiniBatchState
 from dkmeans.algorithms.scaling import scaling_from, scaling_request
@@ -15,7 +15,6 @@ from dkmeans.algorithms.seeding import seeded_in_memory
 from dkmeans.algorithms.settings import MiniBatchSettings
 from dkmeans.algorithms.stream import Stream
 from dkmeans.kernels.block import Array, Block
-from dkmeans.kernels.draws import generator
 from dkmeans.models.scaling import AnyScaling
 from dkmeans.partials.moments import Moments
 from dkmeans.partials.quantiles import Quantiles
@@ -31,17 +30,6 @@ _MOST_HELD_OUT_BYTES = 16 * 2**20
 _MOST_SEEDING_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True, eq=False)
-class Begun:
-    """A fit before its first step."""
-
-    scaling: AnyScaling | None
-    history: tuple[Record, ...]
-    """Of the passes so far."""
-
-    state: MiniBatchState
-
-
 def begin(rows: Rows, settings: MiniBatchSettings) -> Begun:
     """Learn the scale, draw a sample, and seed from it."""
     history: list[Record] = [{**dict.fromkeys(FINDINGS), **record} for record in rows.prepare()]
@@ -52,12 +40,11 @@ def begin(rows: Rows, settings: MiniBatchSettings) -> Begun:
     if given is not None:
         starts = [given if scaling is None else scaling.transform(given)]
     else:
-        more = generator(settings.seed, "restarts").integers(0, 2**63, settings.n_init - 1)
-        seeds = [settings.seed, *more.tolist()]
-        starts = [seeded_in_memory(seeding, settings, seed) for seed in seeds]
+        starts = [seeded_in_memory(seeding, settings, seed) for seed in settings.seeds]
     streams = [Stream.start(start) for start in starts]
     found = [held.sums(stream.centers, stream.ledger.origin)[0].inertia for stream in streams]
-    return Begun(scaling, tuple(history), MiniBatchState(streams[least(found)], held))
+    state = MiniBatchState(streams[least(found)], held)
+    return Begun(scaling, tuple(history), (RunState(state, None, ()),))
 
 
 def _first_pass(

@@ -8,6 +8,7 @@ from dkmeans.algorithms.checks import is_real
 from dkmeans.algorithms.stream import HalfLifeUnit, LearningRate, Pace
 from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
+from dkmeans.kernels.draws import generator
 from dkmeans.models.scaling import SCALES
 
 INITS = ("k-means||", "scalable", "k-means++", "random")
@@ -34,6 +35,12 @@ class Settings:
         if not isinstance(self.init, str):
             return "array"
         return "k-means||" if self.init == "scalable" else self.init
+
+    @property
+    def seeds(self) -> list[int]:
+        """A seed for each restart; the first is the user's own."""
+        more = generator(self.seed, "restarts").integers(0, 2**63, self.n_init - 1)
+        return [self.seed, *more.tolist()]
 
     def check(self) -> None:
         """Raise `ArgumentError` if a value cannot be."""

@@ -2,6 +2,7 @@
 
 import secrets
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
@@ -95,19 +96,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
         URLs.
         """
         check_is_fitted(self)
-        model = self.model_
-        return by_rows(
-            X,
-            model.predict,
-            _Labels(model),
-            columns=model.columns,
-            n_features=model.n_features,
-            dtype="int32",
-            input_dtype=model.dtype,
-            names=None,
-            name="label",
-            filling=model.filling,
-        )
+        return self._by_rows(X, self.model_.predict, _Labels(self.model_), "int32", None)
 
     def transform(self, X: Any) -> Any:
         """Return the distance of each row to each center, in scaled units.
@@ -115,17 +104,29 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
         `(n_samples, n_clusters)`, of the kind that `predict` returns.
         """
         check_is_fitted(self)
+        model, names = self.model_, self.get_feature_names_out().tolist()
+        return self._by_rows(X, model.transform, _Distances(model), model.dtype, names)
+
+    def _by_rows(
+        self,
+        X: Any,
+        of_memory: Callable[[Any], Array],
+        of_block: Callable[[Block], Array],
+        dtype: str,
+        names: list[str] | None,
+    ) -> Any:
+        """`by_rows` for X that has the features of the model."""
         model = self.model_
         return by_rows(
             X,
-            model.transform,
-            _Distances(model),
+            of_memory,
+            of_block,
             columns=model.columns,
             n_features=model.n_features,
-            dtype=model.dtype,
+            dtype=dtype,
             input_dtype=model.dtype,
-            names=self.get_feature_names_out().tolist(),
-            name="",
+            names=names,
+            name="label",
             filling=model.filling,
         )
 
@@ -238,7 +239,7 @@ def _warn_of(result: FitResult, settings: Settings) -> None:
     if fit.stopped_by == "interrupt":
         warnings.warn(
             f"the fit was interrupted after {result.n_passes} passes; this is the best that it "
-            f"had found, after {fit.n_iter} iterations.",
+            "had found.",
             FitInterrupted,
             stacklevel=3,
         )

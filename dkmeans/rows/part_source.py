@@ -117,10 +117,12 @@ def _check_values(X: Array, source: PartSource) -> None:
     name = repr(source.names[j]) if source.names is not None else f"number {j}"
     n_nan, n_inf = int(np.isnan(X[:, j]).sum()), int(np.isinf(X[:, j]).sum())
     found = [f"{n} {what}" for n, what in ((n_nan, "NaN or null"), (n_inf, "infinite values")) if n]
+    remedy = "remove these rows"
     if not found:
+        found = [f"values beyond {largest:g}"]
         wider = "use dtype='float64', or " if source.dtype == "float32" else ""
-        found = [f"values beyond {largest:g}; {wider}divide the column first"]
-    raise BadValues(f"column {name} of {source.what} has {' and '.join(found)}; remove these rows.")
+        remedy = f"{wider}divide the column first"
+    raise BadValues(f"column {name} of {source.what} has {' and '.join(found)}; {remedy}.")
 
 
 def weights_of(given: Any, n_rows: int, what: str) -> Array:

@@ -24,6 +24,9 @@ PAGE_BYTES = 3 * 2**20
 PARSED_FOOTER = 10
 """How many times the bytes of a footer it takes once it is parsed."""
 
+SAMPLED_BYTES = 24
+"""What a sampled row has beside its features: key, weight, number."""
+
 PLACE_BYTES = 64
 """What finding the place of a drawn row in its block takes for a moment."""
 
@@ -45,7 +48,13 @@ class Demand:
     """Of what is the same for all blocks, for one run."""
 
     partial_bytes: int
-    """Of what a block contributes, for one run."""
+    """Of what a block contributes, for one run, but for rows."""
+
+    sampled_rows: int
+    """Rows that a block may contribute, for one run; no more than there are."""
+
+    scaling_bytes: int
+    """Of what a block contributes to the scaling that all runs share."""
 
     scratch_bytes: int
     """Taken while a block is computed, whatever its size."""
@@ -204,7 +213,10 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
         if max(group.n_rows for group in groups) > block_rows:
             still_open = stored + decoding
     broadcast = demand.n_runs * demand.broadcast_bytes
-    partials = demand.n_runs * demand.partial_bytes
+    n_rows = demand.sampled_rows if rows.n_source_rows is None else rows.n_source_rows
+    sample = min(demand.sampled_rows, n_rows) * (row + SAMPLED_BYTES)
+    first = demand.n_runs * sample + demand.scaling_bytes
+    partials = max(demand.n_runs * demand.partial_bytes, first)
     by_rows = block_rows * demand.row_bytes + demand.tile_bytes
     drawn = min(demand.drawn_rows, block_rows) * (row + PLACE_BYTES)
     reading = block + stored + decoding + partials

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn import preprocessing
 
-from dkmeans import KMeans, Model, Rows, read_parquet
+from dkmeans import KMeans, MiniBatchKMeans, Model, Rows, read_parquet
 from dkmeans.algorithms.scaling import scaling_from, scaling_request
 from dkmeans.errors import BudgetSpent
 from dkmeans.models.scaling import SCALES
@@ -128,8 +128,14 @@ def test_frames_are_scaled_by_row_too(X):
     np.testing.assert_array_equal(found.predict(frame[["c", "a", "b"]]), expected.labels_)
 
 
-def test_a_plan_counts_what_quantiles_take():
-    plain, robust = (KMeans(2, scale=scale).demand(50, "float32") for scale in ("minmax", "robust"))
-    assert robust.partial_bytes - plain.partial_bytes > 50 * 16 * MOST_EXACT / 2
-    shared = KMeans(2, scale="robust", n_init=10).demand(50, "float32")
-    assert 50 * 16 * MOST_EXACT < 10 * shared.partial_bytes < 2 * robust.partial_bytes
+@pytest.mark.parametrize("kind", [KMeans, MiniBatchKMeans])
+def test_a_plan_counts_what_quantiles_take_once_for_all_restarts(kind):
+    plain, robust = (kind(2, scale=scale).demand(50, "float32") for scale in ("minmax", "robust"))
+    assert plain.scaling_bytes == 0
+    assert robust.scaling_bytes > 50 * 16 * MOST_EXACT / 2
+    assert kind(2, scale="robust", n_init=10).demand(50, "float32").scaling_bytes == (
+        robust.scaling_bytes
+    )
+    rows = Rows.from_array(np.zeros((1000, 50)))
+    tasks = [rows.plan(kind(2, scale=scale)).task_bytes for scale in ("minmax", "robust")]
+    assert tasks[1] - tasks[0] > robust.scaling_bytes / 2

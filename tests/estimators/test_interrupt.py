@@ -81,7 +81,7 @@ def assert_agrees(model, X, labels):
 def test_the_best_so_far_is_returned_when_asked_for(n_init, X, interrupt_in):
     told, passes = Recorder(), interrupt_in("iteration 4")
     settings = {**SETTINGS, "init": "random", "n_init": n_init}
-    with pytest.warns(FitInterrupted, match="interrupted after 4 passes;.* after 3 iterations"):
+    with pytest.warns(FitInterrupted, match="interrupted after 4 passes"):
         model = KMeans(10, **settings, callbacks=[told], on_interrupt="return").fit(X)
     assert passes.pressed
     assert passes.passes[-1] == "iteration 3"
@@ -103,7 +103,7 @@ def test_a_restart_that_has_ended_counts_also_after_a_resume(X, interrupt_in, tm
     assert whole.n_iter_ == 7
     for _ in range(2):
         interrupt_in("iteration 9")
-        with pytest.warns(FitInterrupted, match="after 9 passes;.* after 7 iterations"):
+        with pytest.warns(FitInterrupted, match="interrupted after 9 passes"):
             model = KMeans(10, **settings, checkpoint=place, on_interrupt="return").fit(X)
         # the best restart had met its own rule
         assert (model.n_iter_, model.converged_, model.stopped_by_) == (7, True, "interrupt")

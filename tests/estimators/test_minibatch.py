@@ -414,13 +414,16 @@ def test_what_the_plan_says_at_most_is_enough(blobs, tmp_path, stage, scale):
             assert rows.bytes_read <= 2 * plan.source_bytes
 
 
-def test_the_memory_of_a_task_grows_with_the_sample_and_the_clusters(blobs):
-    rows = Rows.from_array(blobs[0], block_rows=100)
+def test_the_memory_of_a_task_grows_with_the_sample_and_the_clusters():
+    rows = Rows.from_array(np.zeros((400_000, 4)), block_rows=100)
     base = rows.plan(small(init_size=1000)).task_bytes
     larger = rows.plan(small(init_size=101_000)).task_bytes
     # a hundred thousand rows of four doubles, with key, weight and number, in three partials
     assert larger - base == pytest.approx(3 * 100_000 * (4 * 8 + 24), rel=0.01)
-    assert rows.plan(small(n_clusters=5000, init_size=5000)).task_bytes > base
+    # no more are sampled than there are
+    of_all = rows.plan(small(init_size=400_000)).task_bytes
+    assert rows.plan(small(init_size=10**9)).task_bytes == of_all > larger
+    assert rows.plan(small(n_clusters=50_000, init_size=50_000)).task_bytes > larger
 
 
 # quality
