@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from dask.base import annotate, get_annotations
-from distributed import Client, WorkerPlugin, span
+from distributed import Client, Future, WorkerPlugin, span
 from distributed.worker import Worker
 
 from dkmeans.cluster.preflight import preflight
@@ -75,9 +75,12 @@ class ClusterEngine:
         ]
         for future in futures:
             future.add_done_callback(lambda _: on_item())
-        results: list[Any] = wait_for(
-            self._client, self._client.submit(list, futures, pure=False), killed_as_lost=True
-        )
+        gathered: Future[Any] = self._client.submit(list, futures, pure=False)
+        try:
+            results: list[Any] = wait_for(self._client, gathered, killed_as_lost=True)
+        finally:
+            for future in (*futures, gathered, shared_future):
+                future.release()
         return results
 
     @contextmanager

@@ -75,11 +75,12 @@ class ClusterPass:
         """
         try:
             result = self._result()
-        except BaseException:
-            # tasks that have not begun are dropped once nobody waits for them
+        finally:
+            # Callbacks, and tracebacks of waits that timed out, refer to futures in cycles: without
+            # this, workers would keep what the pass found until Python looks for them, or do what
+            # is left of one that was given up.
             for future in (*self._futures.values(), self._shared):
                 future.release()
-            raise
         for home in result.homes:
             self._homes.of_leaf[self._leaves[home.leaf].owner, home.leaf] = home
         return result
@@ -91,10 +92,9 @@ class ClusterPass:
             self._submit(leaf, wanted.get(leaf.number))
         n_merges = 0
         while True:
+            merged = self._merged(self._futures.values())
             try:
-                result: LeafResult = wait_for(
-                    self._client, self._merged(self._futures.values()), on_look=self._look
-                )
+                result: LeafResult = wait_for(self._client, merged, on_look=self._look)
             except _HomesLost as lost:
                 for number in lost.leaves:
                     self._submit(self._leaves[number], None)
@@ -113,6 +113,8 @@ class ClusterPass:
                     return result
                 for number in result.missing:
                     self._submit(self._leaves[number], None)
+            finally:
+                merged.release()
 
     def _look(self, workers: Mapping[str, Any]) -> None:
         """Raise `_HomesLost` if a leaf waits for a worker that is gone."""
