@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import dask
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,6 +62,8 @@ def forget_peak() -> int:
 @contextmanager
 def workers(memory: str, n_workers: int = 2) -> Iterator[Client]:
     with (
+        # Dask's profiler holds frames for a moment, and so what is in functions that have returned
+        dask.config.set({"distributed.worker.profile.enabled": False}),
         LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
@@ -178,7 +181,7 @@ class Case:
     def estimator(self) -> dkmeans.KMeans | dkmeans.MiniBatchKMeans:
         """A scaled fit: every kind of pass once."""
         if self.algorithm == "minibatch":
-            # few steps: what Dask keeps of each graph that it was sent is not in the formula
+            # few steps, each of a quarter of the rows
             return dkmeans.MiniBatchKMeans(
                 self.k, n_init=1, scale="standard", max_epochs=1, random_state=0,
                 batch_size=2**18, init_size=3000,

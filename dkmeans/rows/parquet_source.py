@@ -148,10 +148,14 @@ class ParquetReader:
             If a page is damaged, or rows are missing.
         """
         try:
-            return self._read(number)
+            read = self._read(number)
         except UnreadableFile:
             self.close()
-            return self._read(number)
+            read = self._read(number)
+        # now that nobody refers to the last batch: Arrow would keep what it has decoded for its
+        # next use, while the block is computed
+        pa.default_memory_pool().release_unused()
+        return read
 
     def _read(self, number: int) -> tuple[Block, ReadCost]:
         source, pieces = self._source, self._pieces[number]

@@ -74,7 +74,6 @@ class RowGroupStream:
         self._file.close(force=True)
         self._rest = None
         del self._batches, self._file
-        pa.default_memory_pool().release_unused()
 
     def _next(self) -> pa.Table:
         try:
