@@ -1,5 +1,6 @@
 """Wait for results of a cluster as long as there is somebody who works on them."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from dkmeans.errors import ClusterLost, WorkersUnfit
 
 _POLL_SECONDS = 1.0
 _SCHEDULER_SECONDS = 60.0
-"""How long a scheduler may stay silent."""
+"""How long a scheduler may stay silent, and a result be on its way."""
 
 _AGAIN = "run again, or resume from a checkpoint"
 
@@ -99,10 +100,15 @@ def wait_for(
         If the scheduler is lost, or there has been nobody to work for
         `dkmeans.no-workers-timeout` seconds.
     """
-    watch = Watch(client, on_look)
+    watch, over = Watch(client, on_look), threading.Event()
+    # waits of Dask that time out leave cycles behind that hold on to the future
+    future.add_done_callback(lambda _: over.set())
     while True:
+        if not over.wait(_POLL_SECONDS):
+            watch.look()
+            continue
         try:
-            return future.result(timeout=_POLL_SECONDS)
+            return future.result(timeout=_SCHEDULER_SECONDS)
         except TimeoutError:
             if future.status == "error":
                 raise

@@ -76,9 +76,8 @@ class ClusterPass:
         try:
             result = self._result()
         finally:
-            # Callbacks, and tracebacks of waits that timed out, refer to futures in cycles: without
-            # this, workers would keep what the pass found until Python looks for them, or do what
-            # is left of one that was given up.
+            # Callbacks refer back to us: without this, workers would keep what the pass found until
+            # Python looks for cycles, or do what is left of one that was given up.
             for future in (*self._futures.values(), self._shared):
                 future.release()
         for home in result.homes:
