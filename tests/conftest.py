@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dask
@@ -81,16 +81,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_until(
+    condition: Callable[[], object], process: subprocess.Popen | None = None, seconds: float = 60
+) -> None:
+    """Wait for something to become true, while a process lives if one is given."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process is None or process.poll() is None, f"ended with {process.returncode}"
+        assert time.monotonic() < end, f"it did not come true within {seconds} s"
+        time.sleep(0.02)
+
+
 def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 60) -> None:
     """Wait until somebody listens on a port of this machine."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert process.poll() is None, f"the server ended with {process.returncode}"
+
+    def listens() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing listens on port {port} after {seconds} s")
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(listens, process, seconds)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from dkmeans.kernels.block import Block
 from dkmeans.rows.clusters_out import read_manifest
 from dkmeans.rows.layout import FAN_IN
 from tests.cli.command import run
-from tests.conftest import free_port, wait_for_port, write_parquet
+from tests.conftest import free_port, wait_for_port, wait_until, write_parquet
 
 
 @contextmanager
@@ -165,11 +164,8 @@ def test_passes_leave_nothing_on_the_cluster(address: str, folder: Path, monkeyp
             assert len(rows.layout.leaves) > FAN_IN
             dkmeans.KMeans(3, random_state=0, max_iter=3).fit(rows)
             assert waits
-            end = time.monotonic() + 30
             # all but what says that the client lives
-            while left := [key for key in client.futures if not key.startswith("dkmeans-lease-")]:
-                assert time.monotonic() < end, left
-                time.sleep(0.02)
+            wait_until(lambda: all(key.startswith("dkmeans-lease-") for key in client.futures))
     finally:
         gc.enable()
 

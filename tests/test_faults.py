@@ -35,7 +35,7 @@ from dkmeans.errors import ClusterLost, InputChanged, InputRefused
 from dkmeans.kernels.block import Block
 from dkmeans.rows.clusters_out import read_manifest
 from tests.cli.command import run
-from tests.conftest import free_port, wait_for_port, write_parquet
+from tests.conftest import free_port, wait_for_port, wait_until, write_parquet
 from tests.faults import Job, Killings, Passes, bits, model_bits, pids_of
 from tests.test_cluster import Pids, scheduler_process, worker_process
 
@@ -325,9 +325,7 @@ def test_a_block_that_killed_once_is_forgiven(folder, quiet, tmp_path):
             with read(folder, stage="none") as rows:
                 assert rows.reduce(Deadly.from_block, -1, "", "").n_rows == N
             timer.join()
-            end = time.monotonic() + 30
-            while pids_of(client) in ([pid], []) and time.monotonic() < end:
-                time.sleep(0.05)
+            wait_until(lambda dead=[pid]: pids_of(client) not in (dead, []))
         with read(folder) as rows:
             assert bits(estimator().fit(rows)) == quiet
 

@@ -18,6 +18,7 @@ import dkmeans
 from dkmeans.errors import BudgetSpent, InputChanged, StoreUnreachable, UnreadableFile
 from dkmeans.rows.row_counts import RowCounts
 from tests.cli.command import PROGRAM
+from tests.conftest import wait_until
 from tests.fault_proxy import FaultProxy
 from tests.swift_server import SwiftServer
 
@@ -513,13 +514,6 @@ def test_a_job_that_waits_for_its_store_can_be_stopped(lake, tmp_path, number, c
         program.kill()
         program.communicate()
     assert not (tmp_path / "model").exists()
-
-
-def wait_until(condition) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it does not come to pass"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import s3fs
 
+from tests.conftest import wait_until
 from tests.fault_proxy import ERRORS, FaultProxy, Rule
 from tests.swift_server import SwiftServer
 
@@ -375,9 +376,7 @@ def test_requests_in_flight_are_counted_and_let_go_at_the_end(path: str, s3: dic
         proxy.fail("hang", times=5)
         for thread in threads:
             thread.start()
-        end = time.monotonic() + 30
-        while proxy.count(outcome="hang") < 5 and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_until(lambda: proxy.count(outcome="hang") >= 5)
         assert get(proxy, path) == (200, BODY)
         assert proxy.most_in_flight == 6
     for thread in threads:

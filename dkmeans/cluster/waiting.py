@@ -2,11 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from distributed import CancelledError, Client, Future, KilledWorker
-from distributed import wait as wait_once
 from distributed.comm.core import CommClosedError
 
 from dkmeans.cluster.preflight import no_workers_seconds
@@ -100,13 +99,9 @@ def wait_for(
         If the scheduler is lost, or there has been nobody to work for
         `dkmeans.no-workers-timeout` seconds.
     """
-    watch, over = Watch(client, on_look), threading.Event()
-    # waits of Dask that time out leave cycles behind that hold on to the future
-    future.add_done_callback(lambda _: over.set())
+    watch = Watch(client, on_look)
+    _wait([future], watch)
     while True:
-        if not over.wait(_POLL_SECONDS):
-            watch.look()
-            continue
         try:
             return future.result(timeout=_SCHEDULER_SECONDS)
         except TimeoutError:
@@ -130,13 +125,14 @@ def wait_until_over(
     client: Client, futures: Iterable[Future[Any]], on_look: OnLook | None = None
 ) -> None:
     """Wait until each of some tasks has a result or an error; raises as `wait_for` does."""
-    watch = Watch(client, on_look)
-    futures = list(futures)
-    while True:
-        try:
-            wait_once(futures, timeout=_POLL_SECONDS)
-            return
-        except TimeoutError:
+    _wait(list(futures), Watch(client, on_look))
+
+
+def _wait(futures: Sequence[Future[Any]], watch: Watch) -> None:
+    # not by waits of Dask: those that time out leave cycles behind that hold on to futures
+    over = threading.Semaphore(0)
+    for future in futures:
+        future.add_done_callback(lambda _: over.release())
+    for _ in futures:
+        while not over.acquire(timeout=_POLL_SECONDS):
             watch.look()
-        except (CancelledError, CommClosedError):
-            raise ClusterLost(f"the scheduler was lost during a pass; {_AGAIN}.") from None

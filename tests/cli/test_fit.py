@@ -7,7 +7,6 @@ import re
 import select
 import signal
 import subprocess
-import time
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import dkmeans
 from dkmeans.models.scaling import SCALES
 from dkmeans.rows.clusters_out import read_manifest
 from tests.cli.command import PROGRAM, run, run_apart
-from tests.conftest import write_parquet
+from tests.conftest import wait_until, write_parquet
 
 RESULT_KEYS = {
     "model",
@@ -326,10 +325,7 @@ def test_a_fit_that_is_stopped_goes_quietly_and_leaves_nothing(
     last = err.strip().splitlines()[-1]
     assert last.startswith("dkmeans: error: ")
     assert last.endswith("nothing half-written is left.")
-    end = time.monotonic() + 10
-    while [one for one in family if one.is_running()] and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not [one for one in family if one.is_running()]
+    wait_until(lambda: not any(one.is_running() for one in family), seconds=10)
     assert not (tmp_path / "model").exists()
     assert not (tmp_path / "out").exists()
     left = [path for path in scratch.rglob("*") if path.is_file()]

@@ -12,7 +12,7 @@ from dkmeans import KMeans, read_parquet
 from dkmeans.errors import ArgumentError, FitInterrupted
 from dkmeans.rows import progress
 from dkmeans.rows.store import process_store
-from tests.conftest import write_parquet
+from tests.conftest import wait_until, write_parquet
 
 SETTINGS = {"random_state": 0, "tol": 0, "max_iter": 12}
 
@@ -120,10 +120,7 @@ def test_nothing_is_left_and_the_next_fit_works(X, interrupt_in, monkeypatch, tm
             first = KMeans(10, **SETTINGS, on_interrupt="return").fit(rows)
         assert set(process_store().owners) > kept
     monkeypatch.undo()
-    end = time.monotonic() + 10
-    while set(process_store().owners) - kept and time.monotonic() < end:
-        time.sleep(0.05)
-    assert set(process_store().owners) <= kept
+    wait_until(lambda: set(process_store().owners) <= kept, seconds=10)
     second = KMeans(10, **SETTINGS).fit(folder)
     assert (second.n_iter_, second.stopped_by_) == (12, None)
     assert second.inertia_ < first.inertia_
@@ -217,10 +214,7 @@ def test_on_a_cluster_tasks_are_dropped_and_the_next_fit_works(
     assert "iteration 4" not in pressing.passes
     assert (model.n_iter_, model.inertia_) == (3, told.events[-1].inertia)
     monkeypatch.undo()
-    end = time.monotonic() + 20
-    while any(client.processing().values()) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not any(client.processing().values())
+    wait_until(lambda: not any(client.processing().values()), seconds=20)
     assert_agrees(model, X, client.compute(model.labels_).result(timeout=60))
     whole = KMeans(10, **SETTINGS).fit(rows)
     assert (whole.n_iter_, whole.stopped_by_) == (12, None)

@@ -1,7 +1,6 @@
 """Clusters beside the user's keys: every row there, in its place, or nothing at all."""
 
 import json
-import time
 from pathlib import Path
 
 import fsspec
@@ -24,7 +23,7 @@ from dkmeans.models.files import model_id
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
 from dkmeans.rows.clusters_out import MANIFEST, read_manifest, write_clusters
-from tests.conftest import write_parquet
+from tests.conftest import wait_until, write_parquet
 
 CLUSTER_COLUMNS = ["cluster_id", "distance", "second_distance"]
 
@@ -377,9 +376,7 @@ def test_a_run_that_fails_leaves_no_clusters(folder: Path, X: np.ndarray, tmp_pa
         write_clusters(make_model(), rows_of(folder), str(out))
     assert not (out / MANIFEST).exists()
     # other files were being written at the time; they are finished, or go away
-    end = time.monotonic() + 30
-    while list(out.rglob("*.part")) and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until(lambda: not list(out.rglob("*.part")))
     assert not [path for path in out.rglob("*") if path.is_file() and path.suffix != ".parquet"]
 
 

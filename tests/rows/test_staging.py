@@ -22,7 +22,7 @@ from dkmeans.rows import disk
 from dkmeans.rows.staging import Room, decide
 from dkmeans.rows.store import close_process_store, process_store
 from tests.cli.command import PROGRAM
-from tests.conftest import free_port, wait_for_port, write_parquet
+from tests.conftest import free_port, wait_for_port, wait_until, write_parquet
 from tests.rows.seen import see
 
 STAGES = ["memory", "disk", "none"]
@@ -520,15 +520,6 @@ def test_a_store_that_is_made_outside_of_a_task_keeps_to_its_workers_limit(folde
         assert max(limits) <= 2**29
 
 
-def until(found: Callable[[], object], process: subprocess.Popen, seconds: float = 60) -> None:
-    """Wait for something to become true while a process lives."""
-    end = time.monotonic() + seconds
-    while not found():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="module")
 def long_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
     """A fit that goes on until somebody ends it: rows without clusters, tolerance 0."""
@@ -563,7 +554,7 @@ def job(arguments: Sequence[object], temporary: Path, **environment: str) -> Ite
 def test_nothing_is_left_when_a_fit_is_interrupted(long_job, tmp_path, workers, number, code):
     command = (*long_job, "--model", tmp_path / "model", "--workers", workers)
     with job(command, tmp_path) as process:
-        until(lambda: len(stored_files(tmp_path)) >= 30, process)
+        wait_until(lambda: len(stored_files(tmp_path)) >= 30, process)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
@@ -621,14 +612,14 @@ def test_killed_drivers_workers_and_schedulers_leave_nothing_for_long(long_job, 
         worker = stack.enter_context(worker_in(places[0], port))
 
         with job(command, places[2], **environment) as driver:
-            until(lambda: len(stored_files(tmp_path)) >= 30, driver)
+            wait_until(lambda: len(stored_files(tmp_path)) >= 30, driver)
             # longer than workers take to ask twice: they keep what belongs to the living
             time.sleep(3)
             assert len(stored_files(tmp_path)) >= 30
             assert driver.poll() is None
             driver.kill()
             driver.wait()
-        until(lambda: stored_files(tmp_path) == [], worker)
+        wait_until(lambda: stored_files(tmp_path) == [], worker)
         assert stored_files(places[2]) == []
 
         with (
