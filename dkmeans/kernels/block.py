@@ -14,6 +14,20 @@ TILE_ROWS = 2**17
 
 
 @dataclass(frozen=True, eq=False)
+class Labels:
+    """What some rows are called by others: their true classes, or clusters found elsewhere."""
+
+    codes: Array
+    """`(n_rows,)` int32: index into `values`."""
+
+    values: tuple[Any, ...]
+    """The distinct labels: text, integers, floats or booleans. Each block numbers its own."""
+
+    def __getitem__(self, rows: Any) -> "Labels":
+        return Labels(self.codes[rows], self.values)
+
+
+@dataclass(frozen=True, eq=False)
 class Block:
     """Some rows, in the order in which they are stored."""
 
@@ -31,6 +45,10 @@ class Block:
 
     n_missing_rows: int = 0
     """How many of the rows that `kept` leaves out were dropped because a value is missing."""
+
+    labels: tuple[Labels, ...] = ()
+    """Labels that the rows came with, of `(n_rows,)` each, in the order in which they were asked
+    for."""
 
     @property
     def n_rows(self) -> int:
@@ -50,7 +68,7 @@ class Block:
     @property
     def n_bytes(self) -> int:
         """Bytes of memory that the block holds."""
-        held = (self.X, self.weight, self.kept)
+        held = (self.X, self.weight, self.kept, *(labels.codes for labels in self.labels))
         return sum(int(array.nbytes) for array in held if array is not None)
 
     def tiles(self, most_rows: int = TILE_ROWS) -> "Iterator[tuple[slice, Block]]":
@@ -68,7 +86,8 @@ class Block:
                 rows = slice(at, at + (end - start if kept is None else int(kept.sum())))
                 at = rows.stop
                 weight = None if self.weight is None else self.weight[rows]
-                yield rows, Block(self.X[rows], ((start, end),), weight, kept)
+                labels = tuple(one[rows] for one in self.labels)
+                yield rows, Block(self.X[rows], ((start, end),), weight, kept, labels=labels)
 
     @property
     def row_numbers(self) -> Array:

@@ -1,0 +1,1 @@
+"""How good a model is on some rows, and what its clusters are."""

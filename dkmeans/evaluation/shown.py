@@ -1,0 +1,136 @@
+"""Results as people read them: titled tables and sentences, as plain text and as HTML."""
+
+import html
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WIDTH = 120
+"""Columns of the plain text, where lines of sentences are broken."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a result: a title, sentences, and a table."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    """Headings of the table; none if there is no table."""
+
+    rows: tuple[tuple[str, ...], ...] = ()
+    """Cells of the table, as text."""
+
+
+class Shown(ABC):
+    """A result that is shown: as text, in notebooks, as a DataFrame, as plain values."""
+
+    @abstractmethod
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the main table of the result."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of the result as plain values, which JSON takes."""
+
+    @abstractmethod
+    def sections(self) -> Sequence[Section]:
+        """Return what is shown, in order."""
+
+    def __str__(self) -> str:
+        return as_text(self.sections())
+
+    def _repr_html_(self) -> str:
+        return as_html(self.sections())
+
+
+def as_text(sections: Iterable[Section]) -> str:
+    """Lay sections out as plain text."""
+    out = io.StringIO()
+    console = Console(file=out, width=_WIDTH, color_system=None, highlight=False, emoji=False)
+    for section in sections:
+        if out.tell():
+            console.print()
+        console.print(Text(section.title))
+        if section.columns:
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+            for heading, cells in zip(section.columns, _by_column(section), strict=True):
+                table.add_column(Text(heading), justify=_side(cells), overflow="fold")
+            for row in section.rows:
+                table.add_row(*map(Text, row))
+            console.print(table)
+        for sentence in section.sentences:
+            console.print(Text(sentence))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def as_html(sections: Iterable[Section]) -> str:
+    """Lay sections out as HTML, as notebooks show it."""
+    parts = []
+    for section in sections:
+        parts.append(f"<h4>{html.escape(section.title)}</h4>")
+        if section.columns:
+            sides = [_side(cells) for cells in _by_column(section)]
+            head = "".join(
+                f'<th style="text-align:{side}">{html.escape(heading)}</th>'
+                for heading, side in zip(section.columns, sides, strict=True)
+            )
+            body = "".join(
+                "<tr>"
+                + "".join(
+                    f'<td style="text-align:{side}">{html.escape(cell)}</td>'
+                    for cell, side in zip(row, sides, strict=True)
+                )
+                + "</tr>"
+                for row in section.rows
+            )
+            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        parts += [f"<p>{html.escape(sentence)}</p>" for sentence in section.sentences]
+    return f"<div>{''.join(parts)}</div>"
+
+
+def number(value: float | None) -> str:
+    """Write a number for people: up to six significant digits, thousands apart; None as a dash."""
+    if value is None or value != value:
+        return "-"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.2f}" if 1e3 <= abs(value) < 1e9 else f"{value:.5g}"
+
+
+def percent(share: float | None) -> str:
+    """Write a share as a percentage; None as a dash."""
+    return "-" if share is None or share != share else f"{share:.1%}"
+
+
+def plain(value: Any) -> Any:
+    """Return NumPy numbers and arrays as Python's, and NaN and infinities as None, for JSON."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def _by_column(section: Section) -> list[list[str]]:
+    return [[row[i] for row in section.rows] for i in range(len(section.columns))]
+
+
+def _side(cells: Iterable[str]) -> Any:
+    """Numbers stand to the right."""
+    numeric = all(cell[:1].isdigit() or cell[:1] in "-+<" for cell in cells if cell)
+    return "right" if numeric else "left"
