@@ -15,7 +15,7 @@ from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
 from dkmeans.errors import ArgumentError, ConvergenceWarning, FitInterrupted
 from dkmeans.estimators.containers import TransformerInKind
-from dkmeans.estimators.outputs import by_rows, like_frame, rows_with
+from dkmeans.estimators.outputs import by_rows, like_frame
 from dkmeans.estimators.provenance import parameters, provenance
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import distances, nearest
@@ -25,6 +25,7 @@ from dkmeans.rows.plan import Demand, check_fits
 from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
+from dkmeans.rows.with_features import rows_with
 
 
 class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin, BaseEstimator):
@@ -202,6 +203,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
             cluster_ids=np.arange(settings.n_clusters),
             weights=fit.ledger.weight,
             inertias=fit.ledger.sq_distances,
+            scaled_means=fit.ledger.centers(otherwise=fit.centers),
             filling=rows.known.filling,
             parameters=parameters(settings),
             provenance=provenance(result, rows, settings),

@@ -14,11 +14,11 @@ from dkmeans.algorithms.settings import MiniBatchSettings
 from dkmeans.algorithms.stream import HalfLifeUnit, LearningRate, Stream
 from dkmeans.errors import ArgumentError
 from dkmeans.estimators.clusterer import Clusterer, seed_of
-from dkmeans.estimators.outputs import rows_with
 from dkmeans.rows.plan import Demand
 from dkmeans.rows.reading import as_rows
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
+from dkmeans.rows.with_features import rows_with
 
 
 class MiniBatchKMeans(Clusterer):

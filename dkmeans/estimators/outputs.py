@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.kernels.block import Array, Block
-from dkmeans.models.arrays import wrong_width
 from dkmeans.models.columns import FeatureColumn, named_by_text
 from dkmeans.models.filling import Filling
 from dkmeans.rows.inputs import dtype_for
-from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
-from dkmeans.rows.rows import Rows
+from dkmeans.rows.reading import is_lazy, is_out_of_memory
+from dkmeans.rows.with_features import rows_with
 
 RowsFunction = Callable[[Any], Array]
 """From in-memory rows of any kind to `(n_rows,)` or `(n_rows, width)`."""
@@ -79,43 +77,6 @@ def by_rows(
 
 def _of_frame(frame: Any, of_memory: RowsFunction, names: Sequence[str] | None, name: str) -> Any:
     return like_frame(of_memory(frame), frame, names, name)
-
-
-def rows_with(
-    X: Any,
-    columns: Sequence[FeatureColumn] | None,
-    n_features: int,
-    dtype: str | None,
-    sample_weight: Any = None,
-    filling: Filling | None = None,
-) -> Rows:
-    """Open X as `Rows` that have the given features, in their order.
-
-    Raises
-    ------
-    FeaturesMismatch
-        If X has other features.
-    """
-    names = None if columns is None else [column.name for column in columns]
-    try:
-        rows = as_rows(
-            X,
-            sample_weight,
-            columns=names,
-            stage="none",
-            dtype=dtype,
-            missing="raise" if filling is None else "mean",
-        )
-    except SchemaMismatch as error:
-        raise FeaturesMismatch(f"X does not have the features of the fit: {error}") from None
-    if columns is not None and rows.columns is not None and tuple(rows.columns) != tuple(columns):
-        raise FeaturesMismatch(
-            f"X has the feature columns {[column.name for column in rows.columns]}, the fit had "
-            f"{names}; read it with columns={names}."
-        )
-    if rows.n_features != n_features:
-        raise FeaturesMismatch(wrong_width(rows.n_features, n_features))
-    return rows if filling is None else rows.filled(filling)
 
 
 def dtype_of(X: Any, columns: Sequence[FeatureColumn] | None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import dkmeans
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
+from dkmeans.rows.input_digest import input_digest
 from dkmeans.rows.rows import Rows
 from dkmeans.storage.filesystem import redact
 
@@ -41,6 +42,7 @@ def provenance(result: FitResult, rows: Rows, settings: Settings) -> dict[str, A
         "missing": rows.missing,
         "sample": None if sample is None else {"share": sample.share, "seed": sample.seed},
         "weight": float(result.fit.ledger.weight.sum()),
+        "input": input_digest(rows),
         "rows_read": result.rows_read,
         "bytes_read": result.bytes_read,
         "n_passes": result.n_passes,

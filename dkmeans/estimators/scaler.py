@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.errors import ArgumentError, FeaturesMismatch
 from dkmeans.estimators.containers import TransformerInKind
-from dkmeans.estimators.outputs import by_rows, dtype_of, rows_with
+from dkmeans.estimators.outputs import by_rows, dtype_of
 from dkmeans.kernels.block import Array, Block
 from dkmeans.models.columns import FeatureColumn, matrix
 from dkmeans.models.scaling import AnyScaling, Scaling
@@ -21,6 +21,7 @@ from dkmeans.rows.progress import reporter
 from dkmeans.rows.reading import as_rows
 from dkmeans.rows.requests import Reduce
 from dkmeans.rows.rows import Rows
+from dkmeans.rows.with_features import rows_with
 
 
 class Scaler(OneToOneFeatureMixin, TransformerInKind, BaseEstimator):

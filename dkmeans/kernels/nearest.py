@@ -6,6 +6,8 @@ product. The score only ranks: distances are taken directly from the differences
 nothing to cancellation. Scratch is bounded whatever the number of rows and centers.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from dkmeans.kernels.block import Array
@@ -56,22 +58,65 @@ def nearest_two(X: Array, centers: Array) -> tuple[Array, Array]:
     return _nearest(X, centers, 2)
 
 
+def nearest_other(
+    X: Array, centers: Array, labels: Array, offsets: Array | None = None
+) -> tuple[Array, Array]:
+    """Find the center with the least squared distance plus offset, but for each row's own.
+
+    Parameters
+    ----------
+    X
+        `(n_rows, n_features)` float32 or float64, any layout.
+    centers
+        `(n_centers, n_features)`, at least two.
+    labels
+        `(n_rows,)` int: the center that is left out for each row.
+    offsets
+        `(n_centers,)` float64, added to squared distances; infinite for centers that are left out
+        for all rows. None for zeros.
+
+    Returns
+    -------
+    others, sq_distances
+        `(n_rows,)` int32, and `(n_rows,)` of `X`'s dtype: without the offset. Of equal ones any.
+    """
+    moved, shift = _about_mean(centers, X.dtype)
+    scorers = _scorers(moved, np.zeros(len(centers)) if offsets is None else offsets)
+    by_feature = np.ascontiguousarray(moved.T)
+    others, sq_distances = np.empty(len(X), np.int32), np.empty(len(X), X.dtype)
+    scores, own = _scratch(scorers), np.zeros(TILE_ROWS, np.intp)
+    for rows, tile, width in _tiles(X, shift):
+        m = rows.stop - rows.start
+        own[:m] = labels[rows]
+        best = _best_of_tile(tile, scorers, scores, 1, own)[:width, 0]
+        others[rows] = best[:m]
+        sq_distances[rows] = _sq_distances_of_tile(tile, by_feature, best)[:m]
+    return others, sq_distances
+
+
+def sq_distances_to(X: Array, centers: Array, labels: Array) -> Array:
+    """Return the squared distance of each row to the center of its label, `(n_rows,)`."""
+    moved, shift = _about_mean(centers, X.dtype)
+    by_feature = np.ascontiguousarray(moved.T)
+    sq_distances, own = np.empty(len(X), X.dtype), np.zeros(TILE_ROWS, np.intp)
+    for rows, tile, width in _tiles(X, shift):
+        m = rows.stop - rows.start
+        own[:m] = labels[rows]
+        sq_distances[rows] = _sq_distances_of_tile(tile, by_feature, own[:width])[:m]
+    return sq_distances
+
+
 def distances(X: Array, centers: Array) -> Array:
     """Return the Euclidean distance of each row to each center, `(n_rows, n_centers)`.
 
     The result is as large as it says: only for rows that a user wants in this form.
     """
     out = np.empty((X.shape[0], centers.shape[0]), X.dtype)
-    centers = np.ascontiguousarray(centers)
-    shift = _shift(centers, X.dtype)
-    moved = (centers - shift).astype(X.dtype)
-    tile = np.zeros((X.shape[1], TILE_ROWS), X.dtype)
-    for start in range(0, X.shape[0], TILE_ROWS):
-        m = min(TILE_ROWS, X.shape[0] - start)
-        np.subtract(X[start : start + m].T, shift[:, None], out=tile[:, :m])
+    moved, shift = _about_mean(centers, X.dtype)
+    for rows, tile, width in _tiles(X, shift):
         for j, center in enumerate(moved):
-            difference = tile[:, : max(m, _LEAST_COLUMNS)] - center[:, None]
-            out[start : start + m, j] = _sq_norms(difference)[:m]
+            difference = tile[:-1, :width] - center[:, None]
+            out[rows, j] = _sq_norms(difference)[: rows.stop - rows.start]
     return np.sqrt(out, out=out)
 
 
@@ -80,33 +125,53 @@ def _sq_norms(columns: Array) -> Array:
 
 
 def _nearest(X: Array, centers: Array, n_best: int) -> tuple[Array, Array]:
-    n_rows, n_features = X.shape
-    centers = np.ascontiguousarray(centers)
-    shift = _shift(centers, X.dtype)
-    moved = (centers - shift).astype(X.dtype)
+    moved, shift = _about_mean(centers, X.dtype)
     repeats, twin = _repeats(moved)
-    scorers = _scorers(moved, repeats)
+    scorers = _scorers(moved, np.where(repeats, np.inf, 0.0))
     by_feature = np.ascontiguousarray(moved.T)
-    labels = np.empty((n_rows, n_best), np.int32)
-    sq_distances = np.empty((n_rows, n_best), X.dtype)
-    # feature-major, as blocks are: nothing is transposed on the way
-    tile = np.zeros((n_features + 1, TILE_ROWS), X.dtype)
-    tile[-1] = 1
-    scores = np.empty((TILE_ROWS, max(len(scorer) for scorer in scorers)), X.dtype)
-    for start in range(0, n_rows, TILE_ROWS):
-        m = min(TILE_ROWS, n_rows - start)
-        np.subtract(X[start : start + m].T, shift[:, None], out=tile[:-1, :m])
-        width = max(m, _LEAST_COLUMNS)
+    labels = np.empty((len(X), n_best), np.int32)
+    sq_distances = np.empty((len(X), n_best), X.dtype)
+    scores = _scratch(scorers)
+    for rows, tile, width in _tiles(X, shift):
+        m = rows.stop - rows.start
         best = _best_of_tile(tile, scorers, scores, n_best)[:width]
         if n_best == 2:
             # as near as the nearest is whoever repeats it
             best[:, 1] = np.where(twin[best[:, 0]] >= 0, twin[best[:, 0]], best[:, 1])
-        labels[start : start + m] = best[:m]
+        labels[rows] = best[:m]
         for b in range(n_best):
-            difference = by_feature.take(best[:, b], axis=1)
-            np.subtract(tile[:-1, :width], difference, out=difference)
-            sq_distances[start : start + m, b] = _sq_norms(difference)[:m]
+            sq_distances[rows, b] = _sq_distances_of_tile(tile, by_feature, best[:, b])[:m]
     return labels, sq_distances
+
+
+def _about_mean(centers: Array, dtype: np.dtype) -> tuple[Array, Array]:
+    """Return centers measured from their mean, and the mean, in a dtype."""
+    centers = np.ascontiguousarray(centers)
+    shift = _shift(centers, dtype)
+    return (centers - shift).astype(dtype), shift
+
+
+def _tiles(X: Array, shift: Array) -> Iterator[tuple[slice, Array, int]]:
+    """Copy rows, measured from `shift`, into a tile, `TILE_ROWS` at a time.
+
+    Yields which rows they are, the tile `(n_features + 1, TILE_ROWS)`, whose last row is ones, and
+    how many of its columns to compute with, at least. Columns beyond those rows are what was there.
+    """
+    # feature-major, as blocks are: nothing is transposed on the way
+    tile = np.zeros((X.shape[1] + 1, TILE_ROWS), X.dtype)
+    tile[-1] = 1
+    for start in range(0, len(X), TILE_ROWS):
+        rows = slice(start, min(start + TILE_ROWS, len(X)))
+        m = rows.stop - rows.start
+        np.subtract(X[rows].T, shift[:, None], out=tile[:-1, :m])
+        yield rows, tile, max(m, _LEAST_COLUMNS)
+
+
+def _sq_distances_of_tile(tile: Array, by_feature: Array, labels: Array) -> Array:
+    """Squared distance of each of the first columns of a tile to the center of its label."""
+    difference = by_feature.take(labels, axis=1)
+    np.subtract(tile[:-1, : len(labels)], difference, out=difference)
+    return _sq_norms(difference)
 
 
 def _shift(centers: Array, dtype: np.dtype) -> Array:
@@ -129,10 +194,10 @@ def _repeats(centers: Array) -> tuple[Array, Array]:
     return repeats, twin
 
 
-def _scorers(centers: Array, left_out: Array) -> list[Array]:
+def _scorers(centers: Array, offsets: Array) -> list[Array]:
     """Matrices of up to TILE_CENTERS rows whose product with `(x, 1)` is the score.
 
-    Centers that are `left_out`, `(n_centers,)` bool, score infinity.
+    The `offsets`, `(n_centers,)` float64, are added to it.
     """
     scorers = []
     for start in range(0, len(centers), TILE_CENTERS):
@@ -140,20 +205,33 @@ def _scorers(centers: Array, left_out: Array) -> list[Array]:
         scorer = np.zeros((-(-len(part) // _PAD) * _PAD, centers.shape[1] + 1), centers.dtype)
         scorer[: len(part), :-1] = -2 * part
         wide = part.astype(np.float64)
-        scorer[: len(part), -1] = np.einsum("ij,ij->i", wide, wide)
-        scorer[: len(part), -1][left_out[start : start + TILE_CENTERS]] = np.inf
+        sq_norms = np.einsum("ij,ij->i", wide, wide)
+        scorer[: len(part), -1] = sq_norms + offsets[start : start + TILE_CENTERS]
         scorer[len(part) :, -1] = np.inf
         scorers.append(scorer)
     return scorers
 
 
-def _best_of_tile(tile: Array, scorers: list[Array], scores: Array, n_best: int) -> Array:
-    """Indices of the lowest scores of each row, best first, `(TILE_ROWS, n_best)`."""
+def _scratch(scorers: list[Array]) -> Array:
+    return np.empty((TILE_ROWS, max(len(scorer) for scorer in scorers)), scorers[0].dtype)
+
+
+def _best_of_tile(
+    tile: Array, scorers: list[Array], scores: Array, n_best: int, left_out: Array | None = None
+) -> Array:
+    """Indices of the lowest scores of each row, best first, `(TILE_ROWS, n_best)`.
+
+    The centers `left_out`, `(TILE_ROWS,)`, are none of them.
+    """
     every_row = np.arange(TILE_ROWS)
     found, values = [], []
     for number, scorer in enumerate(scorers):
         part = scores[:, : len(scorer)]
         np.matmul(tile.T, scorer.T, out=part)
+        if left_out is not None:
+            here = left_out - number * TILE_CENTERS
+            among = np.flatnonzero((here >= 0) & (here < len(scorer)))
+            part[among, here[among]] = np.inf
         for b in range(n_best):
             index = part.argmin(axis=1)
             found.append(index + number * TILE_CENTERS)

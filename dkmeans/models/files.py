@@ -25,10 +25,10 @@ from dkmeans.storage.atomic import is_unfinished, remove_unfinished, write_bytes
 from dkmeans.storage.filesystem import absolute, join, redact, remember
 from dkmeans.storage.objects import exists, names_at, read_bytes, remove
 
-FORMAT = 1
+FORMAT = 2
 _INDEX = "model.json"
 _MOST_INDEX_BYTES = 64 * 2**20
-_ARRAYS = ("scaled_centers", "cluster_ids", "weights", "inertias")
+_ARRAYS = ("scaled_centers", "cluster_ids", "weights", "inertias", "scaled_means")
 _SCALING_ARRAYS = ("scaling_shift", "scaling_factor")
 _INDEX_KEYS = {
     *("n_clusters", "n_features", "dtype", "scaling", "columns"),
@@ -158,7 +158,8 @@ def _build(url: str, body: dict[str, Any], options: str) -> Model:
         or not all(isinstance(field, dict) for field in fields)
     ):
         raise ModelRefused(f"the model at {where} is damaged: {_INDEX} contradicts itself.")
-    shapes = {"scaled_centers": (k, d), "cluster_ids": (k,), "weights": (k,), "inertias": (k,)}
+    shapes: dict[str, tuple[int, ...]] = {"scaled_centers": (k, d), "scaled_means": (k, d)}
+    shapes |= {"cluster_ids": (k,), "weights": (k,), "inertias": (k,)}
     if kind in LINEAR:
         shapes |= dict.fromkeys(_SCALING_ARRAYS, (d,))
     if "filling" in parts:

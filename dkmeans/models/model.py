@@ -62,6 +62,10 @@ class Model:
     inertias: Array
     """`(n_clusters,)` float64: weighted sum of squared distances in each cluster."""
 
+    scaled_means: Array
+    """`(n_clusters, n_features)` float64: means of the rows in each cluster, where the centers
+    would move to next; the center itself for a cluster without rows."""
+
     filling: Filling | None = None
     """What missing values are replaced by, in the units of the data; None where they are
     refused."""

@@ -87,6 +87,7 @@ def test_a_model_that_was_not_fitted_here_can_be_inspected(tmp_path: Path) -> No
         cluster_ids=np.array([8, 9]),
         weights=np.zeros(2),
         inertias=np.zeros(2),
+        scaled_means=np.array([[1.0], [5.0]]),
     ).save(str(tmp_path / "model"))
     assert run("inspect", tmp_path / "model", "--json").json["clusters"][1]["cluster_id"] == 9
     ran = run("inspect", tmp_path / "model")

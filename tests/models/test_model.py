@@ -43,6 +43,7 @@ def make_model(
         cluster_ids=np.arange(k),
         weights=rng.integers(1, 100, k).astype(float),
         inertias=rng.uniform(1, 2, k),
+        scaled_means=np.random.default_rng(seed + 1).normal(size=(k, 3)),
         parameters={"n_clusters": k},
         provenance={"rows": 1000, "files": [{"url": "s3://lake/a.parquet", "bytes": 7}]},
     )

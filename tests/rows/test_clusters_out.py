@@ -51,6 +51,7 @@ def make_model(k: int = 4, dtype: str = "float64") -> Model:
         cluster_ids=np.arange(k) * 10 + 3,
         weights=np.ones(k),
         inertias=np.ones(k),
+        scaled_means=rng.normal(size=(k, 2)),
         provenance={"run_id": "a-fit"},
     )
 
