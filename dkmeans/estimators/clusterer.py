@@ -73,7 +73,8 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
             callbacks.began(parameters(settings))
             result = self._cluster(fitted, settings, callbacks)
             _warn_of(result, settings)
-            self._keep(result, fitted, replace(settings, seed=result.seed))
+            of_all_rows = result.fit.stopped_by != "interrupt"
+            self._keep(result, fitted, replace(settings, seed=result.seed), of_all_rows)
             if fitted is not rows and fitted.parquet is not None and rows.parquet is not None:
                 rows.leave_out(
                     [one for one in fitted.parquet.skipped if one not in rows.parquet.skipped]
@@ -193,7 +194,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
             raise ArgumentError(f"n_init={n_init!r} should be an integer or 'auto'.")
         return n_init if isinstance(self.init, str) else 1
 
-    def _keep(self, result: Any, rows: Rows, settings: Any) -> None:
+    def _keep(self, result: Any, rows: Rows, settings: Any, of_all_rows: bool) -> None:
         fit = result.fit
         self.model_ = Model(
             scaled_centers=fit.centers,
@@ -206,7 +207,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
             scaled_means=fit.ledger.centers(otherwise=fit.centers),
             filling=rows.known.filling,
             parameters=parameters(settings),
-            provenance=provenance(result, rows, settings),
+            provenance=provenance(result, rows, settings, of_all_rows),
         )
         self.scaled_centers_ = fit.centers
         self.cluster_centers_ = self.model_.centers

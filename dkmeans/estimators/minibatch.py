@@ -243,7 +243,7 @@ class MiniBatchKMeans(Clusterer):
                 before.get("bytes_read", 0) + rows.bytes_read,
                 stream,
             )
-            self._keep(result, rows, settings)
+            self._keep(result, rows, settings, of_all_rows=False)
         finally:
             if not isinstance(X, Rows):
                 rows.close()
@@ -282,7 +282,9 @@ class MiniBatchKMeans(Clusterer):
     ) -> MiniBatchResult:
         return minibatch(rows, settings, self.checkpoint, callbacks, self.on_interrupt)
 
-    def _keep(self, result: Any, rows: Rows, settings: MiniBatchSettings) -> None:
-        super()._keep(result, rows, settings)
+    def _keep(
+        self, result: Any, rows: Rows, settings: MiniBatchSettings, of_all_rows: bool
+    ) -> None:
+        super()._keep(result, rows, settings, of_all_rows)
         self._stream: Stream = result.stream
         self.n_steps_ = result.stream.n_steps

@@ -24,8 +24,13 @@ def parameters(settings: Settings) -> dict[str, Any]:
     }
 
 
-def provenance(result: FitResult, rows: Rows, settings: Settings) -> dict[str, Any]:
-    """Return what the fit read and did."""
+def provenance(
+    result: FitResult, rows: Rows, settings: Settings, of_all_rows: bool
+) -> dict[str, Any]:
+    """Return what the fit read and did.
+
+    `of_all_rows` tells whether its weights, means and inertias are exactly those of `rows`.
+    """
     n_rows = result.fit.ledger.n_rows
     plan = rows.parquet
     sample = rows.known.sample
@@ -42,7 +47,7 @@ def provenance(result: FitResult, rows: Rows, settings: Settings) -> dict[str, A
         "missing": rows.missing,
         "sample": None if sample is None else {"share": sample.share, "seed": sample.seed},
         "weight": float(result.fit.ledger.weight.sum()),
-        "input": input_digest(rows),
+        "input": input_digest(rows) if of_all_rows else None,
         "rows_read": result.rows_read,
         "bytes_read": result.bytes_read,
         "n_passes": result.n_passes,

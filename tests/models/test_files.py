@@ -161,7 +161,7 @@ def test_a_save_that_is_cut_off_leaves_the_old_model(
     assert not [path for path in tmp_path.iterdir() if path.suffix not in (".npy", ".json")]
     new.save(str(tmp_path), overwrite=True)
     assert_equal(Model.load(str(tmp_path)), new)
-    assert len(list(tmp_path.iterdir())) == 7
+    assert len(list(tmp_path.iterdir())) == 8
 
 
 def test_a_first_save_that_is_cut_off_can_be_done_again(
