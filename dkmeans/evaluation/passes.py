@@ -1,0 +1,166 @@
+"""The passes that find what metrics are computed from: two at most, for all of them.
+
+The first assigns rows and finds the weight and mean of each cluster; the second, which assigns
+nothing again, finds what depends on these means. Where they are known, from a fit to the same rows,
+one pass finds all.
+"""
+
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+
+from dkmeans.evaluation.block_statistics import of_block
+from dkmeans.evaluation.statistics import AFTER_MEANS, Clusters, Need, Sampling, Statistics, Task
+from dkmeans.kernels.block import Array
+from dkmeans.partials.labelled_sums import LabelledSums
+from dkmeans.partials.together import Together
+from dkmeans.rows.known import RowsChanged
+from dkmeans.rows.progress import reporter
+from dkmeans.rows.requests import Reduce, Request, Scan
+from dkmeans.rows.rows import Rows
+
+_INERTIAS: frozenset[Need] = frozenset(("inertias",))
+
+
+def of_model(
+    rows: Rows,
+    centers: Array,
+    needs: Iterable[Need],
+    *,
+    known: Statistics | None = None,
+    sampling: Sampling | None = None,
+) -> Statistics:
+    """Find statistics of rows that belong to their nearest centers.
+
+    Two passes; one if `known` has the clusters or no need depends on their means; none if `known`
+    has all.
+
+    Parameters
+    ----------
+    rows
+        As they are scaled where distances are measured; with true labels if "truth" is needed.
+    centers
+        `(n_clusters, n_features)` float64.
+    needs
+        What to find.
+    known
+        What is known of these rows under these centers: clusters and inertias.
+    sampling
+        For "sample".
+    """
+    while True:
+        with suppress(RowsChanged):
+            return _of_model(rows, centers, frozenset(needs), known, sampling)
+        # files were left out: these are other rows
+        known = None
+
+
+def _of_model(
+    rows: Rows,
+    centers: Array,
+    needs: frozenset[Need],
+    known: Statistics | None,
+    sampling: Sampling | None,
+) -> Statistics:
+    passes, found = _Passes(rows), known
+    if found is None:
+        now: frozenset[Need] = (needs - AFTER_MEANS) | _INERTIAS
+        answer = passes.run("clusters", Task(now, len(centers), centers), last=needs <= now)
+        sums = answer["inertias"]
+        means = sums.centers(otherwise=centers)
+        moved = ((means - centers) ** 2).sum(axis=1)
+        spread = np.maximum(sums.sq_distances - sums.weight * moved, 0.0)
+        found = Statistics(Clusters(sums.weight, means, spread), sums.sq_distances)
+        found = _taken(found, answer)
+        needs -= now
+    needs -= _INERTIAS
+    if not needs:
+        return found
+    most_key = _most_key(sampling, found.clusters.total_weight)
+    task = Task(needs, len(centers), centers, (), found.clusters, sampling, most_key)
+    return _sampled(passes, found, task)
+
+
+def of_labels(
+    rows: Rows, needs: Iterable[Need], *, sampling: Sampling | None = None
+) -> tuple[tuple[Any, ...], Statistics]:
+    """Find the labels that rows came with, and statistics of rows that belong to them.
+
+    Two passes; one if nothing is needed but the clusters. Here "margins" are silhouettes by
+    distances to the means.
+    """
+    while True:
+        with suppress(RowsChanged):
+            return _of_labels(rows, frozenset(needs), sampling)
+
+
+def _of_labels(
+    rows: Rows, needs: frozenset[Need], sampling: Sampling | None
+) -> tuple[tuple[Any, ...], Statistics]:
+    passes = _Passes(rows)
+    origin = rows.pilot_mean()
+    sums = cast(LabelledSums, passes.ask(Reduce("labels", LabelledSums.from_block, (origin,))))
+    safe = np.where(sums.weight > 0, sums.weight, 1.0)
+    moved = sums.sums / safe[:, None]
+    spread = np.maximum(sums.sq_sums - sums.weight * (moved**2).sum(axis=1), 0.0)
+    found = Statistics(Clusters(sums.weight, origin + moved, spread))
+    if not needs:
+        return sums.values, found
+    most_key = _most_key(sampling, found.clusters.total_weight)
+    task = Task(needs, len(safe), None, sums.values, found.clusters, sampling, most_key)
+    return sums.values, _sampled(passes, found, task)
+
+
+def _taken(found: Statistics, answer: Together) -> Statistics:
+    """Add what a pass has found."""
+    changes: dict[str, Any] = {name: answer[name] for name in ("truth", "sample") if name in answer}
+    changes |= {name: answer[name].totals[0] for name in ("margins", "squared") if name in answer}
+    if "spread" in answer:
+        sq_spread, changes["spread"] = answer["spread"].totals
+        changes["clusters"] = replace(found.clusters, sq_spread=sq_spread)
+    return replace(found, **changes)
+
+
+def _sampled(passes: "_Passes", found: Statistics, task: Task) -> Statistics:
+    """Make the last pass, and another one if a sample came out too small."""
+    found = _taken(found, passes.run("metrics", task, last=True))
+    if task.sampling is not None and found.sample is not None:
+        n_sampled = len(found.sample.keys)
+        if n_sampled < min(task.sampling.size + 1, found.sample.n_rows) and task.most_key < np.inf:
+            # the weights of a few rows are most of the weight
+            again = replace(task, needs=frozenset(("sample",)), most_key=np.inf)
+            found = _taken(found, passes.run("sample", again, last=True))
+    return found
+
+
+class _Passes:
+    """The passes of one evaluation: labels stay beside each block from one to the next."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._name = f"evaluation-{uuid.uuid4().hex}"
+        self._tasks: tuple[tuple[Task], ...] = ()
+
+    def run(self, kind: str, task: Task, *, last: bool) -> Together:
+        self._tasks = (*self._tasks, (task,))
+        answer = self.ask(Scan(kind, of_block, self._tasks, self._name, last))
+        assert isinstance(answer, Together)
+        return answer
+
+    def ask(self, request: Request) -> Any:
+        record: dict[str, Any] = {}
+        (answer,) = self._rows.run([request], record)
+        reporter().ended(record)
+        return answer
+
+
+def _most_key(sampling: Sampling | None, weight: float) -> float:
+    """Return a key that a sample of rows, of this weight together, most likely lies below."""
+    if sampling is None:
+        return np.inf
+    # of rows of equal weight, fewer than size + 1 lie below it with a chance of 1e-8 at most
+    return (4 * sampling.size + 64) / weight

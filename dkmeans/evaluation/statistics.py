@@ -1,0 +1,107 @@
+"""What metrics are computed from."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from dkmeans.kernels.block import Array
+from dkmeans.partials.contingency import Contingency
+from dkmeans.partials.weighted_sample import WeightedSample
+
+Need = Literal["inertias", "truth", "margins", "spread", "squared", "sample"]
+"""What a metric may need of each cluster: squared distances to centers; true labels of its rows;
+silhouettes by distances to centers; distances to means; silhouettes by squared distances; a sample
+of the rows."""
+
+AFTER_MEANS: frozenset[Need] = frozenset(("spread", "squared", "sample"))
+"""What can be found only when the weights and means of clusters are known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Weight and mean of each cluster, and how far its rows lie from the mean."""
+
+    weight: Array
+    """`(n_clusters,)` float64: sum of the sample weights."""
+
+    means: Array
+    """`(n_clusters, n_features)` float64; any finite values for clusters without weight."""
+
+    sq_spread: Array
+    """`(n_clusters,)` float64: weighted sum of squared distances to the mean."""
+
+    @property
+    def full(self) -> Array:
+        """Which clusters have weight, `(n_clusters,)` bool."""
+        return self.weight > 0
+
+    @property
+    def total_weight(self) -> float:
+        """Weight of all rows."""
+        return float(self.weight.sum())
+
+    @property
+    def variances(self) -> Array:
+        """Mean squared distance to the mean, `(n_clusters,)`; infinite without weight."""
+        safe = np.where(self.full, self.weight, 1.0)
+        return np.where(self.full, self.sq_spread / safe, np.inf)
+
+    @property
+    def sq_between(self) -> float:
+        """Weighted sum of squared distances of the means to the mean of all rows."""
+        means = self.means[self.full]
+        shares = self.weight[self.full] / self.total_weight
+        # about one of them, so that means far from zero lose nothing
+        moved = means - means[0]
+        return float(self.weight[self.full] @ ((moved - shares @ moved) ** 2).sum(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What is known of rows and their clusters; None for what was not asked for."""
+
+    clusters: Clusters
+    inertias: Array | None = None
+    """`(n_clusters,)` float64: weighted sum of squared distances to the centers of a model."""
+
+    truth: Contingency | None = None
+    margins: Array | None = None
+    """`(n_clusters,)` float64: weighted sum of silhouettes by distances to centers."""
+
+    spread: Array | None = None
+    """`(n_clusters,)` float64: weighted sum of distances to the mean."""
+
+    squared: Array | None = None
+    """`(n_clusters,)` float64: weighted sum of silhouettes by squared distances."""
+
+    sample: WeightedSample | None = None
+    """Sampled rows, the number of their cluster as one more feature."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How rows are sampled."""
+
+    size: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a pass finds; the same for all blocks."""
+
+    needs: frozenset[Need]
+    n_clusters: int
+    centers: Array | None
+    """That rows belong to; None if they belong to the labels that they came with."""
+
+    values: tuple[Any, ...] = ()
+    """These labels, in the order of the clusters."""
+
+    clusters: Clusters | None = None
+    """For what depends on means."""
+
+    sampling: Sampling | None = None
+    most_key: float = float("inf")
+    """Of sampled rows."""
