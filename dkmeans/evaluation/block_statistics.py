@@ -1,5 +1,6 @@
 """What one block contributes to the statistics that metrics are computed from."""
 
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -131,9 +132,12 @@ def silhouettes(own: Array, other: Array) -> Array:
 
 
 def _sampled(tile: Block, labels: Array, task: Task) -> WeightedSample:
+    """Sample rows; the number of its cluster, which floats hold exactly, is one more feature."""
     assert task.sampling is not None
-    # floats hold the numbers of clusters exactly
-    X = np.column_stack([tile.X, labels.astype(tile.X.dtype)])
-    numbered = Block(X, tile.ranges, tile.weight, tile.kept)
     size, seed = task.sampling.size, task.sampling.seed
-    return WeightedSample.from_block(numbered, size, seed, ("silhouette",), most_key=task.most_key)
+    sample = WeightedSample.from_block(
+        tile, size, seed, ("silhouette",), most_key=task.most_key
+    )
+    at = np.searchsorted(tile.row_numbers, sample.row_numbers_kept)
+    numbered = np.column_stack([sample.X_kept, labels[at].astype(sample.X_kept.dtype)])
+    return replace(sample, X_kept=numbered)

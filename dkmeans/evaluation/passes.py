@@ -72,10 +72,10 @@ def _of_model(
         answer = passes.run("clusters", Task(now, len(centers), centers), last=needs <= now)
         sums = answer["inertias"]
         means = sums.centers(otherwise=centers)
-        moved = ((means - centers) ** 2).sum(axis=1)
-        spread = np.maximum(sums.sq_distances - sums.weight * moved, 0.0)
-        found = Statistics(Clusters(sums.weight, means, spread), sums.sq_distances)
-        found = _taken(found, answer)
+        clusters = Clusters.about_centers(
+            sums.weight, means, sums.sq_distances, centers, sums.n_rows
+        )
+        found = _taken(Statistics(clusters, sums.sq_distances), answer)
         needs -= now
     needs -= _INERTIAS
     if not needs:
@@ -104,14 +104,13 @@ def _of_labels(
     passes = _Passes(rows)
     origin = rows.pilot_mean()
     sums = cast(LabelledSums, passes.ask(Reduce("labels", LabelledSums.from_block, (origin,))))
-    safe = np.where(sums.weight > 0, sums.weight, 1.0)
-    moved = sums.sums / safe[:, None]
-    spread = np.maximum(sums.sq_sums - sums.weight * (moved**2).sum(axis=1), 0.0)
-    found = Statistics(Clusters(sums.weight, origin + moved, spread))
+    means = origin + sums.sums / np.where(sums.weight > 0, sums.weight, 1.0)[:, None]
+    clusters = Clusters.about_centers(sums.weight, means, sums.sq_sums, origin, sums.n_rows)
+    found = Statistics(clusters)
     if not needs:
         return sums.values, found
     most_key = _most_key(sampling, found.clusters.total_weight)
-    task = Task(needs, len(safe), None, sums.values, found.clusters, sampling, most_key)
+    task = Task(needs, len(means), None, sums.values, found.clusters, sampling, most_key)
     return sums.values, _sampled(passes, found, task)
 
 

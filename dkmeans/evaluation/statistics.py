@@ -1,7 +1,7 @@
 """What metrics are computed from."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -31,10 +31,18 @@ class Clusters:
     sq_spread: Array
     """`(n_clusters,)` float64: weighted sum of squared distances to the mean."""
 
+    n_rows: int
+    """Rows of all clusters, those of weight zero included."""
+
     @property
     def full(self) -> Array:
         """Which clusters have weight, `(n_clusters,)` bool."""
         return self.weight > 0
+
+    @property
+    def n_full(self) -> int:
+        """Number of clusters that have weight."""
+        return int(self.full.sum())
 
     @property
     def total_weight(self) -> float:
@@ -46,6 +54,14 @@ class Clusters:
         """Mean squared distance to the mean, `(n_clusters,)`; infinite without weight."""
         safe = np.where(self.full, self.weight, 1.0)
         return np.where(self.full, self.sq_spread / safe, np.inf)
+
+    @classmethod
+    def about_centers(
+        cls, weight: Array, means: Array, inertias: Array, centers: Array, n_rows: int
+    ) -> Self:
+        """Take the squared distances about the means from those about other centers."""
+        moved = ((means - centers) ** 2).sum(axis=1)
+        return cls(weight, means, np.maximum(inertias - weight * moved, 0.0), n_rows)
 
     @property
     def sq_between(self) -> float:

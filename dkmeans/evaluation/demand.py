@@ -1,0 +1,44 @@
+"""What evaluations ask of their passes: how many, and the memory that one block takes beside it."""
+
+from collections.abc import Set
+
+import numpy as np
+
+from dkmeans.evaluation.statistics import AFTER_MEANS, Need, Sampling
+from dkmeans.kernels import nearest
+from dkmeans.kernels.block import TILE_ROWS
+from dkmeans.models.model import Model
+from dkmeans.partials.cluster_sums import ClusterSums
+from dkmeans.rows.plan import Demand
+from dkmeans.rows.requests import Reduce
+
+_TRUTH_BYTES = 2**20
+"""A table of true labels and clusters with some 40 000 cells."""
+
+
+def evaluation_demand(model: Model, needs: Set[Need], sampling: Sampling) -> Demand:
+    """Return what an evaluation asks of rows of the model's features."""
+    item = np.dtype(model.dtype).itemsize
+    k, d = model.n_clusters, model.n_features
+    return Demand(
+        n_passes=2 if needs & AFTER_MEANS else 1,
+        n_runs=1,
+        # centers and means
+        broadcast_bytes=2 * k * d * 8,
+        partial_bytes=k * (d + 6) * 8,
+        sampled_rows=sampling.size + 1 if "sample" in needs else 0,
+        scaling_bytes=_TRUTH_BYTES if "truth" in needs else 0,
+        # as the kernel wants them: matrices of scores, and centers by feature
+        scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
+        + 2 * k * d * item,
+        # labels, of this pass and as they were kept
+        row_bytes=2 * 4,
+        tile_bytes=TILE_ROWS * 16 * 8,
+        has_pilot=False,
+        n_scalings=int(model.scaling is not None),
+        n_state_passes=2 if needs & AFTER_MEANS else 0,
+        state_bytes=4,
+        n_epochs=0,
+        drawn_rows=0,
+        probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
+    )

@@ -1,0 +1,150 @@
+"""All metrics of a model on some rows, together."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from dkmeans.errors import ArgumentError
+from dkmeans.evaluation.agreement import Agreement
+from dkmeans.evaluation.demand import evaluation_demand
+from dkmeans.evaluation.evaluation import Evaluation
+from dkmeans.evaluation.metrics import METRICS, Figure
+from dkmeans.evaluation.passes import of_model
+from dkmeans.evaluation.statistics import Clusters, Need, Sampling, Statistics
+from dkmeans.models.model import Model
+from dkmeans.rows.input_digest import input_digest
+from dkmeans.rows.plan import check_fits
+from dkmeans.rows.rows import Rows
+from dkmeans.rows.with_features import rows_with
+
+
+def evaluate(
+    model: Any,
+    X: Any,
+    y_true: Any = None,
+    *,
+    sample_weight: Any = None,
+    metrics: Iterable[str] | None = None,
+    sample_size: int = 10_000,
+    random_state: int = 0,
+) -> Evaluation:
+    """Compute metrics of a model on some rows, all of them in two passes at most.
+
+    On the rows of the fit its statistics are used again: inertia, explained share and
+    Calinski-Harabasz take no pass then, all metrics together take one.
+
+    Parameters
+    ----------
+    model
+        A `Model`, or a fitted estimator.
+    X
+        `(n_samples, n_features)`: a URL or path of Parquet, `Rows`, a Dask Array or DataFrame, a
+        NumPy array, a pandas DataFrame or an Arrow table.
+    y_true
+        True labels, to compare clusters with: `(n_samples,)`, cut as X is; or the name of a column
+        of X. For `Rows`, one that they were opened with, `read_parquet(labels=[...])`.
+    sample_weight
+        `(n_samples,)`: weight w means w copies of a row. For `Rows`, name the column there.
+    metrics
+        Which to compute, by name; None for all.
+
+        - "inertia": weighted sum of squared distances to centers.
+        - "explained_share": 1 - inertia / sum of squared distances to the mean of all rows.
+        - "calinski_harabasz", "davies_bouldin": as scikit-learn's.
+        - "silhouette": by Euclidean distances between rows, of a sample of `sample_size` rows; exact
+          if there are no more.
+        - "silhouette_squared": by squared distances between all rows, exact, as Spark's.
+        - "silhouette_simplified": by distances to the centers.
+    sample_size
+        Rows to sample, by weight, for "silhouette".
+    random_state
+        Seed of the sample.
+
+    Returns
+    -------
+    Evaluation
+        Shown as text or in a notebook; `to_frame()` has a row for each cluster.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no metric of a name.
+    FeaturesMismatch
+        If X has other features than the model.
+    """
+    model = getattr(model, "model_", model)
+    chosen = _chosen(metrics)
+    if sample_size < 1:
+        raise ArgumentError(f"sample_size={sample_size} should be at least 1.")
+    rows = rows_with(
+        X,
+        model.columns,
+        model.n_features,
+        model.dtype,
+        sample_weight,
+        model.filling,
+        stage="auto",
+        labels=() if y_true is None else (y_true,),
+    )
+    try:
+        return _evaluated(
+            model, rows, chosen, y_true is not None, Sampling(sample_size, random_state)
+        )
+    finally:
+        if not isinstance(X, Rows):
+            rows.close()
+
+
+def _chosen(names: Iterable[str] | None) -> tuple[str, ...]:
+    known = tuple(metric.name for metric in METRICS)
+    if names is None:
+        return known
+    asked = (names,) if isinstance(names, str) else tuple(names)
+    for name in asked:
+        if name not in known:
+            raise ArgumentError(f"metrics={name!r} is none of {', '.join(known)}.")
+    return tuple(name for name in known if name in asked)
+
+
+def _evaluated(
+    model: Model, rows: Rows, chosen: tuple[str, ...], has_truth: bool, sampling: Sampling
+) -> Evaluation:
+    asked = [metric for metric in METRICS if metric.name in chosen]
+    needs: set[Need] = {need for metric in asked for need in metric.needs}
+    if has_truth:
+        needs.add("truth")
+    known = _known(model, rows)
+    before = rows.n_passes
+    demand = evaluation_demand(model, needs, sampling)
+    check_fits(rows, demand, rows.engine.slots())
+    found = of_model(
+        rows.scaled(model.scaling), model.scaled_centers, needs, known=known, sampling=sampling
+    )
+    figures: dict[str, Figure] = {}
+    undefined: dict[str, str] = {}
+    for metric in asked:
+        try:
+            figures[metric.name] = metric.of(found)
+        except ArgumentError as error:
+            undefined[metric.name] = str(error)
+    return Evaluation(
+        found.clusters.n_rows,
+        model.cluster_ids,
+        found.clusters.weight,
+        figures,
+        undefined,
+        None if found.truth is None else Agreement.of(found.truth, model.cluster_ids),
+        rows.n_passes - before,
+        known is not None,
+    )
+
+
+def _known(model: Model, rows: Rows) -> Statistics | None:
+    """Return what the model knows of `rows`, if these are the rows of its fit."""
+    of_fit = model.provenance.get("input")
+    if of_fit is None or of_fit != input_digest(rows):
+        return None
+    centers, n_rows = model.scaled_centers, int(model.provenance["rows"])
+    clusters = Clusters.about_centers(
+        model.weights, model.scaled_means, model.inertias, centers, n_rows
+    )
+    return Statistics(clusters, model.inertias)

@@ -1,0 +1,176 @@
+"""Metrics: what each needs of the passes, and what it makes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dkmeans.errors import ArgumentError
+from dkmeans.evaluation.sampled_silhouette import silhouette_of
+from dkmeans.evaluation.statistics import Clusters, Need, Statistics
+from dkmeans.kernels.block import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """The value of a metric."""
+
+    value: float
+    per_cluster: Array | None = None
+    """`(n_clusters,)` float64; NaN for clusters without weight."""
+
+    low: float | None = None
+    """Lower end of a 95 % confidence interval; None where the value is exact."""
+
+    high: float | None = None
+    """Upper end of it."""
+
+    n_sampled: int | None = None
+    """Rows that the value is estimated from; None where it is exact."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of merit, and what it needs."""
+
+    name: str
+    needs: frozenset[Need]
+    of: Callable[[Statistics], Figure]
+    """Raises `ArgumentError` where the metric is not defined."""
+
+    title: str
+    """Its name and its range, for people."""
+
+
+def inertia(found: Statistics) -> Figure:
+    """Weighted sum of squared distances to centers."""
+    assert found.inertias is not None
+    return Figure(float(found.inertias.sum()), found.inertias)
+
+
+def explained_share(found: Statistics) -> Figure:
+    """Share of the squared distances to the mean of all rows that the centers take away."""
+    assert found.inertias is not None
+    clusters = found.clusters
+    total = clusters.sq_between + float(clusters.sq_spread.sum())
+    if total <= 0:
+        raise ArgumentError("all rows are equal: there is nothing that clusters could explain.")
+    return Figure(1.0 - float(found.inertias.sum()) / total)
+
+
+def calinski_harabasz(found: Statistics) -> Figure:
+    """Variance between clusters over variance within, each by its degrees of freedom."""
+    clusters = found.clusters
+    k = check_n_labels(clusters)
+    within, n = float(clusters.sq_spread.sum()), clusters.total_weight
+    if n <= k:
+        raise ArgumentError(
+            f"the weights add up to {n:g}, for {k} clusters: they should be counts of rows."
+        )
+    if within == 0:
+        return Figure(1.0)
+    return Figure(clusters.sq_between * (n - k) / (within * (k - 1)))
+
+
+def davies_bouldin(found: Statistics) -> Figure:
+    """Mean over clusters of the worst ratio of spreads to the distance of the means."""
+    assert found.spread is not None
+    clusters = found.clusters
+    check_n_labels(clusters)
+    full = clusters.full
+    spread = found.spread[full] / clusters.weight[full]
+    means = clusters.means[full]
+    apart = np.sqrt(np.stack([((means - mean) ** 2).sum(axis=1) for mean in means]))
+    per_cluster = np.full(len(full), np.nan)
+    if np.allclose(spread, 0) or np.allclose(apart, 0):
+        per_cluster[full] = 0.0
+        return Figure(0.0, per_cluster)
+    apart[apart == 0] = np.inf
+    per_cluster[full] = ((spread[:, None] + spread) / apart).max(axis=1)
+    return Figure(float(np.nanmean(per_cluster)), per_cluster)
+
+
+def silhouette_squared(found: Statistics) -> Figure:
+    """Mean silhouette by squared distances."""
+    assert found.squared is not None
+    check_two_labels(found.clusters)
+    return _mean(found.squared, found.clusters)
+
+
+def silhouette_simplified(found: Statistics) -> Figure:
+    """Mean silhouette by distances to centers."""
+    assert found.margins is not None
+    check_two_labels(found.clusters)
+    return _mean(found.margins, found.clusters)
+
+
+def silhouette_sampled(found: Statistics) -> Figure:
+    """Mean silhouette by distances between rows, of a sample of them."""
+    assert found.sample is not None
+    check_n_labels(found.clusters)
+    sample, k = found.sample, len(found.clusters.weight)
+    is_all = sample.threshold == np.inf
+    estimate = silhouette_of(
+        sample.X[:, :-1],
+        sample.X[:, -1].astype(np.int64),
+        k,
+        weight=sample.weight,
+        stands_for=None if is_all else sample.expanded_weight,
+        cluster_weight=found.clusters.weight,
+    )
+    if is_all:
+        return Figure(estimate.score, estimate.per_cluster)
+    return Figure(estimate.score, estimate.per_cluster, estimate.low, estimate.high, len(sample.X))
+
+
+METRICS = tuple(
+    Metric(name, frozenset(needs), of, title)
+    for name, needs, of, title in (
+        ("inertia", ("inertias",), inertia, "inertia"),
+        ("explained_share", ("inertias",), explained_share, "explained share (up to 1)"),
+        ("calinski_harabasz", (), calinski_harabasz, "Calinski-Harabasz (more is better)"),
+        ("davies_bouldin", ("spread",), davies_bouldin, "Davies-Bouldin (from 0; less is better)"),
+        ("silhouette", ("sample",), silhouette_sampled, "silhouette (-1 to 1)"),
+        (
+            "silhouette_squared",
+            ("spread", "squared"),
+            silhouette_squared,
+            "silhouette by squared distances (-1 to 1)",
+        ),
+        (
+            "silhouette_simplified",
+            ("margins",),
+            silhouette_simplified,
+            "silhouette by distances to centers (-1 to 1)",
+        ),
+    )
+)
+"""In the order in which they are shown."""
+
+
+def check_two_labels(clusters: Clusters) -> int:
+    """Return how many clusters have weight; raise `ArgumentError` if it is one."""
+    if clusters.n_full < 2:
+        raise ArgumentError(
+            f"Number of labels is {clusters.n_full}. Valid values are 2 to n_samples - 1 "
+            "(inclusive)."
+        )
+    return clusters.n_full
+
+
+def check_n_labels(clusters: Clusters) -> int:
+    """Return how many clusters have weight; raise `ArgumentError` if one, or one for each row."""
+    k, n = clusters.n_full, clusters.total_weight
+    # weights that are shares, not counts, may add up to less
+    if not 1 < k < (n if n >= k else clusters.n_rows):
+        raise ArgumentError(
+            f"Number of labels is {k}. Valid values are 2 to n_samples - 1 (inclusive)."
+        )
+    return k
+
+
+def _mean(totals: Array, clusters: Clusters) -> Figure:
+    """Mean over all rows, and over those of each cluster, of what `totals` adds up."""
+    per_cluster = np.full(len(totals), np.nan)
+    per_cluster[clusters.full] = totals[clusters.full] / clusters.weight[clusters.full]
+    return Figure(float(totals[clusters.full].sum()) / clusters.total_weight, per_cluster)
