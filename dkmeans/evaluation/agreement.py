@@ -34,7 +34,11 @@ __all__ = [
     "purity",
 ]
 
-_LABELS_SHOWN, _CLUSTERS_SHOWN = 20, 12
+_LABELS_SHOWN = 20
+_MOST_CLUSTERS_SHOWN, _LEAST_CLUSTERS_SHOWN = 20, 5
+_TABLE_WIDTH = 100
+"""Columns of text that clusters may take."""
+
 _MOST_CELLS = 2**24
 
 
@@ -157,11 +161,14 @@ class Agreement(Shown):
 
 def _table_shown(table: Contingency) -> Section:
     """The weights of pairs, of no more labels and clusters than can be taken in."""
+    heaviest = number(table.weight.max(initial=0))
+    widest = max(map(len, map(str, (heaviest, *table.values_pred))))
+    fitting = min(_MOST_CLUSTERS_SHOWN, max(_LEAST_CLUSTERS_SHOWN, _TABLE_WIDTH // (widest + 2)))
     rows, columns = (
         np.sort(np.argsort(-weight, kind="stable")[:most])
         for weight, most in (
             (table.weight_true, _LABELS_SHOWN),
-            (table.weight_pred, _CLUSTERS_SHOWN),
+            (table.weight_pred, fitting),
         )
     )
     is_shown = np.isin(table.pairs[:, 0], rows) & np.isin(table.pairs[:, 1], columns)

@@ -264,22 +264,29 @@ def test_the_table_is_shown_as_text_and_as_html():
 
 
 def test_a_large_table_is_cut_to_the_heaviest_and_says_so(monkeypatch):
-    weight = np.ones((25, 15))
-    weight[3], weight[:, 14] = 100, 50
+    weight = np.ones((25, 30))
+    weight[3], weight[:, 29] = 100, 50
     result = Agreement.of(of_weights(weight))
     _, table = result.sections()
     assert len(table.rows) == 20
-    assert len(table.columns) == 13
+    assert len(table.columns) == 21
     assert "3" in [row[0] for row in table.rows]
-    assert table.columns[-1] == "14"
-    hidden = weight.sum() - weight[:20][:, [*range(11), 14]].sum()
+    assert table.columns[-1] == "29"
+    hidden = weight.sum() - weight[:20][:, [*range(19), 29]].sum()
     assert table.sentences == (
-        "Not shown: 5 of 25 labels and 3 of 15 clusters, those of the least weight; "
+        "Not shown: 5 of 25 labels and 10 of 30 clusters, those of the least weight; "
         f"{hidden / weight.sum():.1%} of the weight is there.",
     )
-    monkeypatch.setattr(agreement, "_MOST_CELLS", 25 * 15 - 1)
-    with pytest.raises(TooLarge, match=r"25 true labels and 15 clusters .* contingency\.pairs"):
+    monkeypatch.setattr(agreement, "_MOST_CELLS", 25 * 30 - 1)
+    with pytest.raises(TooLarge, match=r"25 true labels and 30 clusters .* contingency\.pairs"):
         result.to_frame()
+
+
+def test_a_table_of_large_weights_has_fewer_columns_and_no_broken_cell():
+    result = Agreement.of(of_weights(np.full((2, 12), 987_654_321.0)))
+    _, table = result.sections()
+    assert len(table.columns) == 8
+    assert str(result).count("987,654,321") == 14
 
 
 def test_the_agreement_of_nothing_can_be_shown():
