@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         RobustScaler,
         StandardScaler,
     )
+    from dkmeans.evaluation.evaluate import evaluate
+    from dkmeans.evaluation.evaluation import Evaluation
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.progress import reporting
@@ -30,6 +32,7 @@ __version__ = version("dkmeans")
 
 _HOMES = {
     "Assignment": "dkmeans.models.model",
+    "Evaluation": "dkmeans.evaluation.evaluation",
     "Event": "dkmeans.algorithms.callbacks",
     "KMeans": "dkmeans.estimators.kmeans",
     "MLflowCallback": "dkmeans.estimators.mlflow_callback",
@@ -42,6 +45,7 @@ _HOMES = {
     "RobustScaler": "dkmeans.estimators.scalers",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
+    "evaluate": "dkmeans.evaluation.evaluate",
     "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
     "write_clusters": "dkmeans.rows.clusters_out",
@@ -49,6 +53,7 @@ _HOMES = {
 
 __all__ = [
     "Assignment",
+    "Evaluation",
     "Event",
     "KMeans",
     "MLflowCallback",
@@ -62,6 +67,8 @@ __all__ = [
     "Rows",
     "StandardScaler",
     "__version__",
+    "evaluate",
+    "metrics",
     "read_parquet",
     "reporting",
     "write_clusters",
@@ -69,6 +76,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module("dkmeans.metrics")
     if name not in _HOMES:
         raise AttributeError(f"module 'dkmeans' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -72,6 +72,16 @@ def storage_option(function: F) -> F:
     )(function)
 
 
+weight_option = click.option("--weight", metavar="COLUMN", help="Column of sample weights.")
+stage_option = click.option(
+    "--stage",
+    type=click.Choice(["auto", "memory", "disk", "none"]),
+    default="auto",
+    show_default=True,
+    help="Where decoded rows stay between passes.",
+)
+
+
 def fit_options(function: F) -> F:
     """Add what to fit, but for what is the algorithm's."""
     for option in reversed(
@@ -82,7 +92,7 @@ def fit_options(function: F) -> F:
                 metavar="A,B",
                 help="Feature columns [default: all numbers and lists of numbers].",
             ),
-            click.option("--weight", metavar="COLUMN", help="Column of sample weights."),
+            weight_option,
             click.option(
                 "--scale",
                 type=click.Choice([*SCALES, "none"]),
@@ -109,13 +119,7 @@ def fit_options(function: F) -> F:
             click.option(
                 "--block-bytes", type=int, help="Bytes of a decoded block [default: 33554432]."
             ),
-            click.option(
-                "--stage",
-                type=click.Choice(["auto", "memory", "disk", "none"]),
-                default="auto",
-                show_default=True,
-                help="Where decoded rows stay between passes.",
-            ),
+            stage_option,
             click.option(
                 "--sample",
                 metavar="SHARE|ROWS",

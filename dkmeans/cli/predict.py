@@ -14,17 +14,12 @@ from dkmeans.cli.options import (
     input_options,
     json_option,
     overwrite_option,
-    parse_filters,
     parse_storage_options,
-    split,
 )
-from dkmeans.errors import FeaturesMismatch, SchemaMismatch
+from dkmeans.cli.rows_for import rows_for
 from dkmeans.models.model import Model
 from dkmeans.rows.clusters_out import refuse_existing_output, write_clusters
-from dkmeans.rows.parquet_plan import OnBadFile
 from dkmeans.rows.progress import reporting
-from dkmeans.rows.reading import read_parquet
-from dkmeans.rows.values import MissingName
 from dkmeans.storage.filesystem import remember
 
 
@@ -42,37 +37,15 @@ def predict(
     output_url: str,
     overwrite: bool,
     as_json: bool,
-    filters: tuple[str, ...],
-    keys: str | None,
-    storage_options: tuple[str, ...],
-    missing: MissingName,
-    on_bad_file: OnBadFile,
-    max_bad_files: int | None,
     **asked: Any,
 ) -> None:
     """Write the clusters of the rows at INPUT, by MODEL, as Parquet at OUTPUT, beside the keys."""
-    options = parse_storage_options(storage_options)
+    options = parse_storage_options(asked["storage_options"])
     model = Model.load(model_url, storage_options=options)
     refuse_existing_output(output_url, overwrite, remember(options))
     with cluster(asked), reporting():
         start = time.perf_counter()
-        try:
-            rows = read_parquet(
-                input_url,
-                columns=None if model.columns is None else [one.name for one in model.columns],
-                filters=parse_filters(filters),
-                keys=split(keys),
-                dtype=model.dtype,
-                missing="mean" if model.filling is not None else missing,
-                on_bad_file=on_bad_file,
-                max_bad_files=max_bad_files,
-                storage_options=options,
-                stage="none",
-            )
-        except SchemaMismatch as error:
-            raise FeaturesMismatch(
-                f"the model at {model_url} needs other columns: {error}"
-            ) from None
+        rows = rows_for(model, model_url, input_url, asked, options)
         with rows:
             manifest = write_clusters(
                 model, rows, output_url, overwrite=overwrite, storage_options=options
@@ -84,7 +57,7 @@ def predict(
         "rows_assigned": manifest["rows_assigned"],
         "files": len(manifest["files"]),
         "rows_missing": manifest["rows"] - manifest["rows_assigned"]
-        if missing == "drop" and not filters
+        if asked["missing"] == "drop" and not asked["filters"]
         else 0,
         "skipped_files": manifest["skipped_files"],
         "bytes_read": rows.bytes_read,

@@ -51,7 +51,7 @@ def _of_tile(tile: Block, labels: Array | None, task: Task) -> tuple[Together, A
         else:
             labels, parts = _assigned(tile, task.centers, task)
     if "truth" in task.needs:
-        predicted = Labels(labels, tuple(range(task.n_clusters)))
+        predicted = Labels(labels, task.values)
         parts["truth"] = Contingency.from_pairs(tile.labels[0], predicted, tile.weight)
     if task.clusters is not None:
         parts |= _about_means(tile, labels, task, task.clusters)
@@ -135,9 +135,7 @@ def _sampled(tile: Block, labels: Array, task: Task) -> WeightedSample:
     """Sample rows; the number of its cluster, which floats hold exactly, is one more feature."""
     assert task.sampling is not None
     size, seed = task.sampling.size, task.sampling.seed
-    sample = WeightedSample.from_block(
-        tile, size, seed, ("silhouette",), most_key=task.most_key
-    )
+    sample = WeightedSample.from_block(tile, size, seed, ("silhouette",), most_key=task.most_key)
     at = np.searchsorted(tile.row_numbers, sample.row_numbers_kept)
     numbered = np.column_stack([sample.X_kept, labels[at].astype(sample.X_kept.dtype)])
     return replace(sample, X_kept=numbered)

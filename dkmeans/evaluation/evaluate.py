@@ -50,8 +50,8 @@ def evaluate(
         - "inertia": weighted sum of squared distances to centers.
         - "explained_share": 1 - inertia / sum of squared distances to the mean of all rows.
         - "calinski_harabasz", "davies_bouldin": as scikit-learn's.
-        - "silhouette": by Euclidean distances between rows, of a sample of `sample_size` rows; exact
-          if there are no more.
+        - "silhouette": by Euclidean distances between rows, of a sample of `sample_size` of them;
+          exact if there are no more.
         - "silhouette_squared": by squared distances between all rows, exact, as Spark's.
         - "silhouette_simplified": by distances to the centers.
     sample_size
@@ -73,8 +73,7 @@ def evaluate(
     """
     model = getattr(model, "model_", model)
     chosen = _chosen(metrics)
-    if sample_size < 1:
-        raise ArgumentError(f"sample_size={sample_size} should be at least 1.")
+    sampling = Sampling.checked(sample_size, random_state)
     rows = rows_with(
         X,
         model.columns,
@@ -86,9 +85,7 @@ def evaluate(
         labels=() if y_true is None else (y_true,),
     )
     try:
-        return _evaluated(
-            model, rows, chosen, y_true is not None, Sampling(sample_size, random_state)
-        )
+        return _evaluated(model, rows, chosen, y_true is not None, sampling)
     finally:
         if not isinstance(X, Rows):
             rows.close()
@@ -116,9 +113,7 @@ def _evaluated(
     before = rows.n_passes
     demand = evaluation_demand(model, needs, sampling)
     check_fits(rows, demand, rows.engine.slots())
-    found = of_model(
-        rows.scaled(model.scaling), model.scaled_centers, needs, known=known, sampling=sampling
-    )
+    found = of_model(rows, model, needs, known=known, sampling=sampling)
     figures: dict[str, Figure] = {}
     undefined: dict[str, str] = {}
     for metric in asked:
@@ -132,7 +127,7 @@ def _evaluated(
         found.clusters.weight,
         figures,
         undefined,
-        None if found.truth is None else Agreement.of(found.truth, model.cluster_ids),
+        None if found.truth is None else Agreement.of(found.truth),
         rows.n_passes - before,
         known is not None,
     )

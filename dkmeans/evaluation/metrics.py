@@ -123,27 +123,26 @@ def silhouette_sampled(found: Statistics) -> Figure:
     return Figure(estimate.score, estimate.per_cluster, estimate.low, estimate.high, len(sample.X))
 
 
-METRICS = tuple(
-    Metric(name, frozenset(needs), of, title)
-    for name, needs, of, title in (
-        ("inertia", ("inertias",), inertia, "inertia"),
-        ("explained_share", ("inertias",), explained_share, "explained share (up to 1)"),
-        ("calinski_harabasz", (), calinski_harabasz, "Calinski-Harabasz (more is better)"),
-        ("davies_bouldin", ("spread",), davies_bouldin, "Davies-Bouldin (from 0; less is better)"),
-        ("silhouette", ("sample",), silhouette_sampled, "silhouette (-1 to 1)"),
-        (
-            "silhouette_squared",
-            ("spread", "squared"),
-            silhouette_squared,
-            "silhouette by squared distances (-1 to 1)",
-        ),
-        (
-            "silhouette_simplified",
-            ("margins",),
-            silhouette_simplified,
-            "silhouette by distances to centers (-1 to 1)",
-        ),
-    )
+METRICS = (
+    Metric("inertia", frozenset(("inertias",)), inertia, "inertia (less is better)"),
+    Metric("explained_share", frozenset(("inertias",)), explained_share, "explained share"),
+    Metric("calinski_harabasz", frozenset(), calinski_harabasz, "Calinski-Harabasz"),
+    Metric(
+        "davies_bouldin", frozenset(("spread",)), davies_bouldin, "Davies-Bouldin (less is better)"
+    ),
+    Metric("silhouette", frozenset(("sample",)), silhouette_sampled, "silhouette (-1 to 1)"),
+    Metric(
+        "silhouette_squared",
+        frozenset(("spread", "squared")),
+        silhouette_squared,
+        "silhouette by squared distances",
+    ),
+    Metric(
+        "silhouette_simplified",
+        frozenset(("margins",)),
+        silhouette_simplified,
+        "silhouette by distances to centers",
+    ),
 )
 """In the order in which they are shown."""
 

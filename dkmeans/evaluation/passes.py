@@ -15,7 +15,7 @@ import numpy as np
 
 from dkmeans.evaluation.block_statistics import of_block
 from dkmeans.evaluation.statistics import AFTER_MEANS, Clusters, Need, Sampling, Statistics, Task
-from dkmeans.kernels.block import Array
+from dkmeans.models.model import Model
 from dkmeans.partials.labelled_sums import LabelledSums
 from dkmeans.partials.together import Together
 from dkmeans.rows.known import RowsChanged
@@ -28,7 +28,7 @@ _INERTIAS: frozenset[Need] = frozenset(("inertias",))
 
 def of_model(
     rows: Rows,
-    centers: Array,
+    model: Model,
     needs: Iterable[Need],
     *,
     known: Statistics | None = None,
@@ -42,9 +42,9 @@ def of_model(
     Parameters
     ----------
     rows
-        As they are scaled where distances are measured; with true labels if "truth" is needed.
-    centers
-        `(n_clusters, n_features)` float64.
+        The rows, unscaled; with true labels if "truth" is needed.
+    model
+        Whose centers they belong to.
     needs
         What to find.
     known
@@ -54,22 +54,23 @@ def of_model(
     """
     while True:
         with suppress(RowsChanged):
-            return _of_model(rows, centers, frozenset(needs), known, sampling)
+            return _of_model(rows.scaled(model.scaling), model, frozenset(needs), known, sampling)
         # files were left out: these are other rows
         known = None
 
 
 def _of_model(
     rows: Rows,
-    centers: Array,
+    model: Model,
     needs: frozenset[Need],
     known: Statistics | None,
     sampling: Sampling | None,
 ) -> Statistics:
     passes, found = _Passes(rows), known
+    values, centers = tuple(model.cluster_ids.tolist()), model.scaled_centers
     if found is None:
         now: frozenset[Need] = (needs - AFTER_MEANS) | _INERTIAS
-        answer = passes.run("clusters", Task(now, len(centers), centers), last=needs <= now)
+        answer = passes.run("clusters", Task(now, values, centers), last=needs <= now)
         sums = answer["inertias"]
         means = sums.centers(otherwise=centers)
         clusters = Clusters.about_centers(
@@ -81,7 +82,7 @@ def _of_model(
     if not needs:
         return found
     most_key = _most_key(sampling, found.clusters.total_weight)
-    task = Task(needs, len(centers), centers, (), found.clusters, sampling, most_key)
+    task = Task(needs, values, centers, found.clusters, sampling, most_key)
     return _sampled(passes, found, task)
 
 
@@ -110,7 +111,7 @@ def _of_labels(
     if not needs:
         return sums.values, found
     most_key = _most_key(sampling, found.clusters.total_weight)
-    task = Task(needs, len(means), None, sums.values, found.clusters, sampling, most_key)
+    task = Task(needs, sums.values, None, found.clusters, sampling, most_key)
     return sums.values, _sampled(passes, found, task)
 
 

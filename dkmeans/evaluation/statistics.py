@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
 from dkmeans.partials.contingency import Contingency
 from dkmeans.partials.weighted_sample import WeightedSample
@@ -102,18 +103,34 @@ class Sampling:
     size: int
     seed: int
 
+    @classmethod
+    def checked(cls, sample_size: int, random_state: int) -> Self:
+        """Return it, unless a value cannot be.
+
+        Raises
+        ------
+        ArgumentError
+            If the size is no integer from 1 on, or the seed is no integer.
+        """
+        for name, value, least in (
+            ("sample_size", sample_size, 1),
+            ("random_state", random_state, 0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ArgumentError(f"{name}={value!r} should be an integer from {least} on.")
+        return cls(int(sample_size), int(random_state))
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
     """What a pass finds; the same for all blocks."""
 
     needs: frozenset[Need]
-    n_clusters: int
+    values: tuple[Any, ...]
+    """The names of the clusters: those of a model, or the labels that rows came with."""
+
     centers: Array | None
     """That rows belong to; None if they belong to the labels that they came with."""
-
-    values: tuple[Any, ...] = ()
-    """These labels, in the order of the clusters."""
 
     clusters: Clusters | None = None
     """For what depends on means."""
@@ -121,3 +138,8 @@ class Task:
     sampling: Sampling | None = None
     most_key: float = float("inf")
     """Of sampled rows."""
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return len(self.values)

@@ -20,12 +20,13 @@ def rows_with(
     sample_weight: Any = None,
     filling: Filling | None = None,
     stage: StageName = "none",
+    labels: Sequence[Any] = (),
 ) -> Rows:
     """Open X as `Rows` that have the given features, in their order.
 
     Parameters
     ----------
-    X, sample_weight, stage
+    X, sample_weight, stage, labels
         As for `as_rows`.
     columns, n_features
         The features that X should have, by name where they have names.
@@ -45,6 +46,7 @@ def rows_with(
             X,
             sample_weight,
             columns=names,
+            labels=labels,
             stage=stage,
             dtype=dtype,
             missing="raise" if filling is None else "mean",

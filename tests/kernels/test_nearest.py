@@ -6,7 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dkmeans.kernels.nearest import distances, nearest, nearest_two
+from dkmeans.kernels.nearest import (
+    distances,
+    nearest,
+    nearest_other,
+    nearest_two,
+    sq_distances_to,
+)
 
 DTYPES = ["float32", "float64"]
 
@@ -228,3 +234,55 @@ def test_scratch_is_bounded_whatever_the_rows_and_centers(kernel):
     quarter = peak_bytes(kernel, X[:5000], centers)
     # labels and distances of each row are what grows
     assert peak - quarter < 1.2 * 2 * 8 * 15_000
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_centers", [2, 16, 513])
+def test_the_nearest_other_center_is_never_the_own_one(n_centers, dtype):
+    X, centers = normal(3000, n_centers, 5, dtype)
+    labels = np.random.default_rng(3).integers(0, n_centers, len(X))
+    offsets = np.random.default_rng(4).exponential(size=n_centers)
+    true = brute_force(X, centers)
+    every_row = np.arange(len(X))
+    rtol, atol = tolerances(X, centers)
+    for given in (None, offsets):
+        shifted = true + (0.0 if given is None else given)
+        shifted[every_row, labels] = np.inf
+        others, sq_distances = nearest_other(X, centers, labels, given)
+        assert others.dtype == np.int32
+        assert sq_distances.dtype == X.dtype
+        assert (others != labels).all()
+        found = shifted[every_row, others]
+        np.testing.assert_allclose(found, shifted.min(axis=1), rtol=rtol, atol=atol)
+        np.testing.assert_allclose(sq_distances, true[every_row, others], rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_centers_at_infinite_offsets_are_nobodys_other(dtype):
+    X, centers = normal(2500, 20, 3, dtype)
+    offsets = np.where(np.arange(20) % 2, np.inf, 0.0)
+    others, _ = nearest_other(X, centers, np.zeros(len(X), np.int32), offsets)
+    assert (others % 2 == 0).all()
+    assert (others > 0).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_repeated_center_is_an_other_one(dtype):
+    X, centers = normal(100, 5, 3, dtype)
+    centers = np.concatenate([centers, centers])
+    labels, own = nearest(X, centers)
+    others, sq_distances = nearest_other(X, centers, labels)
+    np.testing.assert_array_equal(others, labels + 5)
+    np.testing.assert_array_equal(sq_distances, own)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_rows", [0, 1, 2049])
+def test_squared_distances_to_given_centers(n_rows, dtype):
+    X, centers = normal(n_rows, 20, 6, dtype, offset=1e3)
+    labels = np.random.default_rng(3).integers(0, 20, n_rows)
+    rtol, atol = tolerances(X, centers) if n_rows else (0, 0)
+    found = sq_distances_to(X, centers, labels)
+    assert found.dtype == X.dtype
+    expected = brute_force(X, centers)[np.arange(n_rows), labels]
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
