@@ -1,11 +1,11 @@
-"""Figures of other people's systems and papers on seeding, Lloyd, relocation and scaling."""
+"""Figures of other people's systems and papers: seeding, Lloyd, relocation, scaling, metrics."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
-from dkmeans import KMeans, Rows, StandardScaler, read_parquet
+from dkmeans import KMeans, Normalizer, Rows, StandardScaler, evaluate, metrics, read_parquet
 from dkmeans.errors import ConvergenceWarning
 
 IRIS_OPTIMA = {
@@ -201,3 +201,61 @@ def test_kddcup_features_of_wild_scales_are_standardized_as_by_numpy(oracle_data
     X = pd.read_parquet(path, columns=columns).to_numpy(np.longdouble)
     np.testing.assert_allclose(scaler.mean_, X.mean(axis=0).astype(float), rtol=1e-9)
     np.testing.assert_allclose(scaler.var_, X.var(axis=0).astype(float), rtol=1e-9)
+
+
+def test_sparks_silhouettes_and_calinski_harabasz_of_iris(oracle_data):
+    rows = read_parquet(
+        str(oracle_data / "iris_uci.parquet"), labels=["species"], dtype="float64", block_rows=40
+    )
+    assert rows.n_blocks > 1
+    squared = metrics.silhouette_score(rows, "species", method="squared")
+    assert squared == pytest.approx(0.6564679231, abs=1e-10)
+    spread = metrics.calinski_harabasz_score(rows, "species")
+    assert spread == pytest.approx(486.3208393186, abs=1e-9)
+    # 1 - cosine is half of the squared distance of rows of length 1
+    frame = pd.read_parquet(oracle_data / "iris_uci.parquet")
+    directions = Normalizer().fit_transform(frame.drop(columns="species"))
+    cosine = metrics.silhouette_score(directions, frame["species"], method="squared")
+    assert cosine == pytest.approx(0.7222369298, abs=1e-10)
+
+
+def test_sparks_silhouette_of_six_points():
+    X = [[0.0, 0.5], [0.5, 0.0], [10.0, 11.0], [10.5, 11.5], [1.0, 1.0], [8.0, 6.0]]
+    labels = [0, 0, 1, 1, 0, 1]
+    rows = Rows.from_array(X, labels=[labels], block_rows=2)
+    assert rows.n_blocks > 1
+    found = metrics.silhouette_score(rows, "", method="squared")
+    assert found == pytest.approx(0.90796338537, abs=1e-11)
+
+
+def test_alinks_figures_of_six_points():
+    X = np.array([[0.0], [0.1], [0.2], [9.0], [9.1], [9.2]]) * np.ones(3)
+    fit = KMeans(2, init=X[[0, 3]], tol=0).fit(X)
+    found = evaluate(fit, Rows.from_array(X, block_rows=4))
+    within = found["inertia"]
+    assert within == pytest.approx(0.12)
+    assert within / (1 - found["explained_share"]) - within == pytest.approx(364.5)
+    assert found["calinski_harabasz"] == pytest.approx(12150)
+    assert found["davies_bouldin"] == pytest.approx(0.0148148, abs=5e-8)
+    labels = [0, 0, 0, 1, 1, 1]
+    assert metrics.calinski_harabasz_score(X, labels) == pytest.approx(12150)
+    assert metrics.davies_bouldin_score(X, labels) == pytest.approx(0.0148148, abs=5e-8)
+
+
+def test_usarrests_within_and_between_as_in_r_and_h2o(oracle_data):
+    columns = ["Murder", "Assault", "UrbanPop", "Rape"]
+    path = str(oracle_data / "usarrests.parquet")
+    X = pd.read_parquet(path)[columns].to_numpy(np.float64)
+    fit = KMeans(4, init=X[:4], tol=0).fit(X)
+    rows = read_parquet(path, columns=columns, dtype="float64", block_rows=13)
+    found = evaluate(fit, rows)
+    within = np.sort(found.figures["inertia"].per_cluster)
+    np.testing.assert_allclose(within, [2546.35, 6705.906667, 9136.642857, 19263.76], rtol=1e-7)
+    total = found["inertia"] / (1 - found["explained_share"])
+    assert total == pytest.approx(355807.8216, rel=1e-9)
+    assert total - found["inertia"] == pytest.approx(318155.162076, rel=1e-9)
+
+
+def test_sklearns_adjusted_rand_index_of_six_labels():
+    found = metrics.adjusted_rand_score([0, 0, 0, 1, 1, 1], [0, 1, 0, 1, 2, 2])
+    assert round(found, 2) == 0.24
