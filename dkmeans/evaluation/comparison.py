@@ -99,16 +99,17 @@ class Comparison(Shown):
         shown = self.order[:_SHOWN_TESTS]
         rows: list[tuple[str, ...]] = []
         for pair, i in zip(*np.unravel_index(shown, self.t.shape), strict=True):
-            cells = (
-                name(self.feature_names[i]),
-                brief(self.means[pair, 0, i]),
-                brief(self.means[pair, 1, i]),
-                decimals(self.hedges_g[pair, i], 2, sign=True),
-                brief(self.t[pair, i]),
-                probability(self.p_holm[pair, i]),
+            rows.append(
+                (
+                    *(map(str, self.cluster_ids[pair]) if n_pairs > 1 else ()),
+                    name(self.feature_names[i]),
+                    brief(self.means[pair, 0, i]),
+                    brief(self.means[pair, 1, i]),
+                    decimals(self.hedges_g[pair, i], 2, sign=True),
+                    brief(self.t[pair, i]),
+                    probability(self.p_holm[pair, i]),
+                )
             )
-            pair_cells = () if n_pairs == 1 else tuple(map(str, self.cluster_ids[pair]))
-            rows.append((*pair_cells, *cells))
         tested = int(np.isfinite(self.p_value).sum())
         sentences = [
             "Hedges' g is the difference of the means in pooled standard deviations. The t-test is "
@@ -121,7 +122,14 @@ class Comparison(Shown):
         if n_pairs == 1:
             a, b = self.cluster_ids[0]
             title = f"Clusters {a} and {b} compared"
-            columns = ("Feature", f"Mean of {a}", f"Mean of {b}", "Hedges' g", "t", "p (Holm)")
+            columns: tuple[str, ...] = (
+                "Feature",
+                f"Mean of {a}",
+                f"Mean of {b}",
+                "Hedges' g",
+                "t",
+                "p (Holm)",
+            )
         else:
             title = f"{n_pairs:,} pairs of clusters compared in {n_features:,} features"
             columns = ("a", "b", "Feature", "Mean of a", "Mean of b", "Hedges' g", "t", "p (Holm)")

@@ -9,6 +9,10 @@ from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
 
 
+_ROUNDING = 64
+"""Units of rounding by which means of equal values may differ, for sums of many rows."""
+
+
 @dataclass(frozen=True, eq=False)
 class GroupMoments:
     """Moments of each feature in each cluster. Weight w means w copies of a row.
@@ -64,7 +68,7 @@ class GroupMoments:
     def noise(self) -> Array:
         """Squares up to which a feature's differences are rounding, `(n_features,)` float64."""
         largest = np.abs(self.mean[self.filled]).max(axis=0, initial=0.0)
-        return (4 * np.finfo(np.float64).eps * largest) ** 2
+        return (_ROUNDING * np.finfo(np.float64).eps * largest) ** 2
 
     @cached_property
     def overall_mean(self) -> Array:

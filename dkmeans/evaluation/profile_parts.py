@@ -1,6 +1,8 @@
 """What a profile holds beside moments: quantiles with their bounds, histograms, example rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -150,25 +152,23 @@ class Examples:
         return found
 
 
-def check_shapes(
-    shape: tuple[int, int],
-    names: tuple[str, ...],
-    per_cluster: dict[str, Array],
-    per_value: dict[str, Array],
-) -> None:
-    """Check statistics of clusters against the shape of their means.
+def check_shapes(found: Mapping[str, Any], expected: tuple[int, ...]) -> None:
+    """Check the shapes of statistics.
+
+    Parameters
+    ----------
+    found
+        Arrays by name; None for those that were not computed.
+    expected
+        The shape that all must have.
 
     Raises
     ------
     ArgumentError
-        If one of them does not fit.
+        If one of them has another shape.
     """
-    k, d = shape
-    if len(names) != d:
-        raise ArgumentError(f"{len(names)} feature_names must be {d}, one for each column of mean.")
-    for name, one in per_cluster.items():
-        if np.shape(one) != (k,):
-            raise ArgumentError(f"{name} {np.shape(one)} must be {(k,)}, one for each cluster.")
-    for name, one in per_value.items():
-        if np.shape(one) != shape:
-            raise ArgumentError(f"{name} {np.shape(one)} must be {shape}, the shape of mean.")
+    for name, one in found.items():
+        if one is not None and np.shape(one) != expected:
+            raise ArgumentError(
+                f"{name} {np.shape(one)} must be {expected}, like the other statistics."
+            )

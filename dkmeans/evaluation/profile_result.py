@@ -123,6 +123,15 @@ class Profile(Shown):
         k, d = np.shape(mean)
         names = tuple(feature_names or (f"x{i}" for i in range(d)))
         ids = np.arange(k) if cluster_ids is None else np.asarray(cluster_ids)
+        check_shapes({"feature_names": names}, (d,))
+        check_shapes({"cluster_ids": ids, "weight": weight, "spread": spread}, (k,))
+        check_shapes({"variance": variance, "minimum": minimum, "maximum": maximum}, (k, d))
+        check_shapes({"scaled_mean": scaled_mean, "scaled_variance": scaled_variance}, (k, d))
+        check_shapes({"scatter": scatter}, (k, d, d))
+        if quantiles is not None:
+            check_shapes({"quantiles": quantiles.value[:, :, 0]}, (k, d))
+        if histogram is not None:
+            check_shapes({"histogram": histogram.counts[:, :, 0]}, (k, d))
         empty = ~(weight > 0)[:, None]
         # what has one value has no variance, and that value for a mean, whatever was rounded
         one_value = (minimum == maximum) & ~empty
@@ -135,17 +144,6 @@ class Profile(Shown):
             scaled_variance = (
                 np.full((k, d), np.nan) if scatter is None else np.einsum("kii->ki", scatter)
             )
-        check_shapes(
-            (k, d),
-            names,
-            {"cluster_ids": ids, "spread": spread},
-            {
-                "minimum": minimum,
-                "maximum": maximum,
-                "scaled_mean": scaled_mean,
-                "scaled_variance": scaled_variance,
-            },
-        )
         scaled = GroupMoments(moments.weight, np.asarray(scaled_mean), scaled_variance)
         shape = (
             Shape.not_known(k, d) if scatter is None else Shape.from_covariances(scatter, scaled)

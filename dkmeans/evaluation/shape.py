@@ -44,7 +44,7 @@ class Shape:
         """
         # features without any variance are no axes that clusters could stretch along
         varied = moments.between + moments.within > 0
-        spread = (moments.real_variance > 0).any(axis=1)
+        spread = moments.real_variance.max(axis=1, initial=0.0) > 0
         n_clusters, n_features = len(covariances), int(varied.sum())
         elongation, share = np.full(n_clusters, np.nan), np.full(n_clusters, np.nan)
         # one at a time: together, they would need as much memory again

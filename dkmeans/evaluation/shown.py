@@ -112,7 +112,7 @@ def broken(heading: str) -> list[str]:
     """Break a long heading into lines, after underscores, hyphens, dots, slashes and spaces."""
     lines = [""]
     for part in re.findall(r"[^_\-./ ]*[_\-./ ]?", heading):
-        if lines[-1] and len(lines[-1] + part.rstrip()) > _LONGEST_HEADING:
+        if part and lines[-1] and len(lines[-1] + part.rstrip()) > _LONGEST_HEADING:
             lines.append("")
         lines[-1] += part
     return [line.rstrip() for line in lines]
