@@ -8,7 +8,6 @@ import numpy as np
 from dkmeans.errors import ArgumentError
 from dkmeans.kernels.block import Array
 
-
 _ROUNDING = 64
 """Units of rounding by which means of equal values may differ, for sums of many rows."""
 
