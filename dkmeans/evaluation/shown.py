@@ -2,6 +2,7 @@
 
 import html
 import io
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,14 @@ from rich.text import Text
 if TYPE_CHECKING:
     import pandas as pd
 
-_WIDTH = 120
+WIDTH = 120
 """Columns of the plain text, where lines of sentences are broken."""
+
+_LEAST_PROBABILITY = 1e-3
+_LEAST_SHARE = 1e-4
+_LONGEST_NAME = 40
+_LONGEST_HEADING = 18
+_NUMERIC = re.compile(r"[-+<>]?(\d|inf)|-$")
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Shown(ABC):
 def as_text(sections: Iterable[Section]) -> str:
     """Lay sections out as plain text."""
     out = io.StringIO()
-    console = Console(file=out, width=_WIDTH, color_system=None, highlight=False, emoji=False)
+    console = Console(file=out, width=WIDTH, color_system=None, highlight=False, emoji=False)
     for section in sections:
         if out.tell():
             console.print()
@@ -65,7 +72,9 @@ def as_text(sections: Iterable[Section]) -> str:
         if section.columns:
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
             for heading, cells in zip(section.columns, _by_column(section), strict=True):
-                table.add_column(Text(heading), justify=_side(cells), overflow="fold")
+                table.add_column(
+                    Text("\n".join(broken(heading))), justify=_side(cells), overflow="fold"
+                )
             for row in section.rows:
                 table.add_row(*map(Text, row))
             console.print(table)
@@ -99,6 +108,16 @@ def as_html(sections: Iterable[Section]) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
+def broken(heading: str) -> list[str]:
+    """Break a long heading into lines, after underscores, hyphens, dots, slashes and spaces."""
+    lines = [""]
+    for part in re.findall(r"[^_\-./ ]*[_\-./ ]?", heading):
+        if part and lines[-1] and len(lines[-1] + part.rstrip()) > _LONGEST_HEADING:
+            lines.append("")
+        lines[-1] += part
+    return [line.rstrip() for line in lines]
+
+
 def number(value: float | None) -> str:
     """Write a number for people: up to six significant digits, thousands apart; None as a dash."""
     if value is None or value != value:
@@ -111,6 +130,59 @@ def number(value: float | None) -> str:
 def percent(share: float | None) -> str:
     """Write a share as a percentage; None as a dash."""
     return "-" if share is None or share != share else f"{share:.1%}"
+
+
+def brief(value: float | None, *, sign: bool = False) -> str:
+    """Write a number to three significant digits, and whole from a thousand on; None as a dash."""
+    if value is None or value != value:
+        return "-"
+    if value in (float("inf"), float("-inf")):
+        return "-inf" if value < 0 else "inf"
+    # three digits are rounded first: 999.9 is a thousand
+    rounded = float(f"{value:.3g}")
+    if 1e3 <= abs(rounded) < 1e9:
+        return f"{value:+,.0f}" if sign else f"{value:,.0f}"
+    return f"{rounded:+.3g}" if sign and rounded else f"{rounded:.3g}"
+
+
+def decimals(value: float | None, digits: int, *, sign: bool = False) -> str:
+    """Write a number to so many decimals, as columns of one scale need it; None as a dash."""
+    if value is None or value != value:
+        return "-"
+    return f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
+
+
+def probability(value: float | None) -> str:
+    """Write a p value to three decimals; smaller ones are `<0.001`."""
+    if value is not None and value < _LEAST_PROBABILITY:
+        return f"<{_LEAST_PROBABILITY:g}"
+    return decimals(value, 3)
+
+
+def share(part: float, whole: float) -> str:
+    """Write a share as a percentage with the digits that it deserves: 33%, 4.2%, 0.31%."""
+    if not whole > 0:
+        return "-"
+    value = part / whole
+    if value <= 0:
+        return "0%"
+    if value < _LEAST_SHARE:
+        return f"<{_LEAST_SHARE:.2%}"
+    if value < 0.00995:
+        return f"{value:.2%}"
+    # what is not all must not read as if it were
+    if 0.995 <= value < 1:
+        return ">99%"
+    return f"{value:.1%}" if value < 0.0995 else f"{value:.0%}"
+
+
+def name(text: str) -> str:
+    """Write a name on one line: control characters escaped, quoted if it could be misread, cut."""
+    escaped = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    if len(escaped) > _LONGEST_NAME:
+        escaped = f"{escaped[: _LONGEST_NAME - 3]}..."
+    misread = escaped != escaped.strip() or any(c in escaped for c in ",:;'\"")
+    return f'"{escaped}"' if misread or not escaped else escaped
 
 
 def plain(value: Any) -> Any:
@@ -132,5 +204,4 @@ def _by_column(section: Section) -> list[list[str]]:
 
 def _side(cells: Iterable[str]) -> Any:
     """Numbers stand to the right."""
-    numeric = all(cell[:1].isdigit() or cell[:1] in "-+<" for cell in cells if cell)
-    return "right" if numeric else "left"
+    return "right" if all(_NUMERIC.match(cell) for cell in cells if cell) else "left"
