@@ -1,7 +1,7 @@
 """A block: rows in memory that one task works on, and where in the stored data they come from."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,16 @@ class Labels:
 
     def __getitem__(self, rows: Any) -> "Labels":
         return Labels(self.codes[rows], self.values)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Labels]") -> "Labels":
+        """Put the labels of several blocks behind each other, under one numbering."""
+        numbers: dict[Any, int] = {}
+        codes = [np.empty(0, np.int32)]
+        for part in parts:
+            new = [numbers.setdefault(value, len(numbers)) for value in part.values]
+            codes.append(np.array(new, np.int32)[part.codes])
+        return cls(np.concatenate(codes), tuple(numbers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +80,24 @@ class Block:
         """Bytes of memory that the block holds."""
         held = (self.X, self.weight, self.kept, *(labels.codes for labels in self.labels))
         return sum(int(array.nbytes) for array in held if array is not None)
+
+    def only(self, among: Array, kept: Array) -> "Block":
+        """Return some of the rows, with all that goes with them.
+
+        Parameters
+        ----------
+        among
+            Indices into the rows of `X`, ascending.
+        kept
+            `(n_source_rows,)` bool: the same rows among those that the block covers.
+        """
+        return replace(
+            self,
+            X=np.take(self.X.T, among, axis=1).T,
+            weight=None if self.weight is None else self.weight[among],
+            kept=kept,
+            labels=tuple(one[among] for one in self.labels),
+        )
 
     def tiles(self, most_rows: int = TILE_ROWS) -> "Iterator[tuple[slice, Block]]":
         """Cut the block into blocks that cover at most `most_rows` source rows each.

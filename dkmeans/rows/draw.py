@@ -1,6 +1,6 @@
 """What the step of a mini-batch draws from the blocks of one leaf."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,9 +39,4 @@ class Draw:
             where = permuted(start, stop, n_rows, self.seed, "mini-batch", self.epoch, first_row)
             taken[where] = True
         among = np.flatnonzero(taken if block.kept is None else taken[block.kept])
-        return replace(
-            block,
-            X=np.take(block.X.T, among, axis=1).T,
-            weight=None if block.weight is None else block.weight[among],
-            kept=taken if block.kept is None else taken & block.kept,
-        )
+        return block.only(among, taken if block.kept is None else taken & block.kept)

@@ -1,6 +1,6 @@
 """What planning needs to know of each file, gathered from the footers in parallel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -40,7 +40,7 @@ class RowGroupSummary:
     n_bytes: int
     n_requests: int
     nulls: tuple[tuple[str, int], ...]
-    """Columns of numbers that have nulls, and how many."""
+    """Columns whose nulls matter that have some, and how many."""
 
     bounds: tuple[tuple[str, tuple[Any, Any]], ...]
     """Least and greatest values of columns that have statistics."""
@@ -50,7 +50,7 @@ class RowGroupSummary:
 
 
 def summarize(
-    file: StoredFile, *, options: str, features: Sequence[str], read: Sequence[str]
+    file: StoredFile, *, options: str, nulls_in: Collection[str], read: Sequence[str]
 ) -> FileSummary:
     """Read the footer of a file.
 
@@ -58,7 +58,7 @@ def summarize(
     ----------
     file, options
         The file, and the reference of the storage options.
-    features
+    nulls_in
         Columns whose nulls matter.
     read
         Columns that a pass reads.
@@ -89,7 +89,7 @@ def summarize(
                 tuple(
                     (name, found.null_count)
                     for name, found in statistics.items()
-                    if name in features and found.has_null_count and found.null_count
+                    if name in nulls_in and found.has_null_count and found.null_count
                 ),
                 tuple(
                     (name, (found.min, found.max))

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.block import Array, Block, Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,4 +46,11 @@ class Gathered:
         weight: Array | None = None
         if any(block.weight is not None for block in self.blocks):
             weight = np.concatenate([block.weights for block in self.blocks])
-        return Block(X, sum((block.ranges for block in self.blocks), ()), weight, kept)
+        labels = zip(*(block.labels for block in self.blocks), strict=True)
+        return Block(
+            X,
+            sum((block.ranges for block in self.blocks), ()),
+            weight,
+            kept,
+            labels=tuple(map(Labels.joined, labels)),
+        )

@@ -7,20 +7,16 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from dkmeans.errors import (
-    ArgumentError,
-    BadValues,
-    FeaturesMismatch,
-    SchemaMismatch,
-    TooFewRows,
-    UnsupportedType,
-)
-from dkmeans.kernels.block import Array
+from dkmeans.errors import ArgumentError, SchemaMismatch, TooFewRows
 from dkmeans.models.arrays import check_dense, check_kind, numbers, wrong_dimensions
-from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow, named_by_text
+from dkmeans.models.columns import FeatureColumn, feature_names, named_by_text
+from dkmeans.rows.beside import with_beside
 from dkmeans.rows.features import choose
+from dkmeans.rows.labels import check_label_type, columns_of_labels, encoded, name_of_label
 from dkmeans.rows.layout import rows_per_block
 from dkmeans.rows.part_source import PartSource, weights_of
+from dkmeans.rows.staging import LABEL_BYTES
+from dkmeans.rows.tables import apart, matrix_of_table
 from dkmeans.rows.values import MissingName
 
 Place = Literal["client", "cluster"] | None
@@ -31,7 +27,7 @@ class Parts:
     """Data in parts, each a block."""
 
     parts: tuple[Any, ...]
-    """A Delayed, or a pair of an array and its weights."""
+    """A Delayed, or an array, its weights, and a tuple of its labels."""
 
     sources: tuple[PartSource, ...]
 
@@ -46,6 +42,9 @@ class Parts:
     place: Place
     """Where the parts lie in memory already; None if they are yet to be computed."""
 
+    label_names: tuple[str, ...] = ()
+    """Names of the labels; empty ones for bare arrays."""
+
     def with_missing(self, missing: MissingName) -> "Parts":
         """Return the parts with what becomes of rows that lack a value."""
         return replace(
@@ -56,6 +55,7 @@ class Parts:
 def parts_of_array(
     X: Any,
     sample_weight: Any,
+    labels: Sequence[Any],
     columns: Sequence[str] | None,
     dtype: str | None,
     block_bytes: int | None,
@@ -69,8 +69,11 @@ def parts_of_array(
         If there is nothing in it that can be clustered.
     """
     feature_columns = None
-    if hasattr(X, "column_names") or hasattr(X, "columns"):
-        matrix, feature_columns = _matrix_of_table(X, columns, dtype)
+    is_table = hasattr(X, "column_names") or hasattr(X, "columns")
+    label_columns = columns_of_labels(labels, X if is_table else None)
+    if is_table:
+        X, labels = apart(X, labels, label_columns, columns)
+        matrix, feature_columns = matrix_of_table(X, columns, dtype)
         dtype = str(matrix.dtype)
     else:
         if columns is not None:
@@ -90,24 +93,39 @@ def parts_of_array(
     if sample_weight is not None:
         weight = weights_of(sample_weight, n_rows, "X")
     names = feature_names(feature_columns) if feature_columns is not None else None
-    source = PartSource("X", n_features, dtype, names)
+    of_rows = tuple(
+        encoded(given, name_of_label(name, number, "X"), n_rows)
+        for number, (given, name) in enumerate(zip(labels, label_columns, strict=True))
+    )
+    source = PartSource("X", n_features, dtype, names, labels=(None,) * len(of_rows))
     row_bytes = n_features * np.dtype(dtype).itemsize
     step = rows_per_block(n_rows, row_bytes, block_bytes, block_rows)
     cuts = range(0, n_rows, step)
     return Parts(
         tuple(
-            (matrix[i : i + step], None if weight is None else weight[i : i + step]) for i in cuts
+            (
+                matrix[i : i + step],
+                None if weight is None else weight[i : i + step],
+                tuple(one[i : i + step] for one in of_rows),
+            )
+            for i in cuts
         ),
         tuple(source for _ in cuts),
         tuple(min(step, n_rows - i) for i in cuts),
         feature_columns,
         dtype,
         "client",
+        tuple(name or "" for name in label_columns),
     )
 
 
 def parts_of_dask(
-    X: Any, sample_weight: Any, columns: Sequence[str] | None, weight: str | None, dtype: str | None
+    X: Any,
+    sample_weight: Any,
+    labels: Sequence[Any],
+    columns: Sequence[str] | None,
+    weight: str | None,
+    dtype: str | None,
 ) -> Parts:
     """Cut a Dask Array or DataFrame into its partitions, once.
 
@@ -117,9 +135,10 @@ def parts_of_dask(
         If there is nothing in it that can be clustered.
     """
     if hasattr(X, "to_dask_array"):
-        return _parts_of_frame(X, sample_weight, columns, weight, dtype)
+        return _parts_of_frame(X, sample_weight, labels, columns, weight, dtype)
     if columns is not None or weight is not None:
         raise ArgumentError("columns= and weight= need a DataFrame; X is an array.")
+    label_columns = columns_of_labels(labels, None)
     if X.ndim != 2:
         raise SchemaMismatch(wrong_dimensions(X.ndim))
     check_dense(X._meta)
@@ -132,19 +151,82 @@ def parts_of_dask(
         raise SchemaMismatch("X has an unknown number of columns; compute its chunk sizes.")
     delayed_parts: list[Any] = list(X.to_delayed(optimize_graph=True).ravel())
     lengths = None if any(n != n for n in X.chunks[0]) else tuple(int(n) for n in X.chunks[0])
-    if sample_weight is not None:
-        delayed_parts = _with_weights(delayed_parts, sample_weight, lengths)
+    delayed_parts = with_beside(delayed_parts, lengths, sample_weight, labels)
     sources = tuple(
-        PartSource(f"chunk {i} of X", int(n_features), dtype) for i in range(len(delayed_parts))
+        PartSource(f"chunk {i} of X", int(n_features), dtype, labels=label_columns)
+        for i in range(len(delayed_parts))
     )
-    return Parts(tuple(delayed_parts), sources, lengths, None, dtype, _place(X, sample_weight))
+    return Parts(
+        tuple(delayed_parts),
+        sources,
+        lengths,
+        None,
+        dtype,
+        _place(X, sample_weight, labels),
+        ("",) * len(label_columns),
+    )
+
+
+def parts_of_labels(labels: Sequence[Any], sample_weight: Any, block_rows: int | None) -> Parts:
+    """Cut labels without features into parts: those of Dask where they are cut.
+
+    Raises
+    ------
+    InputRefused
+        If a row has no label, or they differ in length.
+    """
+    if not labels:
+        raise ArgumentError("of_labels() got no labels; pass at least one array.")
+    none: tuple[None, ...] = (None,) * len(columns_of_labels(labels, None))
+    names = ("",) * len(none)
+    lazy = [one for one in labels if hasattr(one, "to_delayed")]
+    if lazy:
+        chunks = lazy[0].chunks[0] if hasattr(lazy[0], "chunks") else (float("nan"),)
+        lengths = None if any(n != n for n in chunks) else tuple(map(int, chunks))
+        n_parts = len(chunks) if hasattr(lazy[0], "chunks") else lazy[0].npartitions
+        parts = with_beside([None] * n_parts, lengths, sample_weight, labels)
+        sources = tuple(
+            PartSource(f"partition {i}", 0, "float32", labels=none) for i in range(n_parts)
+        )
+        return Parts(tuple(parts), sources, lengths, None, "float32", None, names)
+    whole = [encoded(labels[0], "labels[0]", None)]
+    n_rows = len(whole[0].codes)
+    whole += [encoded(one, f"labels[{i}]", n_rows) for i, one in enumerate(labels[1:], start=1)]
+    if n_rows == 0:
+        raise TooFewRows("the labels have 0 rows while a minimum of 1 is required.")
+    weight = None if sample_weight is None else weights_of(sample_weight, n_rows, "the labels")
+    step = rows_per_block(n_rows, LABEL_BYTES * len(labels), None, block_rows)
+    cuts = [slice(i, i + step) for i in range(0, n_rows, step)]
+    return Parts(
+        tuple(
+            (None, None if weight is None else weight[cut], tuple(one[cut] for one in whole))
+            for cut in cuts
+        ),
+        (PartSource("the labels", 0, "float32", labels=none),) * len(cuts),
+        tuple(min(step, n_rows - cut.start) for cut in cuts),
+        None,
+        "float32",
+        "client",
+        names,
+    )
 
 
 def _parts_of_frame(
-    X: Any, sample_weight: Any, columns: Sequence[str] | None, weight: str | None, dtype: str | None
+    X: Any,
+    sample_weight: Any,
+    labels: Sequence[Any],
+    columns: Sequence[str] | None,
+    weight: str | None,
+    dtype: str | None,
 ) -> Parts:
     schema = pa.Schema.from_pandas(named_by_text(X._meta_nonempty), preserve_index=False)
-    choice = choose(schema, columns, [(weight, "weight")] if weight else [], "X")
+    label_columns = columns_of_labels(labels, X)
+    roles = [(weight, "weight")] if weight else []
+    roles += [(name, "label") for name in label_columns if name is not None]
+    choice = choose(schema, columns, roles, "X")
+    for name in label_columns:
+        if name is not None:
+            check_label_type(name, schema.field(name).type, "X")
     if any(column.width is not None for column in choice.features):
         raise SchemaMismatch(
             "X has list columns; pass the Parquet files, or a Dask Array, instead."
@@ -154,106 +236,44 @@ def _parts_of_frame(
     dtypes = named_by_text(X._meta).dtypes
     dtype = dtype or dtype_for([dtypes[column.name] for column in choice.features])
     delayed_parts: list[Any] = X.to_delayed(optimize_graph=True)
-    if sample_weight is not None:
-        delayed_parts = _with_weights(delayed_parts, sample_weight, None)
+    beside = [one for one, name in zip(labels, label_columns, strict=True) if name is None]
+    delayed_parts = with_beside(delayed_parts, None, sample_weight, beside)
     names = feature_names(choice.features)
     sources = tuple(
         PartSource(
-            f"partition {i} of X", len(choice.features), dtype, names, choice.features, weight
+            f"partition {i} of X",
+            len(names),
+            dtype,
+            names,
+            choice.features,
+            weight,
+            labels=label_columns,
         )
         for i in range(len(delayed_parts))
     )
     return Parts(
-        tuple(delayed_parts), sources, None, choice.features, dtype, _place(X, sample_weight)
+        tuple(delayed_parts),
+        sources,
+        None,
+        choice.features,
+        dtype,
+        _place(X, sample_weight, beside),
+        tuple(name or "" for name in label_columns),
     )
 
 
-def _with_weights(
-    parts: list[Any], sample_weight: Any, lengths: tuple[int, ...] | None
-) -> list[Any]:
-    """Each part with its weights; they are cut where the rows are."""
-    from dask.delayed import delayed
-
-    if not hasattr(sample_weight, "to_delayed"):
-        import dask.array as da
-
-        if lengths is None:
-            raise ArgumentError(
-                "sample_weight is an array while X has unknown chunk sizes; pass a Dask collection "
-                "with X's partitions, or name a weight column."
-            )
-        _check_length(np.shape(sample_weight), lengths)
-        sample_weight = da.from_array(np.asarray(sample_weight, np.float64), chunks=(lengths,))
-    elif lengths is not None and hasattr(sample_weight, "rechunk"):
-        _check_length(sample_weight.shape, lengths)
-        sample_weight = sample_weight.rechunk((lengths,))
-    weights = sample_weight.to_delayed(optimize_graph=True)
-    weights = list(weights.ravel()) if hasattr(weights, "ravel") else list(weights)
-    if len(weights) != len(parts):
-        raise ArgumentError(
-            f"sample_weight has {len(weights)} partitions, X has {len(parts)}; cut them alike."
-        )
-    pair = delayed(_pair, pure=False)
-    return [pair(part, weight) for part, weight in zip(parts, weights, strict=True)]
-
-
-def _check_length(shape: tuple[Any, ...], lengths: Sequence[int]) -> None:
-    if shape != (sum(lengths),) and not any(n != n for n in shape):
-        raise BadValues(f"the weights of X have shape {shape}; ({sum(lengths)},) is expected.")
-
-
-def _pair(part: Any, weight: Any) -> tuple[Any, Any]:
-    return part, weight
-
-
-def _place(X: Any, sample_weight: Any) -> Place:
-    """Where the parts of a collection lie, if they are results already and need no weights."""
+def _place(X: Any, sample_weight: Any, labels: Sequence[Any]) -> Place:
+    """Where the parts of a collection lie, if they are results already and nothing is beside."""
     from dask._task_spec import Alias, GraphNode
     from distributed import Future
 
-    if sample_weight is not None:
+    if sample_weight is not None or len(labels):
         return None
     nodes = [node for node in dict(X.__dask_graph__()).values() if not isinstance(node, Alias)]
     if all(isinstance(node, Future) for node in nodes):
         return "cluster"
     computed = any(isinstance(node, GraphNode | tuple) for node in nodes)
     return None if computed else "client"
-
-
-def _matrix_of_table(
-    X: Any, columns: Sequence[str] | None, dtype: str | None
-) -> tuple[Array, tuple[FeatureColumn, ...]]:
-    if hasattr(X, "column_names"):
-        table = X
-    else:
-        try:
-            table = pa.Table.from_pandas(named_by_text(X), preserve_index=False)
-        except (pa.ArrowException, ValueError) as error:
-            raise SchemaMismatch(f"X is no table of columns: {error}") from None
-        except TypeError as error:
-            raise UnsupportedType(f"X is no table of dense columns: {error}") from None
-    choice = choose(table.schema, columns, [], "X")
-    features = tuple(
-        FeatureColumn(column.name, _list_width(table, column)) for column in choice.features
-    )
-    if dtype is None:
-        kinds = [table.schema.field(column.name).type for column in features]
-        single = {pa.float32(), pa.float16()}
-        narrow = all(getattr(kind, "value_type", kind) in single for kind in kinds)
-        dtype = "float32" if narrow else "float64"
-    out = np.empty((table.num_rows, len(feature_names(features))), dtype, order="F")
-    try:
-        fill_from_arrow(out, table, features)
-    except FeaturesMismatch as error:
-        raise SchemaMismatch(f"X: {error}") from None
-    return out, features
-
-
-def _list_width(table: pa.Table, column: FeatureColumn) -> int | None:
-    if column.width is None:
-        return None
-    present = table.column(column.name).drop_null()
-    return column.width or (len(present[0].as_py()) if len(present) else 0)
 
 
 def dtype_for(dtypes: Sequence[Any]) -> str:

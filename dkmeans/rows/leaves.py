@@ -32,6 +32,10 @@ class Leaves:
             for array in part if isinstance(part, tuple) else ():
                 if isinstance(array, np.ndarray):
                     digest.update(np.ascontiguousarray(array).tobytes())
+                # labels, in a tuple
+                for labels in array if isinstance(array, tuple) else ():
+                    digest.update(repr(labels.values).encode())
+                    digest.update(np.ascontiguousarray(labels.codes).tobytes())
         return {"parts": len(self.parts), "content": digest.hexdigest()}
 
 

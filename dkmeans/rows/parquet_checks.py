@@ -3,7 +3,7 @@
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
@@ -11,6 +11,7 @@ from dkmeans.errors import BadValues, DkmeansError, SchemaMismatch, SuspectColum
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.rows.features import Choice, is_list, is_number, looks_like_an_id
 from dkmeans.rows.footers import FileSummary, raise_all
+from dkmeans.rows.labels import kind_of_label, lacking_labels
 from dkmeans.storage.filesystem import redact
 from dkmeans.storage.listing import StoredFile
 
@@ -21,8 +22,12 @@ def schema_problems(
     first: pa.Schema,
     wanted: set[str],
     first_file: str,
+    labels: Collection[str] = (),
 ) -> list[tuple[StoredFile, DkmeansError]]:
-    """Find where a wanted column is not there once, of the kind that it has in the first file."""
+    """Find where a wanted column is not there once, of the kind that it has in the first file.
+
+    Columns that are `labels` only may be text of any encoding.
+    """
     problems: list[tuple[StoredFile, DkmeansError]] = []
     for file, summary in zip(files, summaries, strict=True):
         for name in sorted(wanted):
@@ -33,7 +38,8 @@ def schema_problems(
                 problems.append((file, problem))
                 continue
             here, there = summary.schema.field(name).type, first.field(name).type
-            if here != there and not _interchangeable(here, there):
+            alike = _same_labels if name in labels else _interchangeable
+            if here != there and not alike(here, there):
                 problem = SchemaMismatch(
                     f"column {name!r} is {here} in {redact(file.url)} but {there} in {first_file}."
                 )
@@ -45,6 +51,10 @@ def _interchangeable(here: pa.DataType, there: pa.DataType) -> bool:
     if is_list(here) and is_list(there):
         return is_number(here.value_type) and is_number(there.value_type)
     return is_number(here) and is_number(there)
+
+
+def _same_labels(here: pa.DataType, there: pa.DataType) -> bool:
+    return kind_of_label(here) is not None and kind_of_label(here) == kind_of_label(there)
 
 
 def with_widths(
@@ -79,18 +89,41 @@ def with_widths(
     ), problems
 
 
-def check_nulls(files: Sequence[StoredFile], summaries: Sequence[FileSummary]) -> None:
-    """Raise `BadValues` if statistics tell of nulls in feature columns."""
+def check_nulls(
+    files: Sequence[StoredFile],
+    summaries: Sequence[FileSummary],
+    features: Collection[str],
+    labels: Collection[str],
+) -> None:
+    """Raise `BadValues` if statistics tell of nulls in feature or label columns."""
     raise_all(
         [
             BadValues(
                 f"column {name!r} of {redact(file.url)} (row group {number}) has {count} nulls; "
                 "pass missing='drop' or 'mean' (--missing), filter them out, or leave the column "
                 "out."
+                if name in features
+                else lacking_labels(name, file.url, number, f"{count} nulls")
             )
             for file, summary in zip(files, summaries, strict=True)
             for number, group in enumerate(summary.row_groups)
             for name, count in group.nulls
+            if name in features or name in labels
+        ]
+    )
+
+
+def check_partition_labels(files: Sequence[StoredFile], labels: Collection[str]) -> None:
+    """Raise `BadValues` if the folder of a file gives a label column no value."""
+    raise_all(
+        [
+            BadValues(
+                f"label column {name!r} of {redact(file.url)} is null, by the name of its folder; "
+                "filter these rows out."
+            )
+            for file in files
+            for name, value in file.partition
+            if name in labels and value is None
         ]
     )
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from dkmeans.errors import (
@@ -16,6 +15,7 @@ from dkmeans.errors import (
 from dkmeans.models.columns import FeatureColumn, feature_names
 from dkmeans.rows.features import Choice
 from dkmeans.rows.filters import Filter, columns_of
+from dkmeans.rows.staging import row_bytes
 from dkmeans.rows.values import MissingName
 from dkmeans.storage.filesystem import redact
 from dkmeans.storage.listing import StoredFile
@@ -99,6 +99,9 @@ class ParquetPlan:
     skipped: tuple[tuple[str, str], ...] = ()
     """Files that were left out because they cannot be read, each with the reason."""
 
+    labels: tuple[str, ...] = ()
+    """Columns that come along as labels."""
+
     def without(self, bad_files: Sequence[tuple[str, str]]) -> "ParquetPlan":
         """Return the plan without some files. The rows of the others keep their numbers.
 
@@ -156,17 +159,18 @@ class ParquetPlan:
     def row_bytes(self) -> int:
         """Bytes of a decoded row."""
         n_features = len(feature_names(self.choice.features))
-        return n_features * np.dtype(self.dtype).itemsize + (8 if self.weight else 0)
+        return row_bytes(n_features, self.dtype, bool(self.weight), len(self.labels))
 
     @property
     def columns_read(self) -> tuple[str, ...]:
         """The columns that a pass reads."""
-        return columns_read(self.choice.features, self.weight, self.filters)
+        return columns_read(self.choice.features, self.weight, self.filters, self.labels)
 
     def identity(self) -> dict[str, Any]:
         """Return what names the rows, as plain values, each file apart."""
         return {
             "weight": self.weight,
+            **({"labels": ",".join(self.labels)} if self.labels else {}),
             "filters": repr(self.filters),
             "file": {
                 redact(file.url): f"{file.size} bytes, version {file.version}, {n_rows} rows"
@@ -179,7 +183,9 @@ class ParquetPlan:
         """Names the rows, and what of them is read."""
         parts = [(file.url, file.size, file.version) for file in self.files]
         asked = (self.choice.features, self.weight, self.filters, self.dtype, self.policy.missing)
-        return hashlib.sha256(repr((parts, asked)).encode()).hexdigest()[:16]
+        # rows without labels are named as ever
+        named = (parts, asked, self.labels) if self.labels else (parts, asked)
+        return hashlib.sha256(repr(named).encode()).hexdigest()[:16]
 
 
 def partition_value(file: StoredFile, schema: pa.Schema, name: str) -> pa.Scalar | None:
@@ -191,8 +197,11 @@ def partition_value(file: StoredFile, schema: pa.Schema, name: str) -> pa.Scalar
 
 
 def columns_read(
-    features: Sequence[FeatureColumn], weight: str | None, filters: Filter
+    features: Sequence[FeatureColumn],
+    weight: str | None,
+    filters: Filter,
+    labels: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return the columns that blocks are made from, and those that filters look at."""
     names = [column.name for column in features] + ([weight] if weight else [])
-    return tuple(dict.fromkeys([*names, *sorted(columns_of(filters))]))
+    return tuple(dict.fromkeys([*names, *sorted(columns_of(filters)), *labels]))

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from dkmeans.errors import BadValues, FeaturesMismatch, SchemaMismatch, UnreadableFile
-from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.block import Block
 from dkmeans.models.columns import FeatureColumn, feature_names, fill_from_arrow, numbers_from_arrow
+from dkmeans.rows.diagnosis import diagnosis, lacking_diagnosis
 from dkmeans.rows.filters import arrow_mask, passing
+from dkmeans.rows.labels import LabelCodes, LackingLabels
 from dkmeans.rows.leaf import ReadCost
 from dkmeans.rows.parquet_plan import ParquetPlan, RowGroup
 from dkmeans.rows.row_group_stream import RowGroupStream, place_of
@@ -20,6 +22,9 @@ from dkmeans.storage.filesystem import redact
 from dkmeans.storage.parquet_file import RowGroupBytes, fetch_row_group, is_remote
 
 BATCH_BYTES = 4 * 2**20
+_LABEL_BYTES = 32
+"""What a label, a text perhaps, takes in a batch."""
+
 READ_AHEAD_BYTES = 64 * 2**20
 """Larger row groups, as stored, are not fetched before they are needed."""
 
@@ -52,6 +57,8 @@ class ParquetSource:
     options: str
     schema: pa.Schema
     missing: MissingName
+    labels: tuple[str, ...] = ()
+    """Columns that come along as labels."""
 
     @classmethod
     def of(
@@ -67,6 +74,7 @@ class ParquetSource:
             plan.options,
             plan.schema,
             plan.policy.missing,
+            plan.labels,
         )
 
     @property
@@ -114,6 +122,7 @@ class ParquetSource:
     def stream(self, group: RowGroup, fetched: RowGroupBytes | None = None) -> "RowGroupStream":
         """Open a row group for reading the columns that make a block."""
         row_bytes = 8 * sum(column.width or 1 for column in self.features)
+        row_bytes += _LABEL_BYTES * len(self.labels)
         batch_rows = max(1024, min(65536, BATCH_BYTES // row_bytes))
         fetched = self.fetch(group) if fetched is None else fetched
         return RowGroupStream(group, self.columns_read, self.schema, batch_rows, fetched)
@@ -165,6 +174,7 @@ class ParquetReader:
         weight = None if source.weight is None else np.empty(n_source_rows)
         filtered = any(piece.group.filters for piece in pieces)
         kept = np.ones(n_source_rows, bool) if filtered else None
+        labels = LabelCodes(source.labels, n_source_rows)
         at = seen = n_bytes = n_requests = 0
         for piece in pieces:
             opened = self._open(piece)
@@ -183,6 +193,12 @@ class ParquetReader:
                     raise SchemaMismatch(f"{place_of(piece.group)}: {error}") from None
                 if weight is not None:
                     weight[at:stop] = numbers_from_arrow(batch.column(source.weight))
+                try:
+                    labels.add(batch)
+                except LackingLabels as error:
+                    raise BadValues(lacking_diagnosis(source, piece.group, error.name)) from None
+                except BadValues as error:
+                    raise BadValues(f"{place_of(piece.group)}: {error}") from None
                 at = stop
         if self._stream is not None and self._stream.is_over:
             # it would take memory while the block is computed
@@ -190,12 +206,13 @@ class ParquetReader:
         if at < n_source_rows:
             X = np.array(X[:at], order="F")
             weight = None if weight is None else weight[:at].copy()
-        n_missing = 0
-        if source.missing == "drop":
-            X, weight, kept, n_missing = without_missing(X, weight, kept)
-        self._check(X, weight, pieces, names)
         ranges = tuple(piece.source_rows for piece in pieces)
-        return Block(X, ranges, weight, kept, n_missing), ReadCost(n_bytes, n_requests)
+        block = Block(X, ranges, weight, kept, labels=labels.labels())
+        del X, weight, kept
+        if source.missing == "drop":
+            block = without_missing(block)
+        self._check(block, pieces, names)
+        return block, ReadCost(n_bytes, n_requests)
 
     def close(self) -> None:
         """Let go of the row group that is open, and of the one on its way."""
@@ -227,61 +244,14 @@ class ParquetReader:
         ):
             self._ahead = (group, self._source.fetch(group, ahead=True))
 
-    def _check(
-        self, X: Array, weight: Array | None, pieces: Sequence[GroupPiece], names: Sequence[str]
-    ) -> None:
-        if len(X) == 0:
+    def _check(self, block: Block, pieces: Sequence[GroupPiece], names: Sequence[str]) -> None:
+        if block.n_rows == 0:
             return
-        largest = LARGEST[self._source.dtype]
-        within = within_bounds(X, largest, self._source.missing)
+        groups = tuple(dict.fromkeys(piece.group for piece in pieces))
+        largest, weight = LARGEST[self._source.dtype], block.weight
+        within = within_bounds(block.X, largest, self._source.missing)
         if not within.all():
             name = names[int(np.flatnonzero(~within)[0])]
-            raise BadValues(self._diagnosis(name, pieces, largest))
+            raise BadValues(diagnosis(self._source, name, groups, largest))
         if weight is not None and not (weight.min() >= 0 and weight.max() < np.inf):
-            raise BadValues(self._diagnosis(str(self._source.weight), pieces, None))
-
-    def _diagnosis(self, feature: str, pieces: Sequence[GroupPiece], largest: float | None) -> str:
-        """What is wrong with a column: read once more, for the whole of its row group."""
-        columns = feature_names(self._source.features)
-        for group in dict.fromkeys(piece.group for piece in pieces):
-            stream = self._source.stream(group)
-            counts = {
-                "nulls": 0,
-                "NaN": 0,
-                "infinite values": 0,
-                "negative values": 0,
-                "huge values": 0,
-            }
-            for batch in stream.rows(0, group.n_rows):
-                if group.filters:
-                    batch = batch.filter(arrow_mask(passing(group.filters, batch)))
-                if largest is None:
-                    values = numbers_from_arrow(batch.column(feature)).astype(float)
-                    nulls = batch.column(feature).null_count
-                    counts["negative values"] += int((values < 0).sum())
-                else:
-                    matrix = np.empty((batch.num_rows, len(columns)))
-                    fill_from_arrow(matrix, batch, self._source.features)
-                    values = matrix[:, columns.index(feature)]
-                    name = feature if feature in batch.column_names else feature.rpartition("[")[0]
-                    nulls = batch.column(name).null_count
-                    counts["huge values"] += int((np.abs(values) > largest).sum()) - int(
-                        np.isinf(values).sum()
-                    )
-                counts["nulls"] += nulls
-                counts["NaN"] += int(np.isnan(values).sum()) - nulls
-                counts["infinite values"] += int(np.isinf(values).sum())
-            stream.close()
-            found = [f"{count} {what}" for what, count in counts.items() if count > 0]
-            if found:
-                what = "weight column" if largest is None else "column"
-                remedy = "filter these rows out, or leave the column out"
-                if counts["huge values"] > 0:
-                    remedy = "use dtype='float64', or scale the column first"
-                elif largest is not None and not counts["infinite values"]:
-                    remedy = f"pass missing='drop' or 'mean' (--missing), {remedy}"
-                return (
-                    f"{what} {feature!r} of {redact(group.file.url)} (row group {group.number}) "
-                    f"has {' and '.join(found)}; {remedy}."
-                )
-        return f"column {feature!r} of {place_of(pieces[0].group)} has values that cannot be used."
+            raise BadValues(diagnosis(self._source, str(self._source.weight), groups, None))

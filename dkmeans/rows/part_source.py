@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from dkmeans.errors import BadValues, FeaturesMismatch, SchemaMismatch
-from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.block import Array, Block, Labels
 from dkmeans.models.columns import FeatureColumn, fill_from_frame, named_by_text
+from dkmeans.rows.labels import encoded, name_of_label
 from dkmeans.rows.leaf import ReadCost
 from dkmeans.rows.values import LARGEST, MissingName, within_bounds, without_missing
 
@@ -35,6 +36,8 @@ class PartSource:
     """Rows of the part; 0 if they are not counted yet."""
 
     missing: MissingName = "raise"
+    labels: tuple[str | None, ...] = ()
+    """For each of the labels, its column in a DataFrame; None for one that comes with the part."""
 
     @property
     def first_blocks(self) -> tuple[int, ...]:
@@ -55,7 +58,10 @@ class PartSource:
         return f"{self.what} ({self.most_block_rows:,} rows of {self.n_features} features)"
 
     def open(self, part: Any, wanted: Sequence[int]) -> "PartReader | None":
-        """Return a reader of `part`: an array, a DataFrame, or a pair of these and weights."""
+        """Return a reader of `part`: an array or a DataFrame, or these, weights and labels.
+
+        An array of None stands for rows without features.
+        """
         return None if part is None else PartReader(self, part)
 
 
@@ -64,7 +70,9 @@ class PartReader:
 
     def __init__(self, source: PartSource, part: Any) -> None:
         self._source = source
-        self._part, self._weight = part if isinstance(part, tuple) else (part, None)
+        self._part, self._weight, self._labels = (
+            part if isinstance(part, tuple) else (part, None, ())
+        )
 
     def close(self) -> None:
         """Nothing is open."""
@@ -75,8 +83,8 @@ class PartReader:
         Raises
         ------
         BadValues
-            If a value is null, NaN, infinite or too large, or a weight is not a number from zero
-            on.
+            If a value is null, NaN, infinite or too large, a weight is not a number from zero on,
+            or a row has no label.
         """
         source, part = self._source, self._part
         weight = None if self._weight is None else np.array(self._weight, np.float64)
@@ -89,6 +97,10 @@ class PartReader:
             if source.weight is not None:
                 weights = named_by_text(part)[source.weight]
                 weight = weights.to_numpy(dtype=np.float64, na_value=np.nan)
+        elif part is None:
+            first = self._labels[0]
+            n_rows = len(first.codes if isinstance(first, Labels) else first)
+            X = np.empty((n_rows, 0), source.dtype)
         else:
             X = np.asarray(part)
             if X.ndim != 2 or X.shape[1] != source.n_features:
@@ -98,11 +110,25 @@ class PartReader:
             X = np.asarray(X, source.dtype, order="F")
         if weight is not None:
             check_weight(weight, len(X), source.what)
-        ranges, kept, n_missing = ((0, len(X)),), None, 0
+        block = Block(X, ((0, len(X)),), weight, labels=self._encoded(len(X)))
+        del X, weight
         if source.missing == "drop":
-            X, weight, kept, n_missing = without_missing(X, weight, None)
-        _check_values(X, source)
-        return Block(X, ranges, weight, kept, n_missing), ReadCost()
+            block = without_missing(block)
+        _check_values(block.X, source)
+        return block, ReadCost()
+
+    def _encoded(self, n_rows: int) -> tuple[Labels, ...]:
+        """The labels, those of the columns and those that came with the part."""
+        beside = iter(self._labels)
+        frame: Any = named_by_text(self._part) if any(self._source.labels) else None
+        return tuple(
+            encoded(
+                next(beside) if name is None else frame[name],
+                name_of_label(name, number, self._source.what),
+                n_rows,
+            )
+            for number, name in enumerate(self._source.labels)
+        )
 
 
 def _check_values(X: Array, source: PartSource) -> None:

@@ -14,6 +14,7 @@ from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.leaf import Pass
 from dkmeans.rows.parquet_source import BATCH_BYTES, READ_AHEAD_BYTES
 from dkmeans.rows.requests import Reduce
+from dkmeans.rows.staging import LABEL_BYTES
 
 if TYPE_CHECKING:
     from dkmeans.rows.rows import Rows
@@ -204,7 +205,8 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     """
     block_rows = rows.most_block_rows
     row = rows.n_features * np.dtype(rows.dtype).itemsize
-    block = block_rows * row
+    beside = LABEL_BYTES * len(rows.label_names)
+    block = block_rows * (row + beside)
     stored = decoding = parsed = ahead = still_open = 0
     if rows.parquet is not None:
         groups = rows.parquet.row_groups
@@ -224,7 +226,7 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     first = demand.n_runs * sample + demand.scaling_bytes
     partials = max(demand.n_runs * demand.partial_bytes, first)
     by_rows = block_rows * demand.row_bytes + demand.tile_bytes
-    drawn = min(demand.drawn_rows, block_rows) * (row + PLACE_BYTES)
+    drawn = min(demand.drawn_rows, block_rows) * (row + beside + PLACE_BYTES)
     reading = block + stored + decoding + partials
     computing = 2 * block + still_open + by_rows + drawn + broadcast + 3 * partials
     return max(reading, computing) + ahead + parsed + broadcast + demand.scratch_bytes

@@ -22,7 +22,14 @@ from dkmeans.errors import (
 from dkmeans.rows.features import choose, is_number
 from dkmeans.rows.filters import Filter, columns_of, parse_filters, possible, without_partition
 from dkmeans.rows.footers import caught, in_parallel, raise_all, summarize
-from dkmeans.rows.parquet_checks import check_nulls, schema_problems, warn_of_ids, with_widths
+from dkmeans.rows.labels import check_label_type
+from dkmeans.rows.parquet_checks import (
+    check_nulls,
+    check_partition_labels,
+    schema_problems,
+    warn_of_ids,
+    with_widths,
+)
 from dkmeans.rows.parquet_plan import BadData, ParquetPlan, RowGroup, columns_read
 from dkmeans.storage.filesystem import redact
 from dkmeans.storage.listing import StoredFile, list_parquet
@@ -38,6 +45,7 @@ def plan_parquet(
     filters: Any,
     weight: str | None,
     keys: Sequence[str],
+    labels: Sequence[str],
     dtype: str,
     options: str,
     policy: BadData,
@@ -60,16 +68,21 @@ def plan_parquet(
     if all(left is None for left in asked):
         raise TooFewRows(f"no file at {_where(url)} passes the filters on its partition columns.")
 
-    _check_partitions(files, partitions, columns_of(parsed) | set(columns or ()) | set(keys))
+    asked_of_folders = columns_of(parsed) | {*(columns or ()), *keys, *labels}
+    _check_partitions(files, partitions, asked_of_folders)
     skips = policy.on_bad_file == "skip"
     roles = [(name, "partition") for name in partitions] + [(key, "key") for key in keys]
     roles += [(weight, "weight")] if weight else []
+    roles += [(name, "label") for name in labels]
     fits = partial(choose, columns=columns, roles=roles) if skips else None
     schema, first_file = _first_schema(files, partitions, options, fits)
     choice = choose(schema, columns, roles, first_file)
-    for name, what in [*((key, "key") for key in keys), *(((weight, "weight"),) if weight else ())]:
+    for name, what in roles:
         if name not in schema.names:
             raise SchemaMismatch(f"{what} column {name!r} is not in {first_file}.")
+        # of a name that occurs twice, the check of all files tells
+        if what == "label" and schema.names.count(name) == 1:
+            check_label_type(name, schema.field(name).type, first_file)
     _check_filter_columns(parsed, schema, first_file)
     if weight and not is_number(schema.field(weight).type):
         raise SchemaMismatch(
@@ -78,11 +91,14 @@ def plan_parquet(
 
     wanted = [column.name for column in choice.features] + list(keys)
     wanted += [name for name in columns_of(parsed) | ({weight} if weight else set()) if name]
+    # what is more than a label must be so everywhere
+    only_labels = set(labels) - set(wanted)
+    wanted += labels
     summary_of = partial(
         summarize,
         options=options,
-        features=[column.name for column in choice.features],
-        read=columns_read(choice.features, weight, parsed),
+        nulls_in={column.name for column in choice.features} | set(labels),
+        read=columns_read(choice.features, weight, parsed, labels),
     )
     summaries = in_parallel(summary_of, files, check=False)
     bad, good = _told_apart(files, summaries)
@@ -92,6 +108,7 @@ def plan_parquet(
         schema,
         set(wanted) - set(partitions),
         first_file,
+        only_labels,
     )
     unlike = {file.url for file, _ in bad}
     alike = [i for i in good if files[i].url not in unlike]
@@ -118,8 +135,10 @@ def plan_parquet(
     asked = [asked[i] for i in left_in]
     choice = replace(choice, features=features)
     whole = [i for i, left in enumerate(asked) if left == ()]
-    if policy.missing == "raise":
-        check_nulls([files[i] for i in whole], [summaries[i] for i in whole])
+    must_be = {column.name for column in features} if policy.missing == "raise" else set()
+    check_nulls([files[i] for i in whole], [summaries[i] for i in whole], must_be, labels)
+    read = [file for file, left in zip(files, asked, strict=True) if left is not None]
+    check_partition_labels(read, labels)
     if columns is None:
         warn_of_ids(choice, schema, files, summaries)
 
@@ -164,6 +183,7 @@ def plan_parquet(
         tuple(row_groups),
         policy,
         tuple(sorted(skipped.items())),
+        tuple(labels),
     )
 
 

@@ -8,12 +8,13 @@ from dkmeans.errors import ArgumentError
 from dkmeans.models.columns import feature_names
 from dkmeans.rows.engine import engine_for
 from dkmeans.rows.known import Known
+from dkmeans.rows.labels import check_label_names
 from dkmeans.rows.layout import Cutting
 from dkmeans.rows.leaves import parquet_leaves
 from dkmeans.rows.parquet_plan import BadData, OnBadFile
 from dkmeans.rows.planning import plan_parquet
 from dkmeans.rows.rows import Rows, check_options
-from dkmeans.rows.staging import StageName, decide, row_bytes
+from dkmeans.rows.staging import StageName, decide
 from dkmeans.rows.values import MissingName
 from dkmeans.storage.filesystem import remember
 
@@ -36,6 +37,7 @@ def read_parquet(
     missing: MissingName = "raise",
     on_bad_file: OnBadFile = "raise",
     max_bad_files: int | None = None,
+    labels: Sequence[str] = (),
     client: "Client | None" = None,
 ) -> Rows:
     """Plan the reading of Parquet files; rows are read when a pass needs them.
@@ -75,6 +77,10 @@ def read_parquet(
         all of it, also when the damage is found in the middle of a job, which then begins again.
     max_bad_files
         Most files to leave out; None for any number.
+    labels
+        Columns that come along with the rows as labels: text, integers, floats or booleans,
+        partition columns too; never features unless named in `columns`. A row without one is
+        refused, whatever `missing` is.
     client
         Where passes run; None for the client in scope, else Dask's threads.
 
@@ -90,28 +96,29 @@ def read_parquet(
     url = os.fspath(url) if isinstance(url, os.PathLike) else url
     engine = engine_for(client)
     options = remember(storage_options)
+    labels = check_label_names(labels)
     plan = plan_parquet(
         url,
         columns=columns,
         filters=filters,
         weight=weight,
         keys=tuple(keys or ()),
+        labels=labels,
         dtype=dtype,
         options=options,
         policy=BadData(missing, on_bad_file, max_bad_files),
     )
     engine.share_options(options)
     n_features = len(feature_names(plan.choice.features))
-    bytes_of_row = row_bytes(n_features, dtype, weight is not None)
     n_rows = sum(group.n_rows for group in plan.row_groups)
-    staging = decide(stage, n_rows * bytes_of_row, n_rows, engine)
+    staging = decide(stage, n_rows * plan.row_bytes, n_rows, engine)
     staging.tell()
     cutting = Cutting(block_bytes, block_rows)
     known = Known(parquet_leaves(plan, cutting, staging.stage), plan, cutting)
     if not plan.filters and missing != "drop":
         known.n_samples = n_rows
     return Rows(
-        known, engine, plan.choice.features, n_features, dtype, staging, missing
+        known, engine, plan.choice.features, n_features, dtype, staging, missing, label_names=labels
     ).released_with_us()
 
 
@@ -119,6 +126,7 @@ def as_rows(
     X: Any,
     sample_weight: Any = None,
     *,
+    labels: Sequence[Any] = (),
     columns: Sequence[str] | None = None,
     stage: StageName = "auto",
     dtype: str | None = None,
@@ -126,26 +134,32 @@ def as_rows(
 ) -> Rows:
     """Turn whatever a user may pass as X into `Rows`: they themselves, a URL, Dask, or memory.
 
-    `columns` are the feature columns of what has columns and is not `Rows` yet.
+    `columns` are the feature columns of what has columns and is not `Rows` yet. `labels` are names
+    of columns or, where X lies in memory or is Dask's, labels themselves; of `Rows` they are names,
+    and must be those that these were opened with.
     """
     if isinstance(X, Rows):
         if sample_weight is not None:
             raise ArgumentError(
                 "sample_weight goes into the Rows: pass weight= where they are made."
             )
+        if len(labels) and check_label_names(labels) != X.label_names:
+            raise ArgumentError(
+                f"labels={labels!r} are not those of the Rows, {list(X.label_names)!r}: pass "
+                "labels= where they are made."
+            )
         return X
     if _is_url(X):
         if sample_weight is not None:
             raise ArgumentError("name the weight column: read_parquet(url, weight=...).")
-        return read_parquet(X, columns, stage=stage, dtype=dtype or "float32", missing=missing)
+        return read_parquet(
+            X, columns, stage=stage, dtype=dtype or "float32", missing=missing, labels=labels
+        )
     if not (hasattr(X, "columns") or hasattr(X, "column_names")):
         columns = None
-    if is_lazy(X):
-        return Rows.from_dask(
-            X, sample_weight, columns=columns, stage=stage, dtype=dtype, missing=missing
-        )
-    return Rows.from_array(
-        X, sample_weight, columns=columns, stage=stage, dtype=dtype, missing=missing
+    make = Rows.from_dask if is_lazy(X) else Rows.from_array
+    return make(
+        X, sample_weight, labels=labels, columns=columns, stage=stage, dtype=dtype, missing=missing
     )
 
 

@@ -18,7 +18,7 @@ from dkmeans.partials.base import Partial
 from dkmeans.rows.batches import Batching, Epoch
 from dkmeans.rows.engine import Engine, LocalEngine, engine_for
 from dkmeans.rows.gathered import Gathered
-from dkmeans.rows.inputs import Parts, parts_of_array, parts_of_dask
+from dkmeans.rows.inputs import Parts, parts_of_array, parts_of_dask, parts_of_labels
 from dkmeans.rows.known import Budget, Known, RowsChanged
 from dkmeans.rows.layout import spread
 from dkmeans.rows.leaf import Step
@@ -63,6 +63,8 @@ class Rows:
     """What becomes of rows with missing values."""
 
     scaling: AnyScaling | None = None
+    label_names: tuple[str, ...] = ()
+    """Names of the labels that come along with the rows; empty names for bare arrays."""
 
     @classmethod
     def from_array(
@@ -70,6 +72,7 @@ class Rows:
         X: Any,
         sample_weight: Any = None,
         *,
+        labels: Sequence[Any] = (),
         columns: Sequence[str] | None = None,
         dtype: str | None = None,
         block_bytes: int | None = None,
@@ -86,6 +89,10 @@ class Rows:
             `(n_samples, n_features)`: NumPy array, nested lists, pandas DataFrame or Arrow table.
         sample_weight
             `(n_samples,)`; None for ones.
+        labels
+            What comes along with the rows: for each, text, integers, floats or booleans
+            `(n_samples,)`, or the name of a column of a table, which is then no feature unless
+            named in `columns`.
         columns
             The feature columns of a table; None for all that hold numbers.
         dtype
@@ -103,7 +110,7 @@ class Rows:
             If there is nothing in X that can be clustered.
         """
         check_options(dtype, block_bytes, block_rows, stage, missing)
-        parts = parts_of_array(X, sample_weight, columns, dtype, block_bytes, block_rows)
+        parts = parts_of_array(X, sample_weight, labels, columns, dtype, block_bytes, block_rows)
         return cls._from_parts(parts, stage, missing, client)
 
     @classmethod
@@ -112,6 +119,7 @@ class Rows:
         X: Any,
         sample_weight: Any = None,
         *,
+        labels: Sequence[Any] = (),
         columns: Sequence[str] | None = None,
         weight: str | None = None,
         dtype: str | None = None,
@@ -130,6 +138,8 @@ class Rows:
             `(n_samples, n_features)`.
         sample_weight
             Array or Dask collection `(n_samples,)`, cut as X is; None for ones.
+        labels
+            As for `from_array`; arrays or Dask collections, cut as X is.
         columns
             The feature columns of a DataFrame; None for all that hold numbers.
         weight
@@ -143,8 +153,41 @@ class Rows:
             If there is nothing in X that can be clustered.
         """
         check_options(dtype, None, None, stage, missing)
-        parts = parts_of_dask(X, sample_weight, columns, weight, dtype)
+        parts = parts_of_dask(X, sample_weight, labels, columns, weight, dtype)
         return cls._from_parts(parts, stage, missing, client)
+
+    @classmethod
+    def of_labels(
+        cls,
+        *labels: Any,
+        sample_weight: Any = None,
+        block_rows: int | None = None,
+        stage: StageName = "auto",
+        client: "Client | None" = None,
+    ) -> Self:
+        """Take labels alone, without features: `X` of each block is `(n_rows, 0)`.
+
+        Parameters
+        ----------
+        labels
+            At least one: arrays in memory or Dask collections `(n_samples,)`, those of Dask cut
+            alike.
+        sample_weight
+            `(n_samples,)`; None for ones.
+        block_rows
+            Rows of a block of what lies in memory; None for a size that depends on the data alone.
+        stage, client
+            As for `from_array`.
+
+        Raises
+        ------
+        InputRefused
+            If a row has no label, or they differ in length.
+        """
+        check_options(None, None, block_rows, stage, "raise")
+        return cls._from_parts(
+            parts_of_labels(labels, sample_weight, block_rows), stage, "raise", client
+        )
 
     @classmethod
     def _from_parts(
@@ -158,13 +201,21 @@ class Rows:
             # they lie where they are wanted already
             staging = Staging("none", "none", None, None, "the rows lie in memory already")
         else:
-            decoded = None if n_rows is None else n_rows * row_bytes(n_features, parts.dtype, True)
+            each = row_bytes(n_features, parts.dtype, True, len(parts.label_names))
+            decoded = None if n_rows is None else n_rows * each
             staging = decide(stage, decoded, n_rows, engine)
             staging.tell()
         known = Known(part_leaves(parts, staging.stage))
         known.n_samples = n_rows if missing != "drop" else None
         return cls(
-            known, engine, parts.columns, n_features, parts.dtype, staging, missing
+            known,
+            engine,
+            parts.columns,
+            n_features,
+            parts.dtype,
+            staging,
+            missing,
+            label_names=parts.label_names,
         ).released_with_us()
 
     @property
@@ -229,7 +280,8 @@ class Rows:
         if self.n_source_rows is None:
             return None
         weighted = self.parquet is None or self.parquet.weight is not None
-        return self.n_source_rows * row_bytes(self.n_features, self.dtype, weighted)
+        each = row_bytes(self.n_features, self.dtype, weighted, len(self.label_names))
+        return self.n_source_rows * each
 
     def reduce(
         self,

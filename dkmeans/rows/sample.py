@@ -1,6 +1,6 @@
 """A sample of rows by their numbers: the same rows, however they are cut and wherever they lie."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,10 +21,5 @@ class Sample:
         """Return the rows of a block that are taken."""
         drawn = [uniforms(first, stop, self.seed, "sample") for first, stop in block.ranges]
         taken = (np.concatenate(drawn) if drawn else np.empty(0)) < self.share
-        among = taken if block.kept is None else taken[block.kept]
-        return replace(
-            block,
-            X=np.asfortranarray(block.X[among]),
-            weight=None if block.weight is None else block.weight[among],
-            kept=taken if block.kept is None else taken & block.kept,
-        )
+        among = np.flatnonzero(taken if block.kept is None else taken[block.kept])
+        return block.only(among, taken if block.kept is None else taken & block.kept)

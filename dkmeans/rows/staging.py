@@ -15,6 +15,9 @@ STAGE_NAMES = ("auto", "memory", "disk", "none")
 STATE_BYTES = 8
 """Bytes of a row's state beside its block while k-means|| seeds: distance and nearest candidate."""
 
+LABEL_BYTES = 4
+"""Bytes of a row's label: a code."""
+
 
 @dataclass(frozen=True)
 class Room:
@@ -87,6 +90,6 @@ def decide(
     return Staging(stage, asked, decoded_bytes, room)
 
 
-def row_bytes(n_features: int, dtype: str, weighted: bool) -> int:
+def row_bytes(n_features: int, dtype: str, weighted: bool, n_labels: int = 0) -> int:
     """Return the bytes of a decoded row."""
-    return n_features * np.dtype(dtype).itemsize + (8 if weighted else 0)
+    return n_features * np.dtype(dtype).itemsize + (8 if weighted else 0) + LABEL_BYTES * n_labels

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 
-from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.block import Array, Block, Labels
 from dkmeans.rows.disk import DiskFolder, StoredArrays, folder_in_worker, folder_of_process
 
 Key = tuple[str | int, ...]
@@ -183,10 +183,16 @@ def _taken_apart(
     """The arrays of a value, and what puts them together again."""
     if isinstance(value, Block):
         # nothing of the value's own arrays: a view would keep them alive
-        bare = replace(value, X=np.empty((0, 0)), weight=None, kept=None)
-        return (value.X, value.weight, value.kept), lambda arrays: replace(
-            bare, X=arrays[0], weight=arrays[1], kept=arrays[2]
-        )
+        bare = replace(value, X=np.empty((0, 0)), weight=None, kept=None, labels=())
+        values = [labels.values for labels in value.labels]
+
+        def rebuilt(arrays: Sequence[Any]) -> Block:
+            X, weight, kept, *codes = arrays
+            labels = tuple(Labels(*one) for one in zip(codes, values, strict=True))
+            return replace(bare, X=X, weight=weight, kept=kept, labels=labels)
+
+        codes = (labels.codes for labels in value.labels)
+        return (value.X, value.weight, value.kept, *codes), rebuilt
     if isinstance(value, tuple):
         return value, tuple
     return (value,), lambda arrays: arrays[0]

@@ -1,10 +1,11 @@
 """Which values can be clustered, and what becomes of rows that lack one, null or NaN."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from dkmeans.kernels.block import Array
+from dkmeans.kernels.block import Array, Block
 
 MissingName = Literal["raise", "drop", "mean"]
 MISSING_NAMES = ("raise", "drop", "mean")
@@ -13,28 +14,18 @@ LARGEST = {"float32": 1e16, "float64": 1e150}
 """Greater magnitudes would overflow once squared and summed."""
 
 
-def without_missing(
-    X: Array, weight: Array | None, kept: Array | None
-) -> tuple[Array, Array | None, Array | None, int]:
-    """Drop the rows of `X` that have a NaN.
-
-    Returns
-    -------
-    X, weight, kept, n_dropped
-        What is left; `kept` says which of the rows before any dropping it is.
-    """
+def without_missing(block: Block) -> Block:
+    """Drop the rows that have a NaN, and count them."""
     # the least of a column with a NaN is NaN: one look at whole columns where there is none
-    if len(X) == 0 or not np.isnan(X.min(axis=0)).any():
-        return X, weight, kept, 0
-    lacking = np.isnan(X).any(axis=1)
-    present: Array = np.logical_not(lacking)
-    if kept is None:
-        kept = present
-    else:
-        kept = kept.copy()
+    if block.n_rows == 0 or not np.isnan(block.X.min(axis=0)).any():
+        return block
+    present: Array = np.logical_not(np.isnan(block.X).any(axis=1))
+    kept = present
+    if block.kept is not None:
+        kept = block.kept.copy()
         kept[kept] = present
-    left = np.asfortranarray(X[present])
-    return left, None if weight is None else weight[present], kept, int(lacking.sum())
+    n_missing = block.n_rows - int(present.sum())
+    return replace(block.only(np.flatnonzero(present), kept), n_missing_rows=n_missing)
 
 
 def within_bounds(X: Array, largest: float, missing: MissingName) -> Array:
