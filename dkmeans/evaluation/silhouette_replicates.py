@@ -1,0 +1,122 @@
+"""Mean silhouettes of clusters by the rows in hand, and by each replicate of a jackknife.
+
+Each pair of rows is measured once, tile by tile; what a tile takes is bounded.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dkmeans.evaluation.delete_a_group import Groups
+from dkmeans.kernels.block import Array
+from dkmeans.kernels.pairwise import distance_sums
+from dkmeans.kernels.sums import weight_by_label
+
+NOTHING = 1e-12
+"""Share of a cluster's weight that is rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredRows:
+    """The rows in hand, those of a cluster together."""
+
+    X: Array
+    labels: Array
+
+    weight: Array
+    """Copies that each row is."""
+
+    stands_for: Array
+    """Copies of rows, sampled or not, that each row stands for."""
+
+    n_clusters: int
+
+    def by_cluster(self, values: Array) -> Array:
+        """Add up values of rows, `(n_clusters,)`."""
+        return weight_by_label(self.labels, values, self.n_clusters)
+
+    @property
+    def n_sampled(self) -> Array:
+        """`(n_clusters,)` int64."""
+        return np.bincount(self.labels, minlength=self.n_clusters)
+
+    @property
+    def noise(self) -> Array:
+        """`(n_rows,)`: the root of 1 - p, for rows that are in the sample with probability p.
+
+        That is their standard deviation, over that of draws with replacement.
+        """
+        return np.sqrt(1 - self.weight / self.stands_for)
+
+
+def replicated_scores(
+    rows: MeasuredRows, groups: Groups, cluster_weight: Array
+) -> tuple[Array, Array]:
+    """Compute the mean silhouette of each cluster in each replicate.
+
+    Returns
+    -------
+    scores, without
+        `(n_groups + 1, n_clusters)`, and `(n_clusters,)`: how much higher the score of all rows
+        would be if a cluster were not there as another to be near to.
+    """
+    n_replicates, n_clusters = groups.outside.shape
+    noise, absent = rows.noise, rows.n_sampled == 0
+    Y, others, of, stands_for = rows.X, rows.labels, groups.of_row, rows.stands_for
+    alike = np.ptp(noise) == 0
+    if not alike:
+        # each row twice: what varies, in its group, and what does not, in group 0
+        Y, others = np.concatenate([Y, Y]), np.concatenate([others, others])
+        of = np.concatenate([of, np.zeros_like(of)])
+        stands_for = np.concatenate([stands_for * noise, stands_for * (1 - noise)])
+
+    def replicates(parts: Array) -> Array:
+        whole = parts.sum(axis=-2)
+        varying = parts * noise[0] if alike else parts
+        varying[..., 0, :] = 0
+        return groups.replicates(whole, varying)
+
+    weights = np.zeros((n_replicates, n_clusters))
+    np.add.at(weights, (of, others), stands_for)
+    weights = replicates(weights)
+    scores, masses = np.zeros((2, n_replicates, n_clusters))
+    without = np.zeros(n_clusters)
+    for at, sums in distance_sums(rows.X, Y, others, stands_for, n_clusters, of, n_replicates):
+        labels, i = rows.labels[at], np.arange(len(sums))
+        mass = rows.stands_for[at, None] * (1 + noise[at, None] * groups.changes(at, labels))
+        weight, total = rows.weight[at], cluster_weight[labels]
+        alone = total - np.minimum(weight, 1) <= NOTHING * total
+        copies = total - weight <= NOTHING * total
+        unknown = ~(alone | copies) & (rows.n_sampled[labels] == 1)
+
+        means = replicates(sums)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            a = means[i, :, labels] / (weights.T[labels] - mass)
+            a *= ((total - weight) / (total - np.minimum(weight, 1)))[:, None]
+            means /= weights
+        a[copies | unknown] = 0
+        means[..., absent] = np.inf
+        means[i, :, labels] = np.inf
+        found = _silhouettes(a, means.min(axis=2))
+        nearest = means[:, 0].argmin(axis=1)
+        means[i, 0, nearest] = np.inf
+        otherwise = _silhouettes(a[:, 0], means[:, 0].min(axis=1))
+        found[alone] = otherwise[alone] = 0
+
+        share = mass[:, 0] / weights[0, labels] * total / cluster_weight.sum()
+        share[unknown] = mass[unknown] = 0
+        without += np.bincount(nearest, share * (otherwise - found[:, 0]), n_clusters)
+        starts = np.flatnonzero(np.diff(labels, prepend=-1))
+        scores[:, labels[starts]] += np.add.reduceat(mass * found, starts, axis=0).T
+        masses[:, labels[starts]] += np.add.reduceat(mass, starts, axis=0).T
+    with np.errstate(invalid="ignore"):
+        return scores / masses, without
+
+
+def _silhouettes(a: Array, b: Array) -> Array:
+    """Return `(b - a) / max(a, b)`, 0 where both are 0; 1 where `b` is infinite."""
+    larger = np.maximum(a, b)
+    out = np.ones_like(larger)
+    np.divide(b - a, larger, out=out, where=(larger > 0) & np.isfinite(larger))
+    out[larger == 0] = 0
+    return out
