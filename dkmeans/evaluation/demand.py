@@ -1,0 +1,48 @@
+"""What evaluations ask of their passes: how many, and the memory that one block takes beside it."""
+
+import numpy as np
+
+from dkmeans.evaluation.edges import MOST_BINS, most_edges
+from dkmeans.evaluation.survey import has_scatter, sample_rows
+from dkmeans.kernels import nearest
+from dkmeans.kernels.block import TILE_ROWS
+from dkmeans.models.model import Model
+from dkmeans.partials.cluster_sums import ClusterSums
+from dkmeans.rows.plan import Demand
+from dkmeans.rows.requests import Reduce
+
+
+def profile_demand(model: Model, n_examples: int = 0) -> Demand:
+    """Return what a profile asks of rows of the model's features.
+
+    Of the two passes the first contributes moments, products of features, a sample, and examples;
+    the second cells, between edges that are broadcast.
+    """
+    item = np.dtype(model.dtype).itemsize
+    k, d = model.n_clusters, model.n_features
+    own, shared = most_edges(k, d), most_edges(k, d, MOST_BINS + 1)
+    examples = 2 * k * n_examples * (d * item + 8 * 5)
+    moments = k * (5 * d + 2) * 8
+    scatter = k * (d * d + 2 * d + 1) * 8 if has_scatter(k, d) else 0
+    cells = k * d * (2 * (own + shared) + 2) * 8
+    return Demand(
+        n_passes=2,
+        n_runs=1,
+        broadcast_bytes=max(2 * k * d, k * d * own + d * shared) * 8,
+        partial_bytes=cells,
+        sampled_rows=sample_rows(k, d, model.dtype) + 1,
+        # beside the sample, in the first pass
+        scaling_bytes=moments + scatter + examples,
+        scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
+        + k * d * item,
+        # two labels, two distances, importance; both distances again, margin
+        row_bytes=2 * (4 + item) + 8 + (24 if n_examples else 0),
+        tile_bytes=TILE_ROWS * 10 * 8,
+        has_pilot=False,
+        n_scalings=0,
+        n_state_passes=2,
+        state_bytes=4,
+        n_epochs=0,
+        drawn_rows=0,
+        probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
+    )

@@ -1,0 +1,296 @@
+"""The two passes that describe clusters, and what they found as plain arrays."""
+
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dkmeans.errors import ArgumentError, FeaturesMismatch
+from dkmeans.evaluation.demand import profile_demand
+from dkmeans.evaluation.edges import MOST_BINS, Bins, most_edges, own_edges
+from dkmeans.evaluation.survey import Count, Survey, has_scatter, importance, margins, profile_step
+from dkmeans.kernels.block import Array
+from dkmeans.kernels.nearest import nearest
+from dkmeans.kernels.threads import one_blas_thread
+from dkmeans.models.arrays import wrong_width
+from dkmeans.models.model import Model
+from dkmeans.models.scaling import Normalization
+from dkmeans.partials.base import Partial
+from dkmeans.partials.cells import Cells
+from dkmeans.partials.cluster_moments import ClusterMoments
+from dkmeans.partials.cluster_scatter import ClusterScatter
+from dkmeans.partials.extremes import Extremes
+from dkmeans.partials.weighted_sample import WeightedSample
+from dkmeans.rows.known import RowsChanged
+from dkmeans.rows.plan import check_fits
+from dkmeans.rows.requests import Scan
+from dkmeans.rows.row_lookup import lookup
+from dkmeans.rows.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Some rows of each cluster. Sorted by cluster, the best example first."""
+
+    labels: Array
+    """`(n_examples,)` int32: their clusters."""
+
+    row_numbers: Array
+    """`(n_examples,)` int64: their source row numbers."""
+
+    distances: Array
+    """`(n_examples,)` float64: distance to the own center, in the space of the model."""
+
+    second_distances: Array
+    """`(n_examples,)` float64: to the second nearest; NaN for a single cluster."""
+
+    margins: Array
+    """`(n_examples,)` float64: one minus the ratio of the two, from 0 on the boundary between two
+    clusters to 1 on the center; NaN for a single cluster."""
+
+    X: Array
+    """`(n_examples, n_features)`: the rows, in the units of the data."""
+
+    keys: dict[str, list[Any]]
+    """The key columns of Parquet input, a value for each row; empty for other input."""
+
+
+@dataclass(frozen=True, eq=False)
+class ProfileStatistics:
+    """What two passes found of each cluster. In the units of the data where nothing else is said.
+
+    Weight w of a row means w copies of it; rows of weight zero count in `n_rows` alone.
+    """
+
+    n_rows: int
+    """Rows seen."""
+
+    weight: Array
+    """`(n_clusters,)` float64: sum of the sample weights."""
+
+    mean: Array
+    """`(n_clusters, n_features)` float64; NaN for empty clusters."""
+
+    variance: Array
+    """`(n_clusters, n_features)` float64: population variance; NaN for empty clusters."""
+
+    minimum: Array
+    """`(n_clusters, n_features)` float64; NaN for empty clusters."""
+
+    maximum: Array
+    """`(n_clusters, n_features)` float64; NaN for empty clusters."""
+
+    sq_distances: Array
+    """`(n_clusters,)` float64: weighted sum of squared distances to the center, in the space of the
+    model: its inertia on these rows."""
+
+    covariance: Array | None
+    """`(n_clusters, n_features, n_features)` float64: population covariance, in the space of the
+    model; NaN for empty clusters. None if it was left out."""
+
+    covariance_left_out: bool
+    """Whether there are too many clusters and features for covariances."""
+
+    cells: Cells
+    """The weight between `edges`."""
+
+    edges: Array
+    """`(n_clusters, n_features, n_edges)` float64: each cluster's own edges, padded with inf."""
+
+    bins: Bins
+    """The bins of the histograms, which all clusters share."""
+
+    histogram: Array
+    """`(n_clusters, n_features, n_edges)` float64: the weight in each bin."""
+
+    outside_bins: Array
+    """`(n_clusters, n_features)` float64: the weight that has none of the values of a discrete
+    feature; 0 for other features."""
+
+    n_sampled: int
+    """Rows of the sample that edges and bins come from."""
+
+    typical: Examples | None
+    """The rows nearest to each center; None if no examples were wanted."""
+
+    boundary: Examples | None
+    """The rows with the smallest margins; None if no examples were wanted, or for one cluster."""
+
+    @property
+    def spread(self) -> Array:
+        """Root mean squared distance to the center, in the space of the model, `(n_clusters,)`.
+
+        NaN for empty clusters.
+        """
+        weight = np.where(self.weight > 0, self.weight, np.nan)
+        return np.asarray(np.sqrt(self.sq_distances / weight))
+
+    def quantiles(self, levels: Sequence[float]) -> tuple[Array, Array, Array]:
+        """Return quantiles and the bounds that they lie between; see `Cells.quantiles`.
+
+        Parameters
+        ----------
+        levels
+            From 0 to 1, at least one.
+
+        Returns
+        -------
+        values, low, high
+            `(n_levels, n_clusters, n_features)` float64 each; NaN for empty clusters.
+        """
+        return self.cells.quantiles(np.asarray(levels), self.edges, self.minimum, self.maximum)
+
+
+def profile_statistics(
+    model: Model, rows: Rows, *, n_examples: int = 0, seed: int = 0
+) -> ProfileStatistics:
+    """Describe the clusters of a model by rows, in two passes.
+
+    The first assigns each row, adds up moments and products, and draws a sample, from which edges
+    are chosen; the second counts exactly what lies between these. Rows of unknown number, or whose
+    missing values nobody can fill yet, are passed over once more before. Examples take their key
+    columns from the row groups that hold them.
+
+    Parameters
+    ----------
+    model
+        The model. Missing values of rows with `missing="mean"` are filled as it says.
+    rows
+        The samples, with the features and the dtype of the model, scaled or not.
+    n_examples
+        Typical rows, and rows on the boundary, to find of each cluster.
+    seed
+        Of the sample: the same seed draws the same rows, however they are cut into blocks.
+
+    Raises
+    ------
+    ArgumentError
+        If `n_examples` is negative, or the dtypes differ.
+    FeaturesMismatch
+        If the rows have other features than the model.
+    TooLarge
+        If a task does not fit in the memory of the workers.
+    """
+    _check(model, rows, n_examples)
+    view = rows.scaled(None)
+    if model.filling is not None and rows.missing == "mean":
+        known = rows.known.filling
+        if known is None or known.name != model.filling.name:
+            view = view.filled(model.filling)
+    view.prepare()
+    check_fits(view, profile_demand(model, n_examples), view.engine.slots())
+    try:
+        while True:
+            # files that were left out belong to nothing that was found
+            with suppress(RowsChanged):
+                return _statistics(model, view, n_examples, seed)
+    finally:
+        _count_in(rows, view)
+
+
+def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> ProfileStatistics:
+    pilot = rows.pilot_mean() if isinstance(model.scaling, Normalization) else None
+    survey = Survey.of(model, rows.dtype, pilot, n_examples, seed)
+    name = f"profile-{uuid.uuid4().hex}"
+    (first,) = rows.run([Scan("profile", profile_step, ((survey,),), name)])
+    moments, sample, *rest = first.parts  # type: ignore[attr-defined]
+    scatter = rest.pop(0) if has_scatter(model.n_clusters, model.n_features) else None
+    assert isinstance(moments, ClusterMoments)
+    assert isinstance(sample, WeightedSample)
+    assert scatter is None or isinstance(scatter, ClusterScatter)
+    edges, bins = _cuts(model, sample)
+    count = Count(model.n_clusters, edges, bins.edges[None])
+    both = ((survey,), (count,))
+    (second,) = rows.run([Scan("profile cells", profile_step, both, name, last=True)])
+    cells, shared = second.parts  # type: ignore[attr-defined]
+    histogram, outside = bins.counts(shared.weight)
+    examples = _examples(rest, rows)
+    empty = moments.empty[:, None]
+    return ProfileStatistics(
+        n_rows=moments.n_rows,
+        weight=moments.weight,
+        mean=moments.mean,
+        variance=moments.variance,
+        minimum=np.where(empty, np.nan, moments.minimum),
+        maximum=np.where(empty, np.nan, moments.maximum),
+        sq_distances=moments.sq_distances,
+        covariance=None if scatter is None else scatter.covariance,
+        covariance_left_out=scatter is None,
+        cells=cells,
+        edges=edges,
+        bins=bins,
+        histogram=histogram,
+        outside_bins=outside,
+        n_sampled=len(sample.X),
+        typical=examples[0] if examples else None,
+        boundary=examples[1] if len(examples) > 1 else None,
+    )
+
+
+def _cuts(model: Model, sample: WeightedSample) -> tuple[Array, Bins]:
+    """Own edges and shared bins, from a sample whose rows stand for weight over probability."""
+    k, d = model.n_clusters, model.n_features
+    if len(sample.X) == 0:
+        return np.full((k, d, 1), np.inf), Bins.none(d)
+    with one_blas_thread():
+        labels = nearest(model.scale(np.asfortranarray(sample.X)), model.scaled_centers)[0]
+    weight = sample.weight
+    if sample.threshold < np.inf:
+        given = importance(labels, weight, model.weights)
+        weight = weight / -np.expm1(-given * sample.threshold)
+    most_bins = max(1, most_edges(k, d, MOST_BINS + 1) - 1)
+    edges = own_edges(sample.X, labels, weight, k, most_edges(k, d))
+    return edges, Bins.of(sample.X, weight, most_bins)
+
+
+def _examples(found: Sequence[Partial], rows: Rows) -> list[Examples]:
+    """What rows of the first pass are, with their keys, which are looked up all at once."""
+    extremes = [one for one in found if isinstance(one, Extremes)]
+    if not extremes:
+        return []
+    names = () if rows.parquet is None else rows.parquet.keys
+    numbers = np.concatenate([one.row_numbers for one in extremes])
+    keys = lookup(rows, numbers.tolist(), names)
+    out, first = [], 0
+    for one in extremes:
+        last = first + len(one.row_numbers)
+        out.append(
+            Examples(
+                labels=one.labels,
+                row_numbers=one.row_numbers,
+                distances=one.distances[:, 0],
+                second_distances=one.distances[:, 1],
+                margins=margins(one.distances),
+                X=one.X,
+                keys={name: values[first:last] for name, values in keys.items()},
+            )
+        )
+        first = last
+    return out
+
+
+def _check(model: Model, rows: Rows, n_examples: int) -> None:
+    if n_examples < 0:
+        raise ArgumentError(f"n_examples={n_examples} should be at least 0.")
+    if rows.n_features != model.n_features:
+        raise FeaturesMismatch(wrong_width(rows.n_features, model.n_features))
+    if rows.columns is not None and model.columns is not None and rows.columns != model.columns:
+        names = [column.name for column in model.columns]
+        raise FeaturesMismatch(
+            f"the rows have the feature columns {[column.name for column in rows.columns]}, the "
+            f"model {names}; read them with columns={names}."
+        )
+    if rows.dtype != model.dtype:
+        raise ArgumentError(
+            f"the rows are {rows.dtype}, the model {model.dtype}; read them with dtype=."
+        )
+
+
+def _count_in(rows: Rows, view: Rows) -> None:
+    """Tell `rows` what passes over a view of them with a filling of its own have cost."""
+    if view.known is not rows.known:
+        for name in ("n_passes", "rows_read", "bytes_read", "n_requests"):
+            setattr(rows.known, name, getattr(view.known, name))

@@ -1,0 +1,172 @@
+"""What the two passes of a profile compute on each block. Run by the tasks of a pass."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.nearest import nearest, nearest_two
+from dkmeans.models.model import Model
+from dkmeans.partials.base import Partial
+from dkmeans.partials.cells import Cells
+from dkmeans.partials.cluster_moments import ClusterMoments
+from dkmeans.partials.cluster_scatter import ClusterScatter
+from dkmeans.partials.extremes import Extremes
+from dkmeans.partials.together import Together
+from dkmeans.partials.weighted_sample import WeightedSample
+
+SAMPLE_ROWS = 20_000
+"""Rows of the sample that edges come from, for few clusters."""
+
+SAMPLE_ROWS_OF_A_CLUSTER = 200
+"""Rows of it for each cluster, for many."""
+
+SAMPLE_BYTES = 16 * 2**20
+"""Most bytes of the sampled rows."""
+
+SCATTER_BYTES = 32 * 2**20
+"""Most bytes of the sums of products that covariances follow from."""
+
+
+def sample_rows(n_clusters: int, n_features: int, dtype: str) -> int:
+    """Return the size of the sample that edges come from."""
+    row_bytes = n_features * np.dtype(dtype).itemsize
+    wanted = max(SAMPLE_ROWS, SAMPLE_ROWS_OF_A_CLUSTER * n_clusters)
+    return max(1, min(wanted, SAMPLE_BYTES // row_bytes))
+
+
+def has_scatter(n_clusters: int, n_features: int) -> bool:
+    """Whether there is room for the products of the features of each cluster."""
+    return n_clusters * n_features**2 * 8 <= SCATTER_BYTES
+
+
+def importance(labels: Array, weight: Array | None, cluster_weights: Array) -> Array:
+    """Return the importance of rows for the sample, `(n_rows,)` float64.
+
+    Half of the draws go to all rows by weight, half to all clusters alike: a small cluster is
+    sampled, too, and a large one as it deserves.
+
+    Parameters
+    ----------
+    labels
+        `(n_rows,)`: the cluster of each row.
+    weight
+        `(n_rows,)` float64: sample weights; None for ones.
+    cluster_weights
+        `(n_clusters,)`: about what each cluster weighs.
+    """
+    filled = cluster_weights > 0
+    # rows that the fit did not know may fall to clusters that were empty then
+    least = cluster_weights[filled].min() if filled.any() else 1.0
+    weights = np.where(filled, cluster_weights, least)
+    by_cluster = 0.5 / weights.sum() + 0.5 / (len(weights) * weights)
+    out = by_cluster[labels]
+    return np.asarray(out if weight is None else out * weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """The first pass: moments, products, a sample, and examples."""
+
+    model: Model
+    """Without its history."""
+
+    origins: Array
+    """`(n_clusters, n_features)` float64, in the units of the data."""
+
+    size: int
+    """Of the sample."""
+
+    seed: int
+    n_examples: int
+
+    @classmethod
+    def of(cls, model: Model, dtype: str, pilot: Array | None, n_examples: int, seed: int) -> Self:
+        """Prepare the pass; `pilot` is a point within the data where centers have no such units."""
+        k, d = model.n_clusters, model.n_features
+        origins = model.centers if pilot is None else np.broadcast_to(pilot, (k, d))
+        model = replace(model, parameters={}, provenance={})
+        return cls(model, np.array(origins), sample_rows(k, d, dtype), seed, n_examples)
+
+    def step(self, block: Block) -> tuple[Together, Array]:
+        """Return the partial of a block, and the label of each row.
+
+        The parts: `ClusterMoments`, `WeightedSample`, then `ClusterScatter` if there is room for
+        it, then the `Extremes` by distance and by margin if examples are wanted.
+        """
+        model = self.model
+        scaled = model.scale(block.X)
+        two = None
+        if self.n_examples and model.n_clusters > 1:
+            both, sq_both = nearest_two(scaled, model.scaled_centers)
+            labels, sq_distances = np.ascontiguousarray(both[:, 0]), sq_both[:, 0]
+            two = np.sqrt(sq_both.astype(np.float64))
+        else:
+            labels, sq_distances = nearest(scaled, model.scaled_centers)
+        parts: list[Partial] = [
+            ClusterMoments.from_block(block, labels, sq_distances, self.origins),
+            self._sample(block, labels),
+        ]
+        if has_scatter(*model.scaled_centers.shape):
+            in_space = replace(block, X=scaled)
+            parts.append(ClusterScatter.from_block(in_space, labels, model.scaled_centers))
+        if self.n_examples:
+            if two is None:
+                first = np.sqrt(sq_distances.astype(np.float64))
+                two = np.column_stack([first, np.full(len(first), np.nan)])
+            parts += self._examples(block, labels, two)
+        return Together(tuple(parts)), labels
+
+    def _sample(self, block: Block, labels: Array) -> WeightedSample:
+        given = importance(labels, block.weight, self.model.weights)
+        return WeightedSample.from_block(block, self.size, self.seed, ("profile",), given)
+
+    def _examples(self, block: Block, labels: Array, distances: Array) -> list[Partial]:
+        n = self.n_examples
+        typical = Extremes.from_block(block, labels, distances[:, 0], distances, n)
+        if self.model.n_clusters == 1:
+            return [typical]
+        return [typical, Extremes.from_block(block, labels, margins(distances), distances, n)]
+
+
+def margins(distances: Array) -> Array:
+    """Return how much nearer rows are to their own center than to the next, from 0 to 1.
+
+    One minus the ratio of the two distances, `(n_rows,)`, for `distances` `(n_rows, 2)`: 0 on the
+    boundary between two clusters, 1 on the center. 0 where two centers coincide with the row.
+    """
+    first, second = distances[:, 0], distances[:, 1]
+    return np.asarray(np.where(second > 0, 1 - first / np.where(second > 0, second, 1.0), 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Count:
+    """The second pass: the weight between edges, those of each cluster and those of all."""
+
+    n_clusters: int
+    edges: Array
+    """`(n_clusters, n_features, n_edges)` float64."""
+
+    shared_edges: Array
+    """`(1, n_features, n_edges)` float64."""
+
+    def step(self, block: Block, labels: Array) -> Together:
+        """Return the `Cells` of a block, between own edges and between shared ones."""
+        return Together(
+            (
+                Cells.from_block(block, labels, self.n_clusters, self.edges),
+                Cells.from_block(block, labels, self.n_clusters, self.shared_edges),
+            )
+        )
+
+
+def profile_step(
+    block: Block, labels: Array | None, work: Survey | Count
+) -> tuple[Together, Array]:
+    """Make a step of the scan, whose state is the label of each row, `(n_rows,)` int32."""
+    if isinstance(work, Survey):
+        return work.step(block)
+    if labels is None:
+        raise ValueError("the pass that counts comes after the one that assigns.")
+    return work.step(block, labels), labels
