@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dkmeans.evaluation.edges import MOST_BINS, most_edges
+from dkmeans.evaluation.edges import most_edges
 from dkmeans.evaluation.survey import has_scatter, sample_rows
 from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
@@ -20,15 +20,15 @@ def profile_demand(model: Model, n_examples: int = 0) -> Demand:
     """
     item = np.dtype(model.dtype).itemsize
     k, d = model.n_clusters, model.n_features
-    own, shared = most_edges(k, d), most_edges(k, d, MOST_BINS + 1)
+    n_edges = sum(most_edges(k, d))
     examples = 2 * k * n_examples * (d * item + 8 * 5)
     moments = k * (5 * d + 2) * 8
     scatter = k * (d * d + 2 * d + 1) * 8 if has_scatter(k, d) else 0
-    cells = k * d * (2 * (own + shared) + 2) * 8
+    cells = k * d * (2 * n_edges + 1) * 8
     return Demand(
         n_passes=2,
         n_runs=1,
-        broadcast_bytes=max(2 * k * d, k * d * own + d * shared) * 8,
+        broadcast_bytes=k * d * max(2, n_edges) * 8,
         partial_bytes=cells,
         sampled_rows=sample_rows(k, d, model.dtype) + 1,
         # beside the sample, in the first pass

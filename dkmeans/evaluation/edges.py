@@ -15,20 +15,27 @@ MOST_BINS = 30
 """Most bins, or distinct values, of a histogram."""
 
 CELL_BYTES = 64 * 2**20
-"""Most bytes of the cells of all clusters and features, as long as each has one edge."""
+"""Most bytes of the cells of all clusters and features, unless three edges of each take more."""
 
 _STEPS = (10, 20, 25, 50, 100)
 """Widths of a bin that make nice edges, times a power of ten."""
 
 
-def most_edges(n_clusters: int, n_features: int, wanted: int = OWN_EDGES) -> int:
+def most_edges(n_clusters: int, n_features: int) -> tuple[int, int]:
     """Return how many edges a cluster and feature may have: fewer where there are many of both.
 
     So that the cells, `n_clusters * n_features * (2 edges + 1)` of 8 bytes, take at most
-    `CELL_BYTES`; at least one, whatever that takes.
+    `CELL_BYTES`.
+
+    Returns
+    -------
+    own, shared
+        Edges of a cluster's own, at least one, and edges of bins, at least two.
     """
     n_cells = CELL_BYTES // (8 * n_clusters * n_features)
-    return int(np.clip((n_cells - 1) // 2, 1, wanted))
+    total = int(np.clip((n_cells - 1) // 2, 3, OWN_EDGES + MOST_BINS + 1))
+    shared = min(MOST_BINS + 1, max(2, total // 2))
+    return total - shared, shared
 
 
 def own_edges(X: Array, labels: Array, weight: Array, n_clusters: int, most: int) -> Array:
@@ -90,6 +97,29 @@ def _distinct(values: Array, most: int) -> tuple[Array, Array]:
     feature, row = np.nonzero(is_new & (number < most))
     out[feature, number[feature, row]] = values[feature, row]
     return out, number[:, -1] + 1
+
+
+def joined(own: Array, shared: Array) -> Array:
+    """Put edges that all clusters share into the list of each.
+
+    Parameters
+    ----------
+    own
+        `(n_clusters, n_features, n_own)`, ascending, padded with inf.
+    shared
+        `(n_features, n_shared)`, likewise.
+
+    Returns
+    -------
+    edges
+        `(n_clusters, n_features, n_edges)` float64, ascending, distinct, padded with inf.
+    """
+    k, d, _ = own.shape
+    both = np.concatenate([own, np.broadcast_to(shared, (k, *shared.shape))], axis=2)
+    both.sort(axis=2)
+    lists, _ = _distinct(both.reshape(k * d, both.shape[2]), both.shape[2])
+    used = int(np.isfinite(lists).sum(axis=1).max())
+    return np.ascontiguousarray(lists[:, : max(used, 1)].reshape(k, d, -1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ import numpy as np
 
 from dkmeans.errors import ArgumentError, FeaturesMismatch
 from dkmeans.evaluation.demand import profile_demand
-from dkmeans.evaluation.edges import MOST_BINS, Bins, most_edges, own_edges
-from dkmeans.evaluation.survey import Count, Survey, has_scatter, importance, margins, profile_step
+from dkmeans.evaluation.edges import Bins, joined, most_edges, own_edges
+from dkmeans.evaluation.survey import Count, Survey, has_scatter, margins, profile_step
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.nearest import nearest
 from dkmeans.kernels.threads import one_blas_thread
@@ -98,7 +98,8 @@ class ProfileStatistics:
     """The weight between `edges`."""
 
     edges: Array
-    """`(n_clusters, n_features, n_edges)` float64: each cluster's own edges, padded with inf."""
+    """`(n_clusters, n_features, n_edges)` float64: of each cluster: distinct values
+    of its sampled rows or equally deep quantiles of them, and edges of bins; padded with inf."""
 
     bins: Bins
     """The bins of the histograms, which all clusters share."""
@@ -193,7 +194,7 @@ def profile_statistics(
 
 def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> ProfileStatistics:
     pilot = rows.pilot_mean() if isinstance(model.scaling, Normalization) else None
-    survey = Survey.of(model, rows.dtype, pilot, n_examples, seed)
+    survey = Survey.of(model, pilot, _known_rows(rows), n_examples, seed)
     name = f"profile-{uuid.uuid4().hex}"
     (first,) = rows.run([Scan("profile", profile_step, ((survey,),), name)])
     moments, sample, *rest = first.parts  # type: ignore[attr-defined]
@@ -201,12 +202,11 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
     assert isinstance(moments, ClusterMoments)
     assert isinstance(sample, WeightedSample)
     assert scatter is None or isinstance(scatter, ClusterScatter)
-    edges, bins = _cuts(model, sample)
-    count = Count(model.n_clusters, edges, bins.edges[None])
-    both = ((survey,), (count,))
-    (second,) = rows.run([Scan("profile cells", profile_step, both, name, last=True)])
-    cells, shared = second.parts  # type: ignore[attr-defined]
-    histogram, outside = bins.counts(shared.weight)
+    edges, bins = _cuts(survey, sample)
+    both = ((survey,), (Count(edges),))
+    (cells,) = rows.run([Scan("profile cells", profile_step, both, name, last=True)])
+    assert isinstance(cells, Cells)
+    histogram, outside = bins.counts(cells.regrouped(edges, bins.edges[None]).weight)
     examples = _examples(rest, rows)
     empty = moments.empty[:, None]
     return ProfileStatistics(
@@ -230,20 +230,27 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
     )
 
 
-def _cuts(model: Model, sample: WeightedSample) -> tuple[Array, Bins]:
-    """Own edges and shared bins, from a sample whose rows stand for weight over probability."""
+def _cuts(survey: Survey, sample: WeightedSample) -> tuple[Array, Bins]:
+    """Edges, those of bins among them, and bins, from the sample."""
+    model = survey.model
     k, d = model.n_clusters, model.n_features
     if len(sample.X) == 0:
         return np.full((k, d, 1), np.inf), Bins.none(d)
     with one_blas_thread():
         labels = nearest(model.scale(np.asfortranarray(sample.X)), model.scaled_centers)[0]
-    weight = sample.weight
-    if sample.threshold < np.inf:
-        given = importance(labels, weight, model.weights)
-        weight = weight / -np.expm1(-given * sample.threshold)
-    most_bins = max(1, most_edges(k, d, MOST_BINS + 1) - 1)
-    edges = own_edges(sample.X, labels, weight, k, most_edges(k, d))
-    return edges, Bins.of(sample.X, weight, most_bins)
+    weight = survey.sampled_weight(sample, labels)
+    most_own, most_shared = most_edges(k, d)
+    bins = Bins.of(sample.X, weight, most_shared - 1)
+    own = own_edges(sample.X, labels, weight, k, most_own)
+    return joined(own, bins.edges), bins
+
+
+def _known_rows(rows: Rows) -> int | None:
+    """How many rows a pass uses, where it is known before the first one."""
+    if rows.known.n_samples is not None:
+        return rows.known.n_samples
+    drops = rows.missing == "drop" or (rows.parquet is not None and bool(rows.parquet.filters))
+    return None if drops else rows.n_source_rows
 
 
 def _examples(found: Sequence[Partial], rows: Rows) -> list[Examples]:

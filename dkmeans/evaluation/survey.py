@@ -22,6 +22,9 @@ SAMPLE_ROWS = 20_000
 SAMPLE_ROWS_OF_A_CLUSTER = 200
 """Rows of it for each cluster, for many."""
 
+_AMPLE = 16
+"""Blocks sort only rows with small keys where there are so many times more rows than wanted."""
+
 SAMPLE_BYTES = 16 * 2**20
 """Most bytes of the sampled rows."""
 
@@ -81,13 +84,43 @@ class Survey:
     seed: int
     n_examples: int
 
+    most_key: float
+    """Rows whose keys are not below this are not sampled; see `WeightedSample`."""
+
     @classmethod
-    def of(cls, model: Model, dtype: str, pilot: Array | None, n_examples: int, seed: int) -> Self:
-        """Prepare the pass; `pilot` is a point within the data where centers have no such units."""
+    def of(
+        cls,
+        model: Model,
+        pilot: Array | None,
+        n_rows: int | None,
+        n_examples: int,
+        seed: int,
+    ) -> Self:
+        """Prepare the pass.
+
+        Parameters
+        ----------
+        model
+            The model.
+        pilot
+            `(n_features,)`: a point within the data, where centers have not its units; else None.
+        n_rows
+            How many rows there are; None if that is not known.
+        n_examples
+            Typical rows, and rows on the boundary, to find of each cluster.
+        seed
+            Of the sample.
+        """
         k, d = model.n_clusters, model.n_features
+        size = sample_rows(k, d, model.dtype)
         origins = model.centers if pilot is None else np.broadcast_to(pilot, (k, d))
+        most_key = float("inf")
+        if n_rows is not None and n_rows > _AMPLE * size:
+            # the importance of all rows of the fit adds up to 1, that of some of them to less
+            share = min(1.0, n_rows / max(float(model.weights.sum()), 1.0))
+            most_key = 4 * size / share
         model = replace(model, parameters={}, provenance={})
-        return cls(model, np.array(origins), sample_rows(k, d, dtype), seed, n_examples)
+        return cls(model, np.array(origins), size, seed, n_examples, most_key)
 
     def step(self, block: Block) -> tuple[Together, Array]:
         """Return the partial of a block, and the label of each row.
@@ -120,7 +153,24 @@ class Survey:
 
     def _sample(self, block: Block, labels: Array) -> WeightedSample:
         given = importance(labels, block.weight, self.model.weights)
-        return WeightedSample.from_block(block, self.size, self.seed, ("profile",), given)
+        purpose = ("profile",)
+        return WeightedSample.from_block(block, self.size, self.seed, purpose, given, self.most_key)
+
+    def sampled_weight(self, sample: WeightedSample, labels: Array) -> Array:
+        """Return what the rows of the sample stand for, `(n_sampled,)`: weight over probability.
+
+        Parameters
+        ----------
+        sample
+            The sample of all rows.
+        labels
+            `(n_sampled,)`: the cluster of each.
+        """
+        threshold = min(sample.threshold, self.most_key)
+        if threshold == np.inf:
+            return sample.weight
+        given = importance(labels, sample.weight, self.model.weights)
+        return np.asarray(sample.weight / -np.expm1(-given * threshold))
 
     def _examples(self, block: Block, labels: Array, distances: Array) -> list[Partial]:
         n = self.n_examples
@@ -142,28 +192,19 @@ def margins(distances: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Count:
-    """The second pass: the weight between edges, those of each cluster and those of all."""
+    """The second pass: the weight of each cluster between edges."""
 
-    n_clusters: int
     edges: Array
     """`(n_clusters, n_features, n_edges)` float64."""
 
-    shared_edges: Array
-    """`(1, n_features, n_edges)` float64."""
-
-    def step(self, block: Block, labels: Array) -> Together:
-        """Return the `Cells` of a block, between own edges and between shared ones."""
-        return Together(
-            (
-                Cells.from_block(block, labels, self.n_clusters, self.edges),
-                Cells.from_block(block, labels, self.n_clusters, self.shared_edges),
-            )
-        )
+    def step(self, block: Block, labels: Array) -> Cells:
+        """Return the cells of a block."""
+        return Cells.from_block(block, labels, len(self.edges), self.edges)
 
 
 def profile_step(
     block: Block, labels: Array | None, work: Survey | Count
-) -> tuple[Together, Array]:
+) -> tuple[Together | Cells, Array]:
     """Make a step of the scan, whose state is the label of each row, `(n_rows,)` int32."""
     if isinstance(work, Survey):
         return work.step(block)

@@ -60,12 +60,12 @@ def cells_of(values: Array, edges: Array, which: Array | None) -> Array:
         at *= width
         half = width // 2
         while half:
-            np.take(flat[half - 1 :], at, out=found[:n], mode="clip")
+            flat[half - 1 :].take(at, out=found[:n], mode="clip")
             np.less(found[:n], some, out=is_less[:n])
             np.multiply(is_less[:n], half, out=steps[:n])
             at += steps[:n]
             half //= 2
-        np.take(flat, at, out=found[:n], mode="clip")
+        flat.take(at, out=found[:n], mode="clip")
         at += at
         at += np.equal(found[:n], some, out=is_less[:n])
     return out

@@ -1,6 +1,6 @@
 """The weight of each cluster in cells between edges, exactly, and the quantiles that follow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -57,17 +57,47 @@ class Cells:
         shared = len(edges) == 1
         for rows, tile in block.tiles():
             which = labels[rows].astype(np.intp)
+            # from where the cells of a list are found to where those of the cluster are counted
+            moved = which * (n_cells if shared else n_cells - stride)
             for feature in range(block.n_features):
                 cells = cells_of(tile.X[:, feature], lists[feature], None if shared else which)
-                if shared:
-                    cells += which * stride
-                counts = np.bincount(cells, tile.weight, minlength=n_clusters * stride)
-                weight[:, feature] += counts.reshape(n_clusters, stride)[:, :n_cells]
+                cells += moved
+                counts = np.bincount(cells, tile.weight, minlength=n_clusters * n_cells)
+                weight[:, feature] += counts.reshape(n_clusters, n_cells)
         return cls(weight, block.n_rows)
 
     def merge(self, other: Self) -> Self:
         """Combine the contributions of two disjoint sets of rows."""
         return type(self)(self.weight + other.weight, self.n_rows + other.n_rows)
+
+    def regrouped(self, edges: Array, fewer: Array) -> Self:
+        """Return the weight in the cells of fewer edges.
+
+        Parameters
+        ----------
+        edges
+            Those that our cells are between.
+        fewer
+            `(1, n_features, n_fewer)` float64, padded with inf: edges that are in every list.
+        """
+        out = type(self).zero(len(self.weight), fewer)
+        lists, n_cells = padded(fewer[0]), out.weight.shape[2]
+        cluster = np.arange(len(self.weight))[:, None] * n_cells
+        for feature in range(edges.shape[1]):
+            own = edges[:, feature]
+            at = cells_of(own.ravel(), lists[feature][None], None).reshape(own.shape)
+            cells = np.zeros((len(own), 2 * own.shape[1] + 1), np.intp)
+            cells[:, 1::2] = at
+            # an interval lies where the edge before it does, or right of that
+            cells[:, 2::2] = (at + 1) // 2 * 2
+            # beyond the last edge there are only empty cells
+            np.minimum(cells, n_cells - 1, out=cells)
+            cells = np.broadcast_to(cells, (len(self.weight), cells.shape[1])) + cluster
+            counts = np.bincount(
+                cells.ravel(), self.weight[:, feature].ravel(), minlength=out.weight[:, 0].size
+            )
+            out.weight[:, feature] = counts.reshape(-1, n_cells)
+        return replace(out, n_rows=self.n_rows)
 
     def quantiles(
         self, levels: Array, edges: Array, minimum: Array, maximum: Array

@@ -56,15 +56,16 @@ class ClusterScatter:
         weight, sums, products = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
         for tile_rows, tile in block.tiles(max(1024, _TILE_BYTES // (8 * d))):
             by_label = ByLabel.of(labels[tile_rows], k)
-            X = np.take(tile.X, by_label.order, axis=0).astype(np.float64, order="C")
-            X -= np.repeat(centers[by_label.labels], by_label.counts, axis=0)
+            # feature-major, as blocks are: each feature is gathered from what lies together
+            columns = np.take(tile.X.T, by_label.order, axis=1).astype(np.float64, copy=False)
+            columns -= np.repeat(centers[by_label.labels].T, by_label.counts, axis=1)
             w = None if tile.weight is None else tile.weight[by_label.order]
             for label, rows in by_label.runs():
-                own = X[rows]
-                weighted = own if w is None else own * w[rows, None]
-                weight[label] += len(own) if w is None else w[rows].sum()
-                sums[label] += weighted.sum(axis=0)
-                products[label] += weighted.T @ own
+                own = columns[:, rows]
+                weighted = own if w is None else own * w[rows]
+                weight[label] += own.shape[1] if w is None else w[rows].sum()
+                sums[label] += weighted.sum(axis=1)
+                products[label] += weighted @ own.T
         return cls(centers, weight, sums, products, block.n_rows)
 
     def merge(self, other: Self) -> Self:

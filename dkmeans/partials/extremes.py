@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 
 from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.by_label import ByLabel
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +81,18 @@ class Extremes:
 
     def _of_tile(self, block: Block, labels: Array, values: Array, distances: Array) -> Self:
         """Find the extremes of a tile, but for those that are surely beyond ours."""
-        able = values <= self._most(int(labels.max(initial=0)) + 1)[labels]
+        n_clusters = max(int(one.max(initial=0)) for one in (labels, self.labels)) + 1
+        most = self._most(n_clusters)
+        able = values <= most[labels]
         if block.weight is not None:
             able &= block.weight > 0
-        among = np.flatnonzero(able)
+        # what is surely beyond others of the tile goes before anything is sorted
+        by_label = ByLabel.of(labels, n_clusters, able)
+        ordered = values[by_label.order]
+        for label, run in by_label.runs():
+            if run.stop - run.start > self.size:
+                most[label] = np.partition(ordered[run], self.size - 1)[self.size - 1]
+        among = np.flatnonzero(able & (values <= most[labels]))
         numbers = block.row_numbers[among]
         order = _first_of_each(labels[among], values[among], numbers, self.size)
         rows = among[order]
@@ -100,7 +109,7 @@ class Extremes:
 
     def _most(self, n_clusters: int) -> Array:
         """The greatest value that a row of each cluster can have to be among the extremes."""
-        most = np.full(max(n_clusters, int(self.labels.max(initial=0)) + 1), np.inf)
+        most = np.full(n_clusters, np.inf)
         present, starts, counts = np.unique(self.labels, return_index=True, return_counts=True)
         full = counts == self.size
         most[present[full]] = self.values[starts[full] + self.size - 1]
