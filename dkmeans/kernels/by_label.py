@@ -55,6 +55,6 @@ class ByLabel:
 
     def runs(self) -> Iterator[tuple[int, slice]]:
         """Yield each present label and where its rows lie in `order`."""
-        ends = [*self.starts[1:].tolist(), len(self.order)]
-        for label, start, end in zip(self.labels.tolist(), self.starts.tolist(), ends, strict=True):
-            yield label, slice(start, end)
+        starts, counts = self.starts.tolist(), self.counts.tolist()
+        for label, start, count in zip(self.labels.tolist(), starts, counts, strict=True):
+            yield label, slice(start, start + count)
