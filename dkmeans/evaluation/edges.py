@@ -157,7 +157,9 @@ class Bins:
             if not discrete[-1]:
                 ends = np.cumsum(np.add.reduceat(weight[order], firsts))
                 low, high = values[np.searchsorted(ends, np.array([0.01, 0.99]) * ends[-1])]
-                values = nice_edges(low, high, most) if low < high else values[[0, -1]]
+                # nearly all may have one value
+                ends_at = (low, high) if low < high else (values[0], values[-1])
+                values = nice_edges(*ends_at, most)
             lists.append(values)
         edges = np.full((len(lists), max(map(len, lists))), np.inf)
         for row, values in zip(edges, lists, strict=True):

@@ -184,10 +184,11 @@ def margins(distances: Array) -> Array:
     """Return how much nearer rows are to their own center than to the next, from 0 to 1.
 
     One minus the ratio of the two distances, `(n_rows,)`, for `distances` `(n_rows, 2)`: 0 on the
-    boundary between two clusters, 1 on the center. 0 where two centers coincide with the row.
+    boundary between two clusters, 1 on the center. 0 where two centers coincide with the row, NaN
+    where there is no second distance.
     """
     first, second = distances[:, 0], distances[:, 1]
-    return np.asarray(np.where(second > 0, 1 - first / np.where(second > 0, second, 1.0), 0.0))
+    return np.asarray(np.where(second == 0, 0.0, 1 - first / np.where(second == 0, 1.0, second)))
 
 
 @dataclass(frozen=True, eq=False)
