@@ -4,7 +4,9 @@ from collections.abc import Set
 
 import numpy as np
 
+from dkmeans.evaluation.edges import most_edges
 from dkmeans.evaluation.statistics import AFTER_MEANS, Need, Sampling
+from dkmeans.evaluation.survey import has_scatter, sample_rows
 from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.models.model import Model
@@ -37,6 +39,42 @@ def evaluation_demand(model: Model, needs: Set[Need], sampling: Sampling) -> Dem
         has_pilot=False,
         n_scalings=int(model.scaling is not None),
         n_state_passes=2 if needs & AFTER_MEANS else 0,
+        state_bytes=4,
+        n_epochs=0,
+        drawn_rows=0,
+        probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
+    )
+
+
+def profile_demand(model: Model, n_examples: int = 0) -> Demand:
+    """Return what a profile asks of rows of the model's features.
+
+    Of the two passes the first contributes moments, products of features, a sample, and examples;
+    the second cells, between edges that are broadcast.
+    """
+    item = np.dtype(model.dtype).itemsize
+    k, d = model.n_clusters, model.n_features
+    n_edges = sum(most_edges(k, d))
+    examples = 2 * k * n_examples * (d * item + 8 * 5)
+    moments = k * (5 * d + 2) * 8
+    scatter = k * (d * d + 2 * d + 1) * 8 if has_scatter(k, d) else 0
+    cells = k * d * (2 * n_edges + 1) * 8
+    return Demand(
+        n_passes=2,
+        n_runs=1,
+        broadcast_bytes=k * d * max(2, n_edges) * 8,
+        partial_bytes=cells,
+        sampled_rows=sample_rows(k, d, model.dtype) + 1,
+        # beside the sample, in the first pass
+        scaling_bytes=moments + scatter + examples,
+        scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
+        + k * d * item,
+        # two labels, two distances, importance; both distances again, margin
+        row_bytes=2 * (4 + item) + 8 + (24 if n_examples else 0),
+        tile_bytes=TILE_ROWS * 10 * 8,
+        has_pilot=False,
+        n_scalings=0,
+        n_state_passes=2,
         state_bytes=4,
         n_epochs=0,
         drawn_rows=0,

@@ -1,0 +1,184 @@
+"""The two passes that describe clusters."""
+
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+
+import numpy as np
+
+from dkmeans.errors import ArgumentError, FeaturesMismatch
+from dkmeans.evaluation.cluster_statistics import Examples, ProfileStatistics
+from dkmeans.evaluation.demand import profile_demand
+from dkmeans.evaluation.edges import Bins, joined, most_edges, own_edges
+from dkmeans.evaluation.survey import Count, Survey, margins, profile_step
+from dkmeans.kernels.block import Array
+from dkmeans.kernels.nearest import nearest
+from dkmeans.kernels.threads import one_blas_thread
+from dkmeans.models.arrays import wrong_width
+from dkmeans.models.model import Model
+from dkmeans.models.scaling import Normalization
+from dkmeans.partials.cells import Cells
+from dkmeans.partials.extremes import Extremes
+from dkmeans.partials.together import Together
+from dkmeans.partials.weighted_sample import WeightedSample
+from dkmeans.rows.known import RowsChanged
+from dkmeans.rows.plan import check_fits
+from dkmeans.rows.requests import Scan
+from dkmeans.rows.row_lookup import lookup
+from dkmeans.rows.rows import Rows
+
+
+def profile_statistics(
+    model: Model, rows: Rows, *, n_examples: int = 0, seed: int = 0
+) -> ProfileStatistics:
+    """Describe the clusters of a model by rows, in two passes.
+
+    The first assigns each row, adds up moments and products, and draws a sample, from which edges
+    are chosen; the second counts exactly what lies between these. Rows of unknown number, or whose
+    missing values nobody can fill yet, are passed over once more before. Examples take their key
+    columns from the row groups that hold them.
+
+    Parameters
+    ----------
+    model
+        The model. Missing values of rows with `missing="mean"` are filled as it says.
+    rows
+        The samples, with the features and the dtype of the model, scaled or not.
+    n_examples
+        Typical rows, and rows on the boundary, to find of each cluster.
+    seed
+        Of the sample: the same seed draws the same rows, however they are cut into blocks.
+
+    Raises
+    ------
+    ArgumentError
+        If `n_examples` is negative, or the dtypes differ.
+    FeaturesMismatch
+        If the rows have other features than the model.
+    TooLarge
+        If a task does not fit in the memory of the workers.
+    """
+    _check(model, rows, n_examples)
+    view = rows.scaled(None)
+    if model.filling is not None and rows.missing == "mean":
+        known = rows.known.filling
+        if known is None or known.name != model.filling.name:
+            view = view.filled(model.filling)
+    view.prepare()
+    check_fits(view, profile_demand(model, n_examples), view.engine.slots())
+    try:
+        while True:
+            # files that were left out belong to nothing that was found
+            with suppress(RowsChanged):
+                return _statistics(model, view, n_examples, seed)
+    finally:
+        _count_in(rows, view)
+
+
+def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> ProfileStatistics:
+    pilot = rows.pilot_mean() if isinstance(model.scaling, Normalization) else None
+    survey = Survey.of(model, pilot, _known_rows(rows), n_examples, seed)
+    name = f"profile-{uuid.uuid4().hex}"
+    (first,) = rows.run([Scan("profile", profile_step, ((survey,),), name)])
+    assert isinstance(first, Together)
+    moments, sample = first["moments"], first["sample"]
+    scatter = first["scatter"] if "scatter" in first else None
+    edges, bins = _cuts(survey, sample)
+    both = ((survey,), (Count(edges),))
+    (cells,) = rows.run([Scan("profile cells", profile_step, both, name, last=True)])
+    assert isinstance(cells, Cells)
+    histogram, outside = bins.counts(cells.regrouped(edges, bins.edges[None]).weight)
+    found = [first[name] for name in ("typical", "boundary") if name in first]
+    examples = _examples(found, rows)
+    empty = moments.empty[:, None]
+    return ProfileStatistics(
+        n_rows=moments.n_rows,
+        weight=moments.weight,
+        mean=moments.mean,
+        variance=moments.variance,
+        minimum=np.where(empty, np.nan, moments.minimum),
+        maximum=np.where(empty, np.nan, moments.maximum),
+        sq_distances=moments.sq_distances,
+        covariance=None if scatter is None else scatter.covariance,
+        covariance_left_out=scatter is None,
+        cells=cells,
+        edges=edges,
+        bins=bins,
+        histogram=histogram,
+        outside_bins=outside,
+        n_sampled=len(sample.X),
+        typical=examples[0] if examples else None,
+        boundary=examples[1] if len(examples) > 1 else None,
+    )
+
+
+def _cuts(survey: Survey, sample: WeightedSample) -> tuple[Array, Bins]:
+    """Edges, those of bins among them, and bins, from the sample."""
+    model = survey.model
+    k, d = model.n_clusters, model.n_features
+    if len(sample.X) == 0:
+        return np.full((k, d, 1), np.inf), Bins.none(d)
+    with one_blas_thread():
+        labels = nearest(model.scale(np.asfortranarray(sample.X)), model.scaled_centers)[0]
+    weight = survey.sampled_weight(sample, labels)
+    most_own, most_shared = most_edges(k, d)
+    bins = Bins.of(sample.X, weight, most_shared - 1)
+    own = own_edges(sample.X, labels, weight, k, most_own)
+    return joined(own, bins.edges), bins
+
+
+def _known_rows(rows: Rows) -> int | None:
+    """How many rows a pass uses, where it is known before the first one."""
+    if rows.known.n_samples is not None:
+        return rows.known.n_samples
+    drops = rows.missing == "drop" or (rows.parquet is not None and bool(rows.parquet.filters))
+    return None if drops else rows.n_source_rows
+
+
+def _examples(extremes: Sequence[Extremes], rows: Rows) -> list[Examples]:
+    """What rows of the first pass are, with their keys, which are looked up all at once."""
+    if not extremes:
+        return []
+    names = () if rows.parquet is None else rows.parquet.keys
+    numbers = np.concatenate([one.row_numbers for one in extremes])
+    keys = lookup(rows, numbers.tolist(), names)
+    out, first = [], 0
+    for one in extremes:
+        last = first + len(one.row_numbers)
+        out.append(
+            Examples(
+                labels=one.labels,
+                row_numbers=one.row_numbers,
+                distances=one.distances[:, 0],
+                second_distances=one.distances[:, 1],
+                margins=margins(one.distances),
+                X=one.X,
+                keys={name: values[first:last] for name, values in keys.items()},
+            )
+        )
+        first = last
+    return out
+
+
+def _check(model: Model, rows: Rows, n_examples: int) -> None:
+    if n_examples < 0:
+        raise ArgumentError(f"n_examples={n_examples} should be at least 0.")
+    if rows.n_features != model.n_features:
+        raise FeaturesMismatch(wrong_width(rows.n_features, model.n_features))
+    if rows.columns is not None and model.columns is not None and rows.columns != model.columns:
+        names = [column.name for column in model.columns]
+        raise FeaturesMismatch(
+            f"the rows have the feature columns {[column.name for column in rows.columns]}, the "
+            f"model {names}; read them with columns={names}."
+        )
+    if rows.dtype != model.dtype:
+        raise ArgumentError(
+            f"the rows are {rows.dtype}, the model {model.dtype}; read them with dtype=."
+        )
+
+
+def _count_in(rows: Rows, view: Rows) -> None:
+    """Tell `rows` what passes over a view of them with a filling of its own have cost."""
+    if view.known is not rows.known:
+        for name in ("n_passes", "rows_read", "bytes_read", "n_requests"):
+            setattr(rows.known, name, getattr(view.known, name))

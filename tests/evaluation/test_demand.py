@@ -1,0 +1,63 @@
+"""What a profile asks of its passes is at least what its partials take."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from dkmeans.evaluation import survey
+from dkmeans.evaluation.demand import profile_demand
+from dkmeans.evaluation.survey import Count, Survey, profile_step
+from dkmeans.kernels.block import Block
+from dkmeans.models.model import Model
+
+
+def model_of(k: int, d: int, dtype: str) -> Model:
+    centers = np.random.default_rng(0).normal(size=(k, d))
+    return Model(centers, None, None, dtype, np.arange(k), np.ones(k), np.ones(k))
+
+
+def n_bytes(value: object) -> int:
+    return len(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_examples", [0, 5])
+@pytest.mark.parametrize(("k", "d"), [(3, 40), (200, 20), (50, 2)])
+def test_partials_and_broadcasts_take_what_is_said(k, d, n_examples, dtype, monkeypatch):
+    # so few that all else matters, too
+    monkeypatch.setattr(survey, "SAMPLE_ROWS", 1000)
+    monkeypatch.setattr(survey, "SAMPLE_ROWS_OF_A_CLUSTER", 1)
+    model, demand = model_of(k, d, dtype), profile_demand(model_of(k, d, dtype), n_examples)
+    X = np.random.default_rng(1).normal(size=(9000, d)).astype(dtype)
+    block = Block(np.asfortranarray(X), ((0, 9000),))
+    work = Survey.of(model, None, None, n_examples, 0)
+    first, labels = profile_step(block, None, work)
+    count = Count(np.sort(np.random.default_rng(2).normal(size=(k, d, 79)), axis=2))
+    second, _ = profile_step(block, labels, count)
+    row = d * np.dtype(dtype).itemsize + 24
+    stated = demand.sampled_rows * row + demand.scaling_bytes
+    # headers of pickles apart
+    assert 0.9 * stated <= n_bytes(first) <= stated + 4000
+    assert 0.9 * demand.partial_bytes <= n_bytes(second) <= demand.partial_bytes + 2000
+    assert max(n_bytes(work), n_bytes(count)) <= demand.broadcast_bytes + 4000
+    assert labels.nbytes == demand.state_bytes * block.n_rows
+    assert demand.n_passes == 2
+
+
+def test_the_sample_and_the_products_keep_to_their_budgets():
+    assert survey.sample_rows(10, 32, "float64") == 20_000
+    assert survey.sample_rows(200, 32, "float64") == 40_000
+    assert survey.sample_rows(1000, 768, "float32") * 768 * 4 <= survey.SAMPLE_BYTES
+    assert survey.sample_rows(1000, 768, "float32") > 5000
+    assert survey.has_scatter(100, 200)
+    assert not survey.has_scatter(1000, 768)
+    demand = profile_demand(model_of(1000, 768, "float32"), 0)
+    assert demand.partial_bytes <= 64 * 2**20
+    assert demand.scaling_bytes <= 6 * 1000 * 768 * 8
+
+
+def test_the_second_step_needs_the_labels_of_the_first():
+    block = Block(np.ones((3, 2), order="F"), ((0, 3),))
+    with pytest.raises(ValueError, match="after the one that assigns"):
+        profile_step(block, None, Count(np.zeros((1, 2, 1))))
