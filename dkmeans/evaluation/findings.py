@@ -63,7 +63,7 @@ def sizes(weight: Array, ids: Array) -> Finding:
     check = "Clusters of like size"
     filled = np.flatnonzero(weight > 0)
     empty = len(weight) - len(filled)
-    lost = f" {empty:,} of {len(weight):,} clusters are empty." if empty else ""
+    lost = f" Empty clusters: {empty:,} of {len(weight):,}." if empty else ""
     if len(filled) < 2:
         return _unknown(check, f"Fewer than two clusters have rows.{lost}")
     large, small = filled[weight[filled].argmax()], filled[weight[filled].argmin()]
