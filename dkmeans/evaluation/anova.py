@@ -131,8 +131,11 @@ class Anova(Shown):
             CIRCULAR,
         ]
         if len(shown) < len(self.feature_names):
-            hidden = len(self.feature_names) - len(shown)
-            sentences.insert(0, f"{hidden:,} features of lesser effect are in .anova.to_frame().")
+            sentences.insert(
+                0,
+                f"The {len(shown)} features of largest effect are shown; .anova.to_frame() has all "
+                f"{len(self.feature_names):,}.",
+            )
         title = "How far each feature separates the clusters (one-way ANOVA)"
         return (Section(title, tuple(sentences), columns, tuple(rows)),)
 
@@ -163,10 +166,8 @@ def one_way(moments: GroupMoments, feature_names: tuple[str, ...]) -> Anova:
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_within = within / (total - n_groups) if testable else np.full_like(within, np.nan)
         f = between / (n_groups - 1) / mean_within if testable else mean_within
-        f = np.where(constant, np.nan, f)
         eta = between / sum_of_squares if comparable else np.full_like(within, np.nan)
         omega = (between - (n_groups - 1) * mean_within) / (sum_of_squares + mean_within)
-        omega = np.where(constant, np.nan, omega)
     p_value = special.fdtrc(n_groups - 1, total - n_groups, f) if testable else f
     if not comparable:
         reasons = [f"{n_groups} cluster with rows" if n_groups else "no rows"] * len(f)

@@ -117,8 +117,11 @@ class Comparison(Shown):
             CIRCULAR,
         ]
         if len(shown) < self.t.size:
-            hidden = self.t.size - len(shown)
-            sentences.insert(0, f"{hidden:,} tests of lesser effect are in .to_frame().")
+            sentences.insert(
+                0,
+                f"The {len(shown)} largest effects are shown; .to_frame() has all "
+                f"{self.t.size:,} tests.",
+            )
         if n_pairs == 1:
             a, b = self.cluster_ids[0]
             title = f"Clusters {a} and {b} compared"

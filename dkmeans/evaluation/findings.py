@@ -7,7 +7,7 @@ import numpy as np
 
 from dkmeans.evaluation.anova import EqualVariances
 from dkmeans.evaluation.shape import Shape
-from dkmeans.evaluation.shown import brief, name
+from dkmeans.evaluation.shown import brief, name, share
 from dkmeans.kernels.block import Array
 
 Verdict = Literal["fine", "notable", "strong", "unknown"]
@@ -63,7 +63,7 @@ def sizes(weight: Array, ids: Array) -> Finding:
     check = "Clusters of like size"
     filled = np.flatnonzero(weight > 0)
     empty = len(weight) - len(filled)
-    lost = f" {empty:,} of {len(weight):,} clusters are empty." if empty else ""
+    lost = f" Empty clusters: {empty:,} of {len(weight):,}." if empty else ""
     if len(filled) < 2:
         return _unknown(check, f"Fewer than two clusters have rows.{lost}")
     large, small = filled[weight[filled].argmax()], filled[weight[filled].argmin()]
@@ -127,7 +127,7 @@ def shapes(shape: Shape, weight: Array, ids: Array) -> Finding:
     n_long = int((shape.elongation[taken] >= LENGTHS[0]).sum())
     others = f"; {n_long:,} of {len(taken):,} clusters are long" if n_long > 1 else ""
     text = (
-        f"Cluster {ids[longest]} is {times}, with {shape.longest_share[longest]:.0%} of its "
+        f"Cluster {ids[longest]} is {times}, with {share(shape.longest_share[longest], 1)} of its "
         f"variance along one axis{others}. k-means tends to cut such shapes in two: try more "
         "clusters, fewer correlated features (or whitened principal components), or a Gaussian "
         "mixture."

@@ -16,6 +16,7 @@ _SHOWN_CLUSTERS = 30
 _CLUSTERS_IN_FULL = 12
 _SHOWN_FEATURES = 5
 _FEWER_FEATURES = 3
+_FEATURES_OF_ONE = 40
 _NUMBER_WIDTH = 10
 _GAP = 3
 
@@ -35,10 +36,16 @@ def of_profile(profile: "Profile") -> tuple[Section, ...]:
 
 def of_cluster(profile: "Profile", label: int) -> tuple[Section, ...]:
     """Return the sections of one cluster."""
-    order = np.argsort(profile.rank[label])
+    order = np.argsort(profile.rank[label])[:_FEATURES_OF_ONE]
     columns, rows = _feature_table(profile, [(label, order)], with_cluster=False)
     title = f"Cluster {profile.cluster_ids[label]}: {profile.descriptions[label]}"
-    return (Section(title, _about_features(profile), columns, rows),)
+    sentences = _about_features(profile)
+    if len(order) < profile.n_features:
+        sentences += (
+            f"Of {profile.n_features:,} features, the {len(order)} that set it apart most are "
+            "shown; .to_frame() has all.",
+        )
+    return (Section(title, sentences, columns, rows),)
 
 
 def _shown_clusters(profile: "Profile") -> Array:
@@ -67,16 +74,17 @@ def _clusters(profile: "Profile", shown: Array) -> Section:
         f"from the overall mean (very: {words.VERY_HIGH:g} or more). Spread: root mean squared "
         "distance to the cluster's mean, in scaled units."
     ]
-    hidden = profile.n_clusters - len(shown)
-    if hidden:
+    if len(shown) < profile.n_clusters:
         left = share(float(np.delete(profile.count, shown).sum()), total)
         sentences.insert(
             0,
-            f"The {len(shown)} largest clusters are shown; the other {hidden:,}, with {left} of "
-            f"all {profile.unit}, are in .clusters.",
+            f"The {len(shown)} largest of {profile.n_clusters:,} clusters are shown; the rest, "
+            f"with {left} of {profile.unit}, are in .clusters.",
         )
     size = f"total weight {number(total)}" if profile.weighted else f"{number(total)} rows"
-    title = f"Profile of {profile.n_clusters:,} clusters: {size}, {profile.n_features:,} features"
+    clusters = "1 cluster" if profile.n_clusters == 1 else f"{profile.n_clusters:,} clusters"
+    features = "1 feature" if profile.n_features == 1 else f"{profile.n_features:,} features"
+    title = f"Profile of {clusters}: {size}, {features}"
     heads = (
         "Cluster",
         "Weight" if profile.weighted else "Rows",
@@ -166,12 +174,13 @@ def _examples(profile: "Profile", examples: "Examples", title: str, shown: Array
         if examples.second_distances is not None:
             cells.append(brief(examples.second_distances[n]))
         rows.append((*cells, *(brief(examples.X[n, i]) for i in leading)))
-    sentences = []
-    if len(leading) < profile.n_features:
-        sentences.append("The features that separate the clusters most are shown.")
+    cut = []
     if len(shown) < profile.n_clusters:
-        sentences.append(f"So are the {len(shown)} largest clusters.")
-    return Section(title, tuple(sentences), tuple(heads), tuple(rows))
+        cut.append(f"the {len(shown)} largest clusters")
+    if len(leading) < profile.n_features:
+        cut.append("the features that separate the clusters most")
+    sentences = (f"Only {' and '.join(cut)} are shown; .to_dict() has all.",) if cut else ()
+    return Section(title, sentences, tuple(heads), tuple(rows))
 
 
 def _fitting(profile: "Profile", width: int) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 
 from dkmeans.evaluation.group_moments import GroupMoments
 from dkmeans.kernels.block import Array
+from dkmeans.kernels.threads import one_blas_thread
 
 _ROUNDING = 1e-12
 """Eigenvalues up to this share of the largest may be rounding."""
@@ -48,15 +49,14 @@ class Shape:
         n_clusters, n_features = len(covariances), int(varied.sum())
         elongation, share = np.full(n_clusters, np.nan), np.full(n_clusters, np.nan)
         # one at a time: together, they would need as much memory again
-        for j, covariance in enumerate(covariances):
-            if not (moments.filled[j] and spread[j]):
-                continue
-            variances = np.linalg.eigvalsh(covariance[np.ix_(varied, varied)])
-            variances = np.where(variances > _ROUNDING * variances[-1], variances, 0.0)
-            share[j] = variances[-1] / variances.sum()
-            if n_features > 1:
-                width = variances[:-1].mean()
-                elongation[j] = np.sqrt(variances[-1] / width) if width > 0 else np.inf
+        with one_blas_thread():
+            for j in np.flatnonzero(moments.filled & spread):
+                variances = np.linalg.eigvalsh(covariances[j][np.ix_(varied, varied)])
+                variances = np.where(variances > _ROUNDING * variances[-1], variances, 0.0)
+                share[j] = variances[-1] / variances.sum()
+                if n_features > 1:
+                    width = variances[:-1].mean()
+                    elongation[j] = np.sqrt(variances[-1] / width) if width > 0 else np.inf
         return cls(n_features, elongation, share)
 
     @classmethod

@@ -149,7 +149,9 @@ def decimals(value: float | None, digits: int, *, sign: bool = False) -> str:
     """Write a number to so many decimals, as columns of one scale need it; None as a dash."""
     if value is None or value != value:
         return "-"
-    return f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
+    # what rounds to zero has no sign
+    rounded = round(float(value), digits) or 0.0
+    return f"{rounded:+,.{digits}f}" if sign and rounded else f"{rounded:,.{digits}f}"
 
 
 def probability(value: float | None) -> str:

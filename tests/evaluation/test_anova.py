@@ -48,18 +48,12 @@ def test_p_values_are_scipys_to_nine_digits():
     assert (found.p_value > 0).all()
 
 
-def test_omega_squared_by_hand():
-    # between 6, within 4 on 3 degrees of freedom, total 10
+def test_eta_and_omega_squared_by_hand():
+    # between 12 on 2 degrees of freedom, within 4 on 3, total 16
     found = anova_of([1, 3], [2, 2], [4, 6])
-    assert found.eta_squared.tolist() == pytest.approx([1 - 4 / found_total([1, 3, 2, 2, 4, 6])])
-    mean_within = 4 / 3
-    between = found_total([1, 3, 2, 2, 4, 6]) - 4
-    expected = (between - 2 * mean_within) / (between + 4 + mean_within)
-    assert found.omega_squared.tolist() == pytest.approx([expected])
-
-
-def found_total(values):
-    return float(((np.array(values) - np.mean(values)) ** 2).sum())
+    assert found.f.tolist() == pytest.approx([(12 / 2) / (4 / 3)])
+    assert found.eta_squared.tolist() == pytest.approx([12 / 16])
+    assert found.omega_squared.tolist() == pytest.approx([(12 - 2 * 4 / 3) / (16 + 4 / 3)])
 
 
 def test_empty_clusters_are_left_out():
@@ -169,4 +163,4 @@ def test_many_features_are_cut_and_counted():
     groups = draw((20, 20), n_features=25)
     text = str(one_way(groups.moments, tuple(f"feature{i}" for i in range(25))))
     assert sum(f"feature{i} " in text for i in range(25)) == 20
-    assert "5 features of lesser effect" in text
+    assert "20 features of largest effect are shown; .anova.to_frame() has all 25" in text

@@ -120,7 +120,7 @@ def test_empty_clusters_are_counted_and_left_out():
     groups = draw((30, 0, 40))
     found = groups.profile().assumptions
     assert found.findings[0].value == pytest.approx(4 / 3)
-    assert "1 of 3 clusters are empty" in found.findings[0].sentence
+    assert "Empty clusters: 1 of 3." in found.findings[0].sentence
     assert np.isnan(found.spread[1])
 
 

@@ -72,6 +72,17 @@ def test_empty_clusters_have_no_test():
     assert np.isnan(found.p_holm).all()
 
 
+def test_fractional_weights_count_as_rows():
+    # half the weight on each of twice the rows is the same weight on the rows themselves
+    groups = draw((20, 31))
+    twice = Groups(
+        tuple(np.concatenate([X, X]) for X in groups.rows),
+        tuple(np.full(2 * len(X), 0.5) for X in groups.rows),
+    )
+    np.testing.assert_allclose(compare(twice).p_value, compare(groups).p_value, rtol=1e-9)
+    assert np.isnan(compare(Groups(groups.rows, (np.full(20, 0.04), np.ones(31)))).t).all()
+
+
 def test_all_pairs_are_those_of_clusters_with_rows():
     groups = draw((5, 0, 6, 7))
     pairs = all_pairs(groups.moments)
@@ -144,4 +155,4 @@ def test_text_and_dict_of_a_pair_and_of_all():
 def test_many_tests_are_cut_and_counted():
     groups = draw((9,) * 6, n_features=4)
     text = str(compare(groups, all_pairs(groups.moments)))
-    assert "30 tests of lesser effect are in .to_frame()" in text
+    assert "30 largest effects are shown; .to_frame() has all 60 tests" in text

@@ -222,20 +222,37 @@ def test_many_clusters_and_features_are_cut_and_counted():
     first, second = of_profile(profile)[:2]
     assert len(first.rows) == 30
     hidden = sum(range(5, 15)) / sum(range(5, 45))
-    assert "the other 10" in first.sentences[0]
-    assert f"with {hidden:.1%} of all rows" in first.sentences[0]
+    assert "The 30 largest of 40 clusters" in first.sentences[0]
+    assert f"with {hidden:.1%} of rows" in first.sentences[0]
     assert [row[0] for row in first.rows] == [str(j) for j in range(10, 40)]
     assert len(second.rows) == 90
     assert "Of 8 features, the 3" in second.sentences[-1]
     few = of_profile(draw((20, 31), n_features=8).profile())[1]
     assert len(few.rows) == 10
     assert "Of 8 features, the 5" in few.sentences[-1]
+    one = draw((20, 31), n_features=50).profile().describe(0)
+    assert len(one.sections()[0].rows) == 40
+    assert len(one.to_frame()) == 50
+    assert "Of 50 features, the 40" in flat(one)
+
+
+def test_examples_of_many_clusters_and_features_are_cut():
+    groups = draw((5,) * 31, n_features=20)
+    rows = Examples(np.arange(31), np.zeros((31, 20)), np.zeros(31))
+    section = of_profile(groups.profile(representatives=rows))[2]
+    assert len(section.rows) == 30
+    assert 1 < len(section.columns) - 2 < 20
+    assert section.columns[2] == groups.profile().anova.to_frame()["feature"][0]
+    assert section.sentences[0].startswith("Only the 30 largest clusters and the features")
+    few = of_profile(draw((5, 6)).profile(representatives=examples()["representatives"]))[2]
+    assert few.sentences == ()
 
 
 def test_one_cluster_and_no_rows_are_shown():
     one = draw((20,)).profile()
     assert one.phrases == ("near the average in all features",)
     assert "1 cluster with rows" in str(one)
+    assert str(one).startswith("Profile of 1 cluster: 20 rows, 3 features")
     assert len(one.compare().to_frame()) == 0
     assert "0 pairs" in str(one.compare())
     nothing = draw((0, 0)).profile()

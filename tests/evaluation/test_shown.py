@@ -52,7 +52,9 @@ def test_signs():
         "+4,321",
     ]
     assert [decimals(one, 2, sign=True) for one in (1.0, -0.456, NAN)] == ["+1.00", "-0.46", "-"]
+    assert [decimals(one, 2, sign=True) for one in (-0.001, 0.001, 0.0)] == ["0.00"] * 3
     assert decimals(1234.5678, 1) == "1,234.6"
+    assert decimals(INF, 1) == "inf"
 
 
 @pytest.mark.parametrize(
