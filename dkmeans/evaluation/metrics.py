@@ -119,8 +119,10 @@ def silhouette_sampled(found: Statistics) -> Figure:
         cluster_weight=found.clusters.weight,
     )
     if is_all:
-        return Figure(estimate.score, estimate.per_cluster)
-    return Figure(estimate.score, estimate.per_cluster, estimate.low, estimate.high, len(sample.X))
+        return Figure(estimate.score, estimate.cluster_score)
+    return Figure(
+        estimate.score, estimate.cluster_score, estimate.low, estimate.high, len(sample.X)
+    )
 
 
 METRICS = (

@@ -18,6 +18,7 @@ from dkmeans.models.arrays import wrong_width
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Normalization
 from dkmeans.partials.cells import Cells
+from dkmeans.partials.cluster_scatter import ClusterScatter
 from dkmeans.partials.extremes import Extremes
 from dkmeans.partials.together import Together
 from dkmeans.partials.weighted_sample import WeightedSample
@@ -82,7 +83,8 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
     (first,) = rows.run([Scan("profile", profile_step, ((survey,),), name)])
     assert isinstance(first, Together)
     moments, sample = first["moments"], first["sample"]
-    scatter = first["scatter"] if "scatter" in first else None
+    scatter = first.parts.get("scatter")
+    assert scatter is None or isinstance(scatter, ClusterScatter)
     edges, bins = _cuts(survey, sample)
     both = ((survey,), (Count(edges),))
     (cells,) = rows.run([Scan("profile cells", profile_step, both, name, last=True)])

@@ -168,7 +168,7 @@ def silhouette_of(
 def _estimate(
     rows: MeasuredRows, scores: Array, without: Array, cluster_weight: Array, confidence: float
 ) -> SilhouetteEstimate:
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     told = ~np.isnan(scores[0])
     overall = np.array([_mean(replicate, cluster_weight) for replicate in scores])

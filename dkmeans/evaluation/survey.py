@@ -125,7 +125,7 @@ class Survey:
     def step(self, block: Block) -> tuple[Together, Array]:
         """Return the partial of a block, and the label of each row.
 
-        The parts: "moments" and "sample", then "scatter" if there is room for it, and the `Extremes`
+        The parts: "moments" and "sample", "scatter" if there is room for it, and the `Extremes`
         "typical" and "boundary" if examples are wanted.
         """
         model = self.model
