@@ -21,6 +21,7 @@ WIDTH = 120
 
 _LEAST_PROBABILITY = 1e-3
 _LEAST_SHARE = 1e-4
+_CELL = "padding:2px 8px;vertical-align:top"
 _LONGEST_NAME = 40
 _LONGEST_HEADING = 18
 _NUMERIC = re.compile(r"[-+<>]?(\d|inf)|-$")
@@ -91,13 +92,13 @@ def as_html(sections: Iterable[Section]) -> str:
         if section.columns:
             sides = [_side(cells) for cells in _by_column(section)]
             head = "".join(
-                f'<th style="text-align:{side}">{html.escape(heading)}</th>'
+                f'<th style="text-align:{side};{_CELL}">{html.escape(heading)}</th>'
                 for heading, side in zip(section.columns, sides, strict=True)
             )
             body = "".join(
                 "<tr>"
                 + "".join(
-                    f'<td style="text-align:{side}">{html.escape(cell)}</td>'
+                    f'<td style="text-align:{side};{_CELL}">{html.escape(cell)}</td>'
                     for cell, side in zip(row, sides, strict=True)
                 )
                 + "</tr>"
