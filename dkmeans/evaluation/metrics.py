@@ -52,7 +52,7 @@ def explained_share(found: Statistics) -> Figure:
     """Share of the squared distances to the mean of all rows that the centers take away."""
     assert found.inertias is not None
     clusters = found.clusters
-    total = clusters.sq_between + float(clusters.sq_spread.sum())
+    total = clusters.sq_between + clusters.sq_within
     if total <= 0:
         raise ArgumentError("all rows are equal: there is nothing that clusters could explain.")
     return Figure(1.0 - float(found.inertias.sum()) / total)
@@ -62,7 +62,7 @@ def calinski_harabasz(found: Statistics) -> Figure:
     """Variance between clusters over variance within, each by its degrees of freedom."""
     clusters = found.clusters
     k = check_n_labels(clusters)
-    within, n = float(clusters.sq_spread.sum()), clusters.total_weight
+    within, n = clusters.sq_within, clusters.total_weight
     if n <= k:
         raise ArgumentError(
             f"the weights add up to {n:g}, for {k} clusters: they should be counts of rows."
@@ -74,9 +74,9 @@ def calinski_harabasz(found: Statistics) -> Figure:
 
 def davies_bouldin(found: Statistics) -> Figure:
     """Mean over clusters of the worst ratio of spreads to the distance of the means."""
-    assert found.spread is not None
     clusters = found.clusters
     check_n_labels(clusters)
+    assert found.spread is not None
     full = clusters.full
     spread = found.spread[full] / clusters.weight[full]
     means = clusters.means[full]
@@ -92,22 +92,22 @@ def davies_bouldin(found: Statistics) -> Figure:
 
 def silhouette_squared(found: Statistics) -> Figure:
     """Mean silhouette by squared distances."""
-    assert found.squared is not None
     check_two_labels(found.clusters)
+    assert found.squared is not None
     return _mean(found.squared, found.clusters)
 
 
 def silhouette_simplified(found: Statistics) -> Figure:
     """Mean silhouette by distances to centers."""
-    assert found.margins is not None
     check_two_labels(found.clusters)
+    assert found.margins is not None
     return _mean(found.margins, found.clusters)
 
 
 def silhouette_sampled(found: Statistics) -> Figure:
     """Mean silhouette by distances between rows, of a sample of them."""
-    assert found.sample is not None
     check_n_labels(found.clusters)
+    assert found.sample is not None
     sample, k = found.sample, len(found.clusters.weight)
     is_all = sample.threshold == np.inf
     estimate = silhouette_of(

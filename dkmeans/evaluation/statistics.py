@@ -51,6 +51,13 @@ class Clusters:
         return float(self.weight.sum())
 
     @property
+    def sq_within(self) -> float:
+        """Weighted sum of squared distances to the means; 0 for what may be their rounding."""
+        rounding = (4 * np.finfo(np.float64).eps) ** 2 * (self.means**2).sum(axis=1)
+        real = self.full & (self.sq_spread > self.weight * rounding)
+        return float(self.sq_spread[real].sum())
+
+    @property
     def variances(self) -> Array:
         """Mean squared distance to the mean, `(n_clusters,)`; infinite without weight."""
         safe = np.where(self.full, self.weight, 1.0)

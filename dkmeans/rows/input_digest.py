@@ -20,6 +20,5 @@ def input_digest(rows: Rows) -> str | None:
 
 
 def _in_memory(part: object) -> bool:
-    return isinstance(part, tuple) and all(
-        one is None or isinstance(one, np.ndarray) for one in part
-    )
+    """Whether a part is an array, with weights and labels, that lies here."""
+    return isinstance(part, tuple) and isinstance(part[0], np.ndarray)

@@ -167,10 +167,9 @@ class ParquetPlan:
         return columns_read(self.choice.features, self.weight, self.filters, self.labels)
 
     def identity(self) -> dict[str, Any]:
-        """Return what names the rows, as plain values, each file apart."""
+        """Return what names the rows, as plain values, each file apart; labels name nothing."""
         return {
             "weight": self.weight,
-            **({"labels": ",".join(self.labels)} if self.labels else {}),
             "filters": repr(self.filters),
             "file": {
                 redact(file.url): f"{file.size} bytes, version {file.version}, {n_rows} rows"

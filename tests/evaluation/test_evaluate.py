@@ -1,6 +1,7 @@
 """All metrics of a model at once: scikit-learn's figures in two passes, and fewer after a fit."""
 
 import json
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -13,6 +14,7 @@ from dkmeans import KMeans, MiniBatchKMeans, Rows, evaluate, metrics
 from dkmeans.errors import ArgumentError, FeaturesMismatch, TooLarge
 from dkmeans.evaluation.metrics import METRICS
 from tests.conftest import write_parquet
+from tests.rows import damaged
 
 ALL = [metric.name for metric in METRICS]
 K = 8
@@ -290,10 +292,7 @@ def test_rows_of_other_features_are_refused(X):
 def test_a_file_found_bad_in_the_middle_is_left_out_of_all_figures(X, tmp_path):
     fitted = KMeans(K, random_state=0).fit(X)
     folder = write_parquet(tmp_path / "in", X, n_files=4, row_group_rows=200)
-    path = folder / "part-2.parquet"
-    data = bytearray(path.read_bytes())
-    data[200:1200] = bytes(1000)
-    path.write_bytes(data)
+    damaged.flip(folder / "part-2.parquet", header=True)
     rows = dkmeans.read_parquet(str(folder), dtype="float64", on_bad_file="skip", stage="none")
     found = evaluate(fitted, rows)
     assert len(rows.parquet.skipped) == 1
@@ -328,7 +327,7 @@ def test_what_cannot_fit_is_refused_before_it_is_begun(monkeypatch, X):
     fitted = KMeans(K, random_state=0).fit(X)
     rows = Rows.from_array(X)
     slot = rows.engine.slots()[0]
-    monkeypatch.setattr(type(rows.engine), "slots", lambda self: (type(slot)(slot.n_tasks, 1000),))
+    monkeypatch.setattr(type(rows.engine), "slots", lambda self: (replace(slot, free_bytes=1000),))
     with pytest.raises(TooLarge, match="a task takes"):
         evaluate(fitted, rows)
     assert rows.n_passes == 0
