@@ -84,11 +84,9 @@ def _by_counts(a: Array, b: Array, n: float) -> Array:
     width = (most - least)[order].astype(np.int64) + 1
     start = 0
     while start < len(order):
-        stop = start + max(1, _CHUNK_COUNTS // int(width[start]))
-        while stop - start > 1 and int(width[min(stop, len(width)) - 1]) * (stop - start) > (
-            2 * _CHUNK_COUNTS
-        ):
-            stop = start + (stop - start + 1) // 2
+        ahead = width[start : start + _CHUNK_COUNTS // int(width[start]) + 1]
+        n_counts = ahead * np.arange(1, len(ahead) + 1)
+        stop = start + max(1, int(np.searchsorted(n_counts, _CHUNK_COUNTS, side="right")))
         cells = order[start:stop]
         gain[cells] = _summed(a[cells], b[cells], n, least[cells], most[cells], mean[cells])
         start = stop

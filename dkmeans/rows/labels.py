@@ -17,7 +17,7 @@ KINDS = "text, integers, floats or booleans"
 
 
 def kind_of_label(kind: pa.DataType) -> str | None:
-    """Return "text" or "number", what labels of a type are; None for types that are no labels."""
+    """Return "text" or "number" for types of Arrow that labels may have, None for others."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view():

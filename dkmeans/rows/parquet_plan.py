@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from dkmeans.errors import (
@@ -192,7 +193,16 @@ def partition_value(file: StoredFile, schema: pa.Schema, name: str) -> pa.Scalar
     pairs = dict(file.partition)
     if name not in pairs:
         return None
-    return pa.scalar(pairs[name]).cast(schema.field(name).type)
+    kind, value = schema.field(name).type, pairs[name]
+    if value is None:
+        return pa.nulls(1, kind)[0]
+    # pa.scalar would import pandas, which workers have no use for
+    if pa.types.is_integer(kind):
+        number = pa.py_buffer(np.array([int(value)], np.int64))
+        return pa.Array.from_buffers(pa.int64(), 1, [None, number])[0]
+    text = value.encode()
+    ends = pa.py_buffer(np.array([0, len(text)], np.int32))
+    return pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(text)])[0]
 
 
 def columns_read(
