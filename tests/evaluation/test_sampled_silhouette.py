@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import silhouette_samples, silhouette_score
 
 from dkmeans.errors import ArgumentError
-from dkmeans.evaluation.sampled_silhouette import silhouette_of
+from dkmeans.evaluation.sampled_silhouette import importance_of_clusters, silhouette_of
 from dkmeans.partials import WeightedSample, merge_all
 from tests.strategies import blocks_of
 
@@ -311,7 +311,9 @@ def test_the_error_vanishes_as_the_sample_becomes_all_rows():
 
 def test_rows_of_small_clusters_may_be_drawn_with_more_importance():
     population, size = POPULATIONS["unequal"]
-    importance = np.maximum(1, 900 / population.cluster_weight)[population.labels]
+    factor = importance_of_clusters(population.cluster_weight, size)
+    assert factor.max() > 5
+    importance = factor[population.labels]
     exact = population.exact.score
     even = [population.estimate(size, seed) for seed in range(30)]
     favored = [population.estimate(size, seed, importance) for seed in range(30)]
@@ -321,6 +323,16 @@ def test_rows_of_small_clusters_may_be_drawn_with_more_importance():
         [one.standard_error for one in even]
     )
     assert all((one.cluster_n_sampled > 1).all() for one in favored)
+
+
+def test_importance_of_clusters_gives_small_clusters_their_rows():
+    # 30 of 600 rows are a twentieth of all weight
+    weight = np.array([0.0, 100.0, 1000.0, 4900.0])
+    assert importance_of_clusters(weight, 600).tolist() == [1, 3, 1, 1]
+    # never more than half of the sample
+    many = np.append(np.ones(99), 1e6)
+    share = importance_of_clusters(many, 100) * many
+    np.testing.assert_allclose(share[:-1] / many.sum() * 100, 0.5)
 
 
 def test_a_row_without_others_tells_nothing_but_a_single_row_does():
@@ -338,6 +350,65 @@ def test_a_row_without_others_tells_nothing_but_a_single_row_does():
     told = [0, 1, 3]
     expected = np.average(found.cluster_score[told], weights=cluster_weight[told])
     assert found.score == pytest.approx(expected)
+
+
+def two_clusters_and_others(cluster_weight, others):
+    """An estimate from 20 rows of two clusters each, and one row of each other cluster."""
+    rng = np.random.default_rng(9)
+    X = rng.normal(size=(40, 2)) + np.repeat([[0.0], [6.0]], 20, axis=0)
+    labels = np.append(np.repeat([0, 1], 20), 2 + np.arange(len(others)))
+    return silhouette_of(
+        np.concatenate([X, np.reshape(others, (-1, 2))]),
+        labels,
+        len(cluster_weight),
+        stands_for=np.full(len(labels), 10.0),
+        cluster_weight=np.array(cluster_weight),
+    )
+
+
+def test_the_error_allows_for_clusters_of_which_too_little_is_known():
+    plain = two_clusters_and_others([200.0, 200.0], [])
+    # a cluster of one row in the sample that is far, or between the others
+    far = two_clusters_and_others([200.0, 200.0, 10.0], [[1e3, 1e3]])
+    near = two_clusters_and_others([200.0, 200.0, 10.0], [[3.0, 3.0]])
+    assert far.standard_error < 1.1 * plain.standard_error
+    assert near.score < plain.score - 0.1
+    assert near.standard_error > 0.9 * (plain.score - near.score)
+    # a cluster with no row in the sample
+    unseen = two_clusters_and_others([200.0, 200.0, 10.0, 10.0], [[3.0, 3.0]])
+    assert unseen.score == pytest.approx(near.score)
+    assert unseen.standard_error > 1.1 * near.standard_error
+    # a cluster that tells nothing of itself, of half the weight
+    rng = np.random.default_rng(10)
+    X = rng.normal(size=(61, 1)) * np.append(np.repeat([0.1, 1.0, 4.0], 20), 1)[:, None]
+    X += np.append(np.repeat([0.0, 5.0, 10.0], 20), 1e6)[:, None]
+    labels, stands_for = np.append(np.repeat([0, 1, 2], 20), 3), np.full(61, 10.0)
+    light, heavy = (
+        silhouette_of(
+            X,
+            labels,
+            4,
+            stands_for=stands_for,
+            cluster_weight=np.array([200.0, 200.0, 200.0, weight]),
+        )
+        for weight in (10.0, 600.0)
+    )
+    assert light.score == heavy.score
+    spread = heavy.cluster_score[:3].std()
+    assert heavy.standard_error > 0.5 * spread > 2 * light.standard_error
+
+
+def test_a_sample_of_single_rows_tells_that_they_are_single():
+    found = silhouette_of(
+        np.array([[0.0], [1.0]]),
+        np.array([0, 1]),
+        3,
+        stands_for=np.array([9.0, 9.0]),
+        cluster_weight=np.array([1.0, 1.0, 50.0]),
+    )
+    assert found.score == 0
+    assert found.cluster_score[:2].tolist() == [0, 0]
+    assert np.isnan(found.cluster_score[2])
 
 
 def test_rows_of_many_copies_are_told_from_their_others():
