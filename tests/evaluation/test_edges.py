@@ -138,6 +138,10 @@ def test_bins_hold_what_numpy_counts(weighted):
     X, weight = sample()
     bins = Bins.of(X, np.ones(len(X)))
     X[7, 1] = 3.25
+    # rows at edges, at the first and at the last as well
+    for j in (0, 2):
+        edges = bins.edges[j][np.isfinite(bins.edges[j])]
+        X[100 : 100 + 3 * len(edges), j] = np.tile(edges, 3)
     labels = np.random.default_rng(2).integers(0, 3, len(X)).astype(np.int32)
     w = weight if weighted else np.ones(len(X))
     (block,) = blocks_of(X, 1, weight if weighted else None)

@@ -287,6 +287,32 @@ def test_small_clusters_have_edges_of_their_own_and_samples_stand_for_all(X, wei
     np.testing.assert_allclose(totals / 12, weights, rtol=0.1)
 
 
+def test_rows_that_count_less_than_those_of_the_fit_are_sampled_rightly(monkeypatch):
+    monkeypatch.setattr(survey, "SAMPLE_ROWS", 400)
+    n = 10_000
+    X = np.random.default_rng(3).normal(size=(n, D))
+    model = replace(model_of(X, k=1), weights=np.array([float(n)]))
+    taken = []
+    of = Bins.of
+    monkeypatch.setattr(Bins, "of", lambda *args: taken.append(args[1]) or of(*args))
+    for seed in range(12):
+        rows = rows_of(X, np.full(n, 0.1), block_rows=2000)
+        found = profile_statistics(model, rows, seed=seed)
+        # rows are taken for those of the fit: fewer have small keys than are wanted
+        assert found.n_sampled < 300
+    np.testing.assert_allclose(np.mean([part.sum() for part in taken]), 0.1 * n, rtol=0.1)
+
+
+def test_variances_of_normalized_rows_far_from_zero_lose_no_digits():
+    X = np.random.default_rng(0).normal([1e7, 0, 0], size=(3000, D))
+    centers = np.array([[1.0, 1e-7, 0.0], [1.0, -1e-7, 0.0]])
+    model = replace(model_of(X, "normalize", k=2), scaled_centers=centers)
+    found = profile_statistics(model, rows_of(X))
+    labels = labels_of(model, X)
+    for c in range(2):
+        np.testing.assert_allclose(found.variance[c], X[labels == c].var(axis=0), rtol=1e-9)
+
+
 def test_covariances_are_left_out_where_they_are_too_large(X, monkeypatch):
     with_them = profile_statistics(model_of(X), rows_of(X), n_examples=1)
     monkeypatch.setattr(survey, "SCATTER_BYTES", K * D * D * 8 - 1)

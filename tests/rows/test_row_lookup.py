@@ -13,6 +13,7 @@ import dkmeans
 from dkmeans import Rows
 from dkmeans.errors import ArgumentError, UnreadableFile
 from dkmeans.rows.row_lookup import lookup
+from dkmeans.storage import parquet_file
 from tests.conftest import write_parquet
 
 N = 3000
@@ -137,6 +138,9 @@ def test_other_stores_are_asked_once_for_each_row_group(
     assert found["id"] == [7, 840, 20300]
     # their footers were read when the rows were planned
     assert rows.known.n_requests == 3
+    parquet_file._footers.clear()
+    lookup(rows, [1, 120, 2900], ["id"])
+    assert rows.known.n_requests == 3 + 3 + 2
 
 
 def test_workers_read_where_only_they_reach_the_files(client, folder: Path) -> None:
