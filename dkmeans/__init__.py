@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     )
     from dkmeans.evaluation.evaluate import evaluate
     from dkmeans.evaluation.evaluation import Evaluation
+    from dkmeans.evaluation.profile import profile
+    from dkmeans.evaluation.profile_result import Profile
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.progress import reporting
@@ -40,12 +42,14 @@ _HOMES = {
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "MiniBatchKMeans": "dkmeans.estimators.minibatch",
     "Model": "dkmeans.models.model",
+    "Profile": "dkmeans.evaluation.profile_result",
     "ProgressCallback": "dkmeans.estimators.progress_callback",
     "Normalizer": "dkmeans.estimators.normalizer",
     "RobustScaler": "dkmeans.estimators.scalers",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
     "evaluate": "dkmeans.evaluation.evaluate",
+    "profile": "dkmeans.evaluation.profile",
     "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
     "write_clusters": "dkmeans.rows.clusters_out",
@@ -62,6 +66,7 @@ __all__ = [
     "MiniBatchKMeans",
     "Model",
     "Normalizer",
+    "Profile",
     "ProgressCallback",
     "RobustScaler",
     "Rows",
@@ -69,6 +74,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "metrics",
+    "profile",
     "read_parquet",
     "reporting",
     "write_clusters",

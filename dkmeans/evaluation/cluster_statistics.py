@@ -2,40 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from dkmeans.evaluation.edges import Bins
+from dkmeans.evaluation.profile_parts import Examples, Histogram
 from dkmeans.kernels.block import Array
 from dkmeans.partials.cells import Cells
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Some rows of each cluster. Sorted by cluster, the best example first."""
-
-    labels: Array
-    """`(n_examples,)` int32: their clusters."""
-
-    row_numbers: Array
-    """`(n_examples,)` int64: their source row numbers."""
-
-    distances: Array
-    """`(n_examples,)` float64: distance to the own center, in the space of the model."""
-
-    second_distances: Array
-    """`(n_examples,)` float64: to the second nearest; NaN for a single cluster."""
-
-    margins: Array
-    """`(n_examples,)` float64: one minus the ratio of the two, from 0 on the boundary between two
-    clusters to 1 on the center; NaN for a single cluster."""
-
-    X: Array
-    """`(n_examples, n_features)`: the rows, in the units of the data."""
-
-    keys: dict[str, list[Any]]
-    """The key columns of Parquet input, a value for each row; empty for other input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +53,8 @@ class ProfileStatistics:
     """`(n_clusters, n_features, n_edges)` float64: of each cluster: distinct values
     of its sampled rows or equally deep quantiles of them, and edges of bins; padded with inf."""
 
-    bins: Bins
-    """The bins of the histograms, which all clusters share."""
-
-    histogram: Array
-    """`(n_clusters, n_features, n_edges)` float64: the weight in each bin."""
-
-    outside_bins: Array
-    """`(n_clusters, n_features)` float64: the weight that has none of the values of a discrete
-    feature; 0 for other features."""
+    histogram: Histogram
+    """The weight in bins that all clusters share."""
 
     n_sampled: int
     """Rows of the sample that edges and bins come from."""

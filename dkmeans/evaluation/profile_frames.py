@@ -67,9 +67,9 @@ def as_dict(profile: "Profile") -> dict[str, Any]:
         "anova": profile.anova.to_dict(),
         "assumptions": profile.assumptions.to_dict(),
     }
-    for part in ("quantiles", "histogram"):
-        held = getattr(profile, part)
-        parts[part] = None if held is None else plain(vars(held))
+    held, histogram = profile.quantiles, profile.histogram
+    parts["quantiles"] = None if held is None else plain(vars(held))
+    parts["histogram"] = None if histogram is None else histogram.to_dict()
     for part in ("representatives", "boundary"):
         examples = getattr(profile, part)
         parts[part] = (

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from dkmeans.errors import ArgumentError
+from dkmeans.evaluation.edges import Bins
 from dkmeans.evaluation.shown import plain
+from dkmeans.evaluation.survey import margins
 from dkmeans.kernels.block import Array
 
 
@@ -78,23 +80,53 @@ class Histogram:
     Raises
     ------
     ArgumentError
-        If there is not one more edge than bins, or features differ.
+        If shapes do not agree.
     """
 
-    edges: Array
-    """`(n_features, n_bins + 1)` float64, increasing, in the units of the data. The first and last
-    bin may hold all that lies beyond, too."""
+    bins: Bins
+    """The bins of each feature."""
 
     counts: Array
-    """`(n_clusters, n_features, n_bins)` float64: sums of weights."""
+    """`(n_clusters, n_features, n_edges)` float64: sums of weights; see `Bins.counts`."""
+
+    other: Array
+    """`(n_clusters, n_features)` float64: the weight that has none of the values of a discrete
+    feature, 0 for other features."""
 
     def __post_init__(self) -> None:
-        _, n_features, n_bins = self.counts.shape
-        if self.edges.shape != (n_features, n_bins + 1):
-            raise ArgumentError(
-                f"edges {self.edges.shape} must be {(n_features, n_bins + 1)}, one more than the "
-                f"bins of counts {self.counts.shape}."
+        expected = (len(self.counts), *self.bins.edges.shape)
+        check_shapes({"counts": self.counts}, expected)
+        check_shapes({"other": self.other}, expected[:2])
+
+    def of(self, feature: int) -> tuple[Array, Array]:
+        """Return the bins of one feature, and what they hold of each cluster.
+
+        Returns
+        -------
+        edges, counts
+            Of a discrete feature its `(n_values,)` values, and `(n_clusters, n_values)`; of others
+            `(n_bins + 1,)` edges, and `(n_clusters, n_bins)`: the first and the last bin hold all
+            that lies beyond, too.
+        """
+        edges = self.bins.edges[feature]
+        edges = edges[np.isfinite(edges)]
+        n_bins = len(edges) if self.bins.discrete[feature] else max(len(edges) - 1, 0)
+        return edges, self.counts[:, feature, :n_bins]
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Return the bins of each feature, and what they hold, as plain values."""
+        out = []
+        for feature, discrete in enumerate(self.bins.discrete.tolist()):
+            edges, counts = self.of(feature)
+            name = "values" if discrete else "edges"
+            out.append(
+                {
+                    name: plain(edges),
+                    "counts": plain(counts),
+                    "other": plain(self.other[:, feature]),
+                }
             )
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,47 +140,58 @@ class Examples:
     """
 
     labels: Array
-    """`(n_examples,)` int: the cluster of each row, by label."""
+    """`(n_examples,)` int32: the cluster of each row, by label."""
 
     X: Array
-    """`(n_examples, n_features)` float64, in the units of the data."""
+    """`(n_examples, n_features)`, in the units of the data."""
+
+    row_numbers: Array
+    """`(n_examples,)` int64: their source row numbers."""
 
     distances: Array
-    """`(n_examples,)` float64: distance to the center of the cluster."""
+    """`(n_examples,)` float64: distance to the center of the cluster, in the space of the model."""
 
-    second_labels: Array | None = None
-    """`(n_examples,)` int: the next nearest cluster, by label; None if it is not known."""
+    second_labels: Array
+    """`(n_examples,)` int32: the next nearest cluster, by label; -1 if there is none."""
 
-    second_distances: Array | None = None
-    """`(n_examples,)` float64: distance to the center of that cluster."""
+    second_distances: Array
+    """`(n_examples,)` float64: distance to the center of that cluster; NaN if there is none."""
 
-    rows: Array | None = None
-    """`(n_examples,)`: number or key by which each row can be found in the data; None if there is
-    none."""
+    keys: Mapping[str, list[Any]]
+    """Key columns of Parquet input, with a value for each row; empty for other input."""
 
     def __post_init__(self) -> None:
-        others = (self.second_labels, self.second_distances, self.rows)
-        parts = (self.labels, self.X, self.distances, *(one for one in others if one is not None))
-        lengths = [len(part) for part in parts]
+        arrays = (self.labels, self.X, self.row_numbers, self.distances, self.second_labels)
+        lengths = [len(part) for part in (*arrays, self.second_distances)]
+        lengths += [len(values) for values in self.keys.values()]
         if len(set(lengths)) > 1:
             raise ArgumentError(f"All fields must have one entry per example; they have {lengths}.")
+
+    @property
+    def margins(self) -> Array:
+        """How much nearer each row is to its center than to the next, `(n_examples,)`.
+
+        From 0 on the boundary between two clusters to 1 on the center; NaN for a single cluster.
+        """
+        return margins(np.column_stack([self.distances, self.second_distances]))
 
     def columns(
         self, feature_names: tuple[str, ...], cluster_ids: Array
     ) -> dict[str, list[object]]:
         """Return the examples as plain columns, clusters by the numbers that users see."""
-        found: dict[str, list[object]] = {"cluster_id": plain(cluster_ids[self.labels])}
-        if self.rows is not None:
-            found["row"] = plain(self.rows)
-        found["distance"] = plain(self.distances)
-        if self.second_labels is not None:
-            found["second_cluster_id"] = plain(cluster_ids[self.second_labels])
-        if self.second_distances is not None:
-            found["second_distance"] = plain(self.second_distances)
-        # a feature may have the name of a column that stands before it
+        second = [None if j < 0 else cluster_ids[j].item() for j in self.second_labels]
+        found: dict[str, list[object]] = {
+            "cluster_id": plain(cluster_ids[self.labels]),
+            "row": plain(self.row_numbers),
+            "distance": plain(self.distances),
+            "second_cluster_id": second,
+            "second_distance": plain(self.second_distances),
+        }
+        # keys and features may have names of columns that stand before them
+        for key, values in self.keys.items():
+            found[key if key not in found else f"key {key}"] = list(values)
         for i, feature in enumerate(feature_names):
-            key = feature if feature not in found else f"feature {feature}"
-            found[key] = plain(self.X[:, i])
+            found[feature if feature not in found else f"feature {feature}"] = plain(self.X[:, i])
         return found
 
 

@@ -7,12 +7,13 @@ from contextlib import suppress
 import numpy as np
 
 from dkmeans.errors import ArgumentError, FeaturesMismatch
-from dkmeans.evaluation.cluster_statistics import Examples, ProfileStatistics
+from dkmeans.evaluation.cluster_statistics import ProfileStatistics
 from dkmeans.evaluation.demand import profile_demand
 from dkmeans.evaluation.edges import Bins, joined, most_edges, own_edges
-from dkmeans.evaluation.survey import Count, Survey, margins, profile_step
+from dkmeans.evaluation.profile_parts import Examples, Histogram
+from dkmeans.evaluation.survey import Count, Survey, profile_step
 from dkmeans.kernels.block import Array
-from dkmeans.kernels.nearest import nearest
+from dkmeans.kernels.nearest import nearest, nearest_other
 from dkmeans.kernels.threads import one_blas_thread
 from dkmeans.models.arrays import wrong_width
 from dkmeans.models.model import Model
@@ -89,9 +90,9 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
     both = ((survey,), (Count(edges),))
     (cells,) = rows.run([Scan("profile cells", profile_step, both, name, last=True)])
     assert isinstance(cells, Cells)
-    histogram, outside = bins.counts(cells.regrouped(edges, bins.edges[None]).weight)
+    counts, other = bins.counts(cells.regrouped(edges, bins.edges[None]).weight)
     found = [first[name] for name in ("typical", "boundary") if name in first]
-    examples = _examples(found, rows)
+    examples = _examples(found, model, rows)
     empty = moments.empty[:, None]
     return ProfileStatistics(
         n_rows=moments.n_rows,
@@ -105,9 +106,7 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
         covariance_left_out=scatter is None,
         cells=cells,
         edges=edges,
-        bins=bins,
-        histogram=histogram,
-        outside_bins=outside,
+        histogram=Histogram(bins, counts, other),
         n_sampled=len(sample.X),
         typical=examples[0] if examples else None,
         boundary=examples[1] if len(examples) > 1 else None,
@@ -137,7 +136,7 @@ def _known_rows(rows: Rows) -> int | None:
     return None if drops else rows.n_source_rows
 
 
-def _examples(extremes: Sequence[Extremes], rows: Rows) -> list[Examples]:
+def _examples(extremes: Sequence[Extremes], model: Model, rows: Rows) -> list[Examples]:
     """What rows of the first pass are, with their keys, which are looked up all at once."""
     if not extremes:
         return []
@@ -150,16 +149,25 @@ def _examples(extremes: Sequence[Extremes], rows: Rows) -> list[Examples]:
         out.append(
             Examples(
                 labels=one.labels,
+                X=one.X,
                 row_numbers=one.row_numbers,
                 distances=one.distances[:, 0],
+                second_labels=_next(model, one),
                 second_distances=one.distances[:, 1],
-                margins=margins(one.distances),
-                X=one.X,
                 keys={name: values[first:last] for name, values in keys.items()},
             )
         )
         first = last
     return out
+
+
+def _next(model: Model, one: Extremes) -> Array:
+    """The second nearest cluster of each row, `(n_found,)` int32; -1 for a single cluster."""
+    if model.n_clusters == 1:
+        return np.full(len(one.labels), -1, np.int32)
+    with one_blas_thread():
+        scaled = model.scale(np.asfortranarray(one.X))
+        return nearest_other(scaled, model.scaled_centers, one.labels)[0]
 
 
 def _check(model: Model, rows: Rows, n_examples: int) -> None:

@@ -102,8 +102,8 @@ class Profile(Shown):
         minimum, maximum
             `(n_clusters, n_features)`; inf and -inf where a cluster is empty.
         spread
-            `(n_clusters,)`: root mean squared distance to the cluster's mean, in the space where
-            distances are measured.
+            `(n_clusters,)`: root mean squared distance to the center, in the space where distances
+            are measured.
         scaled_mean, scaled_variance
             `(n_clusters, n_features)`: of the clusters in that space; None for the variance is the
             diagonal of `scatter`, and not known without one.

@@ -16,6 +16,7 @@ _SHOWN_CLUSTERS = 30
 _CLUSTERS_IN_FULL = 12
 _SHOWN_FEATURES = 5
 _FEWER_FEATURES = 3
+_SHOWN_KEYS = 3
 _FEATURES_OF_ONE = 40
 _NUMBER_WIDTH = 10
 _GAP = 3
@@ -72,7 +73,7 @@ def _clusters(profile: "Profile", shown: Array) -> Section:
     sentences = [
         f"High and low: the cluster's mean is {words.HIGH:g} overall standard deviations or more "
         f"from the overall mean (very: {words.VERY_HIGH:g} or more). Spread: root mean squared "
-        "distance to the cluster's mean, in scaled units."
+        "distance to the center, in scaled units."
     ]
     if len(shown) < profile.n_clusters:
         left = share(float(np.delete(profile.count, shown).sum()), total)
@@ -154,24 +155,23 @@ def _about_features(profile: "Profile") -> tuple[str, ...]:
 
 def _examples(profile: "Profile", examples: "Examples", title: str, shown: Array) -> Section:
     """Examples of the clusters shown, with the features that separate clusters most."""
-    heads = ["Cluster"]
-    heads += ["Row"] if examples.rows is not None else []
-    heads += ["Next"] if examples.second_labels is not None else []
-    heads += ["Distance"]
-    heads += ["To next"] if examples.second_distances is not None else []
+    # rows of files are known by their keys, others by their numbers
+    names = dict(list(examples.keys.items())[:_SHOWN_KEYS])
+    names = names or {"Row": examples.row_numbers.tolist()}
+    has_next = profile.n_clusters > 1
+    heads = ["Cluster", *map(name, names), *(["Next"] if has_next else []), "Distance"]
+    heads += ["To next"] if has_next else []
     leading = profile.anova.order[: _fitting(profile, WIDTH - len(heads) * (_NUMBER_WIDTH + _GAP))]
     heads += [name(profile.feature_names[i]) for i in leading]
     rows = []
     for n, j in enumerate(examples.labels):
         if j not in shown:
             continue
-        cells = [str(profile.cluster_ids[j])]
-        if examples.rows is not None:
-            cells.append(name(str(examples.rows[n])))
-        if examples.second_labels is not None:
+        cells = [str(profile.cluster_ids[j]), *(name(str(one[n])) for one in names.values())]
+        if has_next:
             cells.append(str(profile.cluster_ids[examples.second_labels[n]]))
         cells.append(brief(examples.distances[n]))
-        if examples.second_distances is not None:
+        if has_next:
             cells.append(brief(examples.second_distances[n]))
         rows.append((*cells, *(brief(examples.X[n, i]) for i in leading)))
     cut = []

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from dkmeans.evaluation.edges import Bins
 from dkmeans.evaluation.group_moments import GroupMoments
 from dkmeans.evaluation.profile_parts import Histogram, Quantiles
 from dkmeans.evaluation.profile_result import Profile
@@ -76,11 +77,12 @@ class Groups:
     def histogram(self, n_bins: int = 4):
         X = np.concatenate(self.copies)
         edges = np.linspace(X.min(axis=0), X.max(axis=0), n_bins + 1).T
-        counts = [
-            [np.histogram(group[:, i], edges[i])[0] for i in range(X.shape[1])]
-            for group in self.copies
-        ]
-        return Histogram(edges, np.array(counts, np.float64))
+        k, d = len(self.copies), X.shape[1]
+        counts = np.zeros((k, d, n_bins + 1))
+        for j, group in enumerate(self.copies):
+            for i in range(d):
+                counts[j, i, :n_bins] = np.histogram(group[:, i], edges[i])[0]
+        return Histogram(Bins(edges, np.zeros(d, bool)), counts, np.zeros((k, d)))
 
 
 def _mean(X, weight, n_features):

@@ -156,22 +156,23 @@ def test_describe_shows_all_features_of_one_cluster_by_rank():
     assert [line.split()[0] for line in lines[3:12]] == frame["feature"].tolist()
 
 
+def example_rows(labels, X, second=None, **keys):
+    n = len(labels)
+    return Examples(
+        np.array(labels, np.int32),
+        np.asarray(X, np.float64),
+        np.arange(5, 5 + n),
+        np.full(n, 1.5),
+        np.full(n, -1 if second is None else second, np.int32),
+        np.full(n, 1.75),
+        keys,
+    )
+
+
 def examples():
     return {
-        "representatives": Examples(
-            np.array([0, 1]),
-            np.arange(6.0).reshape(2, 3),
-            np.array([0.1, 0.2]),
-            rows=np.array([5, 8]),
-        ),
-        "boundary": Examples(
-            np.array([0]),
-            np.full((1, 3), 0.25),
-            np.array([1.5]),
-            np.array([2]),
-            np.array([1.75]),
-            np.array(["key-17"]),
-        ),
+        "representatives": example_rows([0, 1], np.arange(6.0).reshape(2, 3), 2),
+        "boundary": example_rows([0], np.full((1, 3), 0.25), 2, name=["key-17"]),
     }
 
 
@@ -185,9 +186,10 @@ def test_dict_is_json_with_all_parts():
     assert found["clusters"][1]["description"] == "empty: no rows"
     assert found["statistics"][3]["mean"] is None
     assert np.array(found["quantiles"]["low"], float).shape == (3, 3, 5)
-    assert np.sum(found["histogram"]["counts"]) == 51 * 3
+    assert [np.sum(feature["counts"]) for feature in found["histogram"]] == [51] * 3
     assert found["boundary"]["second_cluster_id"] == [7]
-    assert found["representatives"]["row"] == [5, 8]
+    assert found["representatives"]["row"] == [5, 6]
+    assert found["boundary"]["name"] == ["key-17"]
     without = json.loads(json.dumps(groups.profile().to_dict(), allow_nan=False))
     assert without["quantiles"] is without["histogram"] is without["boundary"] is None
 
@@ -238,11 +240,11 @@ def test_many_clusters_and_features_are_cut_and_counted():
 
 def test_examples_of_many_clusters_and_features_are_cut():
     groups = draw((5,) * 31, n_features=20)
-    rows = Examples(np.arange(31), np.zeros((31, 20)), np.zeros(31))
+    rows = example_rows(np.arange(31), np.zeros((31, 20)), 0)
     section = of_profile(groups.profile(representatives=rows))[2]
     assert len(section.rows) == 30
-    assert 1 < len(section.columns) - 2 < 20
-    assert section.columns[2] == groups.profile().anova.to_frame()["feature"][0]
+    assert 1 < len(section.columns) - 5 < 20
+    assert section.columns[5] == groups.profile().anova.to_frame()["feature"][0]
     assert section.sentences[0].startswith("Only the 30 largest clusters and the features")
     few = of_profile(draw((5, 6)).profile(representatives=examples()["representatives"]))[2]
     assert few.sentences == ()

@@ -1,0 +1,121 @@
+"""What the clusters of a model are, on some rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dkmeans.errors import ArgumentError
+from dkmeans.evaluation.cluster_statistics import ProfileStatistics
+from dkmeans.evaluation.profile_parts import Quantiles
+from dkmeans.evaluation.profile_passes import profile_statistics
+from dkmeans.evaluation.profile_result import Profile
+from dkmeans.kernels.block import Array
+from dkmeans.models.model import Model
+from dkmeans.models.scaling import Scaling
+from dkmeans.rows.rows import Rows
+from dkmeans.rows.with_features import rows_with
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Those that a profile has unless others are asked for."""
+
+
+def profile(
+    model: Any,
+    X: Any,
+    *,
+    sample_weight: Any = None,
+    quantiles: Sequence[float] = QUANTILES,
+    n_examples: int = 0,
+    random_state: int = 0,
+) -> Profile:
+    """Describe the clusters of a model, in the units of the data: two passes over the rows.
+
+    Parameters
+    ----------
+    model
+        A `Model`, or a fitted estimator.
+    X
+        `(n_samples, n_features)`: a URL or path of Parquet, `Rows`, a Dask Array or DataFrame, a
+        NumPy array, a pandas DataFrame or an Arrow table.
+    sample_weight
+        `(n_samples,)`: weight w means w copies of a row. For `Rows`, name the column there.
+    quantiles
+        Which quantiles of each cluster and feature to tell, from 0 to 1: each with bounds that it
+        is proven to lie between.
+    n_examples
+        Rows to show of each cluster: so many that are nearest to its center, and so many that are
+        about as near to another; with their keys, if X is `Rows` from `read_parquet(keys=[...])`.
+        They may be personal data: none unless asked for.
+    random_state
+        Seed of the sample of rows that decides where values are counted apart.
+
+    Returns
+    -------
+    Profile
+        Shown as text or in a notebook; `to_frame()` has a row for each cluster and feature.
+
+    Raises
+    ------
+    ArgumentError
+        If a parameter cannot be.
+    FeaturesMismatch
+        If X has other features than the model.
+    TooLarge
+        If a task does not fit in the memory of the workers.
+    """
+    model = getattr(model, "model_", model)
+    levels = _levels(quantiles)
+    rows = rows_with(
+        X,
+        model.columns,
+        model.n_features,
+        model.dtype,
+        sample_weight,
+        model.filling,
+        stage="auto",
+    )
+    try:
+        found = profile_statistics(model, rows, n_examples=n_examples, seed=random_state)
+        return _profile_of(model, found, levels)
+    finally:
+        if not isinstance(X, Rows):
+            rows.close()
+
+
+def _levels(quantiles: Sequence[float]) -> Array:
+    """Return quantiles as an ascending array, unless one cannot be."""
+    levels = np.unique(np.asarray(quantiles, np.float64))
+    if levels.ndim != 1 or not len(levels) or not (levels[0] >= 0 and levels[-1] <= 1):
+        raise ArgumentError(f"quantiles={quantiles!r} should be numbers from 0 to 1, at least one.")
+    return levels
+
+
+def _profile_of(model: Model, found: ProfileStatistics, levels: Array) -> Profile:
+    value, low, high = (np.moveaxis(one, 0, 2) for one in found.quantiles(levels.tolist()))
+    scaled_mean, scaled_variance = model.scaled_centers, None
+    if model.scaling is None:
+        scaled_mean, scaled_variance = found.mean, found.variance
+    elif isinstance(model.scaling, Scaling):
+        scaled_mean = (found.mean - model.scaling.shift) / model.scaling.factor
+        scaled_variance = found.variance / model.scaling.factor**2
+    empty = ~(found.weight > 0)[:, None]
+    return Profile.from_statistics(
+        feature_names=model.feature_names,
+        cluster_ids=model.cluster_ids,
+        weight=found.weight,
+        mean=found.mean,
+        variance=found.variance,
+        minimum=found.minimum,
+        maximum=found.maximum,
+        spread=found.spread,
+        scaled_mean=np.where(empty, model.scaled_centers, scaled_mean),
+        scaled_variance=scaled_variance,
+        scatter=found.covariance,
+        quantiles=Quantiles(levels, value, low, high),
+        histogram=found.histogram,
+        representatives=found.typical,
+        boundary=found.boundary,
+        # of weights that add up to the number of rows, shares are of rows, too
+        weighted=float(found.weight.sum()) != found.n_rows,
+    )
