@@ -69,8 +69,9 @@ def profile_demand(model: Model, n_examples: int = 0) -> Demand:
         scaling_bytes=moments + scatter + examples,
         scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
         + k * d * item,
-        # two labels, two distances, importance; both distances again, margin
-        row_bytes=2 * (4 + item) + 8 + (24 if n_examples else 0),
+        # label, squared distance, importance and its factors; with examples two of the first two,
+        # the label apart, both distances, the margin and its factors
+        row_bytes=2 * (4 + item) + 4 + 16 + 24 if n_examples else 4 + item + 16,
         tile_bytes=TILE_ROWS * 10 * 8,
         has_pilot=False,
         n_scalings=0,

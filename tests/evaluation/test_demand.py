@@ -1,6 +1,9 @@
 """What a profile asks of its passes is at least what its partials take."""
 
 import pickle
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from dkmeans.evaluation.demand import profile_demand
 from dkmeans.evaluation.survey import Count, Survey, profile_step
 from dkmeans.kernels.block import Block
 from dkmeans.models.model import Model
+from dkmeans.models.scaling import Scaling
 
 
 def model_of(k: int, d: int, dtype: str) -> Model:
@@ -43,6 +47,49 @@ def test_partials_and_broadcasts_take_what_is_said(k, d, n_examples, dtype, monk
     assert max(n_bytes(work), n_bytes(count)) <= demand.broadcast_bytes + 4000
     assert labels.nbytes == demand.state_bytes * block.n_rows
     assert demand.n_passes == 2
+
+
+def peak_of(step: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        step()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("n_rows", "k", "d", "n_examples"),
+    [(600_000, 10, 4, 10), (600_000, 10, 4, 0), (150_000, 30, 32, 3), (20_000, 400, 16, 5)],
+)
+def test_a_step_takes_no_more_memory_than_is_said(n_rows, k, d, n_examples, weighted):
+    rng = np.random.default_rng(0)
+    model = replace(
+        model_of(k, d, "float32"),
+        scaling=Scaling("standard", np.zeros(d), np.ones(d)),
+        weights=np.full(k, n_rows / k),
+    )
+    weight = rng.uniform(0, 2, n_rows) if weighted else None
+    X = np.asfortranarray(rng.normal(size=(n_rows, d)).astype(np.float32))
+    block, demand = Block(X, ((0, n_rows),), weight), profile_demand(model, n_examples)
+    first = min(n_rows, demand.sampled_rows) * (4 * d + 24) + demand.scaling_bytes
+    stated = (
+        X.nbytes
+        + n_rows * demand.row_bytes
+        + demand.tile_bytes
+        + demand.scratch_bytes
+        + demand.broadcast_bytes
+        + 3 * max(first, demand.partial_bytes)
+    )
+    work = Survey.of(model, None, n_rows, n_examples, 0)
+    count = Count(np.sort(rng.normal(size=(k, d, 79)), axis=2))
+    labels = profile_step(block, None, work)[1]
+    peaks = [
+        peak_of(lambda: profile_step(block, None, work)),
+        peak_of(lambda: profile_step(block, labels, count)),
+    ]
+    assert 0.3 * stated < max(peaks) <= stated
 
 
 def test_the_sample_and_the_products_keep_to_their_budgets():

@@ -356,6 +356,15 @@ def test_examples_of_parquet_rows_have_their_keys(X, folder):
         np.testing.assert_array_equal(examples.X, X[examples.row_numbers])
 
 
+def test_examples_of_a_sample_of_the_rows_have_their_keys_too(X, folder):
+    rows = read(folder).sample(0.3, seed=1)
+    found = profile_statistics(model_of(X), rows, n_examples=2)
+    assert found.n_rows < 0.4 * N
+    assert found.typical is not None
+    assert found.typical.keys == {"id": (found.typical.row_numbers * 3).tolist()}
+    np.testing.assert_array_equal(found.typical.X, X[found.typical.row_numbers])
+
+
 def test_workers_find_what_threads_find(X, folder, client):
     rows = read(folder, client=client)
     assert_same(
