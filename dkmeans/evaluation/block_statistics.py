@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dkmeans.evaluation.sampled_silhouette import importance_of_clusters
 from dkmeans.evaluation.statistics import Clusters, Task
 from dkmeans.kernels.block import Array, Block, Labels
 from dkmeans.kernels.nearest import nearest, nearest_other, nearest_two, sq_distances_to
@@ -134,8 +135,12 @@ def silhouettes(own: Array, other: Array) -> Array:
 def _sampled(tile: Block, labels: Array, task: Task) -> WeightedSample:
     """Sample rows; the number of its cluster, which floats hold exactly, is one more feature."""
     assert task.sampling is not None
-    size, seed = task.sampling.size, task.sampling.seed
-    sample = WeightedSample.from_block(tile, size, seed, ("silhouette",), most_key=task.most_key)
+    assert task.clusters is not None
+    sampling = task.sampling
+    importance = tile.weights * importance_of_clusters(task.clusters.weight, sampling.size)[labels]
+    sample = WeightedSample.from_block(
+        tile, sampling.size, sampling.seed, ("silhouette",), importance, task.most_key
+    )
     at = np.searchsorted(tile.row_numbers, sample.row_numbers_kept)
     numbered = np.column_stack([sample.X_kept, labels[at].astype(sample.X_kept.dtype)])
     return replace(sample, X_kept=numbered)

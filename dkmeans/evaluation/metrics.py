@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dkmeans.errors import ArgumentError
-from dkmeans.evaluation.sampled_silhouette import silhouette_of
+from dkmeans.evaluation.sampled_silhouette import importance_of_clusters, silhouette_of
 from dkmeans.evaluation.statistics import Clusters, Need, Statistics
 from dkmeans.kernels.block import Array
 
@@ -108,15 +108,21 @@ def silhouette_sampled(found: Statistics) -> Figure:
     """Mean silhouette by distances between rows, of a sample of them."""
     check_n_labels(found.clusters)
     assert found.sample is not None
-    sample, k = found.sample, len(found.clusters.weight)
+    sample, weight = found.sample, found.clusters.weight
+    labels = sample.X[:, -1].astype(np.int64)
     is_all = sample.threshold == np.inf
+    stands_for = None
+    if not is_all:
+        # weight over probability
+        importance = sample.weight * importance_of_clusters(weight, sample.size)[labels]
+        stands_for = sample.weight / -np.expm1(-importance * sample.threshold)
     estimate = silhouette_of(
         sample.X[:, :-1],
-        sample.X[:, -1].astype(np.int64),
-        k,
+        labels,
+        len(weight),
         weight=sample.weight,
-        stands_for=None if is_all else sample.expanded_weight,
-        cluster_weight=found.clusters.weight,
+        stands_for=stands_for,
+        cluster_weight=weight,
     )
     if is_all:
         return Figure(estimate.score, estimate.cluster_score)

@@ -162,5 +162,6 @@ def _most_key(sampling: Sampling | None, weight: float) -> float:
     """Return a key that a sample of rows, of this weight together, most likely lies below."""
     if sampling is None or weight <= 4 * sampling.size:
         return np.inf
-    # of rows of equal weight, fewer than size + 1 lie below it with a chance of 1e-8 at most
+    # of rows of equal weight, fewer than size + 1 lie below it with a chance of 1e-8 at most: rows
+    # of small clusters are more important than that, none is less
     return (4 * sampling.size + 64) / weight

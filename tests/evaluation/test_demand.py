@@ -18,7 +18,7 @@ from dkmeans.models.scaling import Scaling
 
 def model_of(k: int, d: int, dtype: str) -> Model:
     centers = np.random.default_rng(0).normal(size=(k, d))
-    return Model(centers, None, None, dtype, np.arange(k), np.ones(k), np.ones(k))
+    return Model(centers, None, None, dtype, np.arange(k), np.ones(k), np.ones(k), centers)
 
 
 def n_bytes(value: object) -> int:

@@ -12,9 +12,10 @@ import dkmeans
 from dkmeans import Rows
 from dkmeans.errors import ArgumentError, FeaturesMismatch, TooLarge
 from dkmeans.evaluation import survey
-from dkmeans.evaluation.cluster_statistics import Examples, ProfileStatistics
+from dkmeans.evaluation.cluster_statistics import ProfileStatistics
 from dkmeans.evaluation.demand import profile_demand
 from dkmeans.evaluation.edges import Bins
+from dkmeans.evaluation.profile_parts import Examples, Histogram
 from dkmeans.evaluation.profile_passes import profile_statistics
 from dkmeans.kernels.block import Array
 from dkmeans.models.columns import FeatureColumn
@@ -48,7 +49,8 @@ def X() -> Array:
 def model_of(X: Array, scale: str = "none", dtype: str = "float64", k: int = K) -> Model:
     """Rows as centers, and one that no row is near: an empty cluster."""
     scaling = SCALINGS[scale]
-    model = Model(np.zeros((k, D)), scaling, None, dtype, np.arange(k), np.ones(k), np.ones(k))
+    zeros, ones = np.zeros((k, D)), np.ones(k)
+    model = Model(zeros, scaling, None, dtype, np.arange(k), ones, ones, zeros)
     centers = model.scale(np.asfortranarray(X[:k].astype(dtype))).astype(np.float64)
     centers[-1] = centers[-1] if k == 1 else -10 * centers[0]
     model = replace(model, scaled_centers=centers)
@@ -69,7 +71,7 @@ def rows_of(X: Array, weight: Array | None = None, **options: Any) -> Rows:
 def assert_same(one: Any, other: Any) -> None:
     """Assert that two results have the same bits, however deep."""
     assert type(one) is type(other)
-    if isinstance(one, (ProfileStatistics, Examples, Bins, Cells)):
+    if isinstance(one, (ProfileStatistics, Examples, Histogram, Bins, Cells)):
         for field in fields(one):
             assert_same(getattr(one, field.name), getattr(other, field.name))
     else:
@@ -128,10 +130,10 @@ def test_statistics_are_those_of_numpy_on_all_rows(X, scale, weighted, dtype):
         np.testing.assert_array_equal(low[:, c, 1], high[:, c, 1])
         assert (high[:, c] - low[:, c] <= 0.75 * np.ptp(rows, axis=0)).all()
     np.testing.assert_array_equal(
-        found.histogram.sum(axis=2) + found.outside_bins,
+        found.histogram.counts.sum(axis=2) + found.histogram.other,
         np.broadcast_to(found.weight[:, None], (K, D)),
     )
-    assert found.bins.discrete.tolist() == [False, True, False]
+    assert found.histogram.bins.discrete.tolist() == [False, True, False]
 
 
 def test_an_empty_cluster_is_nan_and_the_others_are_not(X):
@@ -145,7 +147,7 @@ def test_an_empty_cluster_is_nan_and_the_others_are_not(X):
     for part in parts:
         assert np.isnan(part[-1]).all()
         assert np.isfinite(part[:-1]).all()
-    assert not found.histogram[-1].any()
+    assert not found.histogram.counts[-1].any()
     assert found.typical is not None
     assert np.unique(found.typical.labels).tolist() == [0, 1, 2, 3]
 
@@ -158,7 +160,7 @@ def test_weight_w_is_w_copies(X):
     assert weighted.n_rows == N
     assert copied.n_rows == weight.sum()
     for name in ("weight", "minimum", "maximum", "edges", "histogram"):
-        np.testing.assert_array_equal(getattr(weighted, name), getattr(copied, name), err_msg=name)
+        assert_same(getattr(weighted, name), getattr(copied, name))
     for name in ("mean", "variance", "sq_distances", "covariance"):
         ours, theirs = getattr(weighted, name), getattr(copied, name)
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9, err_msg=name)
@@ -250,7 +252,7 @@ def test_rows_without_weight_have_no_statistics(X):
     assert (found.n_rows, found.n_sampled) == (N, 0)
     assert np.isnan(found.mean).all()
     assert np.isnan(found.quantiles([0.5])).all()
-    assert not found.histogram.any()
+    assert not found.histogram.counts.any()
     assert found.typical is not None
     assert len(found.typical.labels) == 0
 

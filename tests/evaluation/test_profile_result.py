@@ -246,7 +246,8 @@ def test_examples_of_many_clusters_and_features_are_cut():
     assert 1 < len(section.columns) - 5 < 20
     assert section.columns[5] == groups.profile().anova.to_frame()["feature"][0]
     assert section.sentences[0].startswith("Only the 30 largest clusters and the features")
-    few = of_profile(draw((5, 6)).profile(representatives=examples()["representatives"]))[2]
+    rows = example_rows([0, 1], np.zeros((2, 3)), 1)
+    few = of_profile(draw((5, 6)).profile(representatives=rows))[2]
     assert few.sentences == ()
 
 
