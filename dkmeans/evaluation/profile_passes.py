@@ -61,20 +61,17 @@ def profile_statistics(
         If a task does not fit in the memory of the workers.
     """
     _check(model, rows, n_examples)
-    view = rows.scaled(None)
-    if model.filling is not None and rows.missing == "mean":
-        known = rows.known.filling
-        if known is None or known.name != model.filling.name:
-            view = view.filled(model.filling)
-    view.prepare()
-    check_fits(view, profile_demand(model, n_examples), view.engine.slots())
+    view = _filled(rows.scaled(None), model)
     try:
+        view.prepare()
+        check_fits(view, profile_demand(model, n_examples), view.engine.slots())
         while True:
-            # files that were left out belong to nothing that was found
+            # what was found so far is of files, too, that had to be left out
             with suppress(RowsChanged):
                 return _statistics(model, view, n_examples, seed)
+            view = _filled(view, model)
     finally:
-        _count_in(rows, view)
+        _tell(rows, view)
 
 
 def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> ProfileStatistics:
@@ -187,8 +184,19 @@ def _check(model: Model, rows: Rows, n_examples: int) -> None:
         )
 
 
-def _count_in(rows: Rows, view: Rows) -> None:
-    """Tell `rows` what passes over a view of them with a filling of its own have cost."""
-    if view.known is not rows.known:
-        for name in ("n_passes", "rows_read", "bytes_read", "n_requests"):
-            setattr(rows.known, name, getattr(view.known, name))
+def _filled(rows: Rows, model: Model) -> Rows:
+    """Rows with what they lack filled in as the model says, if they are to be filled."""
+    known = rows.known.filling
+    if model.filling is None or (known is not None and known.name == model.filling.name):
+        return rows
+    return rows.filled(model.filling)
+
+
+def _tell(rows: Rows, view: Rows) -> None:
+    """Tell `rows` what passes over a view with a filling of its own have cost, and left out."""
+    if view.known is rows.known:
+        return
+    if view.parquet is not None and rows.parquet is not None:
+        rows.leave_out([one for one in view.parquet.skipped if one not in rows.parquet.skipped])
+    for name in ("n_passes", "rows_read", "bytes_read", "n_requests"):
+        setattr(rows.known, name, getattr(view.known, name))

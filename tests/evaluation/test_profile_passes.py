@@ -367,6 +367,18 @@ def test_examples_of_a_sample_of_the_rows_have_their_keys_too(X, folder):
     np.testing.assert_array_equal(found.typical.X, X[found.typical.row_numbers])
 
 
+def test_rows_that_a_filter_drops_count_for_nothing(X, folder, monkeypatch):
+    monkeypatch.setattr(survey, "SAMPLE_ROWS", 100)
+    monkeypatch.setattr(survey, "SAMPLE_ROWS_OF_A_CLUSTER", 1)
+    kept = np.flatnonzero(np.arange(N) * 3 >= 3 * 3600)
+    found = profile_statistics(model_of(X), read(folder, filters=[("id", ">=", 3 * 3600)]))
+    # there are fewer rows than are stored: how many keys are small is not known
+    assert (found.n_rows, found.n_sampled) == (len(kept), 100)
+    expected = profile_statistics(model_of(X), rows_of(X[kept], block_rows=100))
+    for name in ("weight", "minimum", "maximum"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
 def test_workers_find_what_threads_find(X, folder, client):
     rows = read(folder, client=client)
     assert_same(
@@ -375,21 +387,31 @@ def test_workers_find_what_threads_find(X, folder, client):
     )
 
 
-def test_files_that_are_left_out_leave_nothing_behind(X, folder):
+@pytest.mark.parametrize("fills", [False, True])
+def test_files_that_are_left_out_leave_nothing_behind(X, folder, fills):
     path = folder / "part-1.parquet"
     stored = bytearray(path.read_bytes())
     stored[4:9000] = b"\xff" * 8996
     path.write_bytes(bytes(stored))
-    rows = read(folder, on_bad_file="skip", stage="none")
-    left = np.r_[0:1000, 2000:N]
-    model = model_of(X)
+    model, missing = model_of(X), "raise"
+    if fills:
+        model, missing = replace(model, filling=Filling(np.array([2.5, 0.0, 0.0]))), "mean"
+        write_parquet(folder, np.full((50, D), [np.nan, 1.0, 100.0]), n_files=1, id=np.arange(50))
+        X = np.vstack([np.full((50, D), [2.5, 1.0, 100.0]), X[2000:]])
+    else:
+        X = X[np.r_[0:1000, 2000:N]]
+    rows = read(folder, on_bad_file="skip", stage="none", missing=missing)
     found = profile_statistics(model, rows, n_examples=2)
-    assert found.n_rows == len(left)
-    expected = profile_statistics(model, rows_of(X[left]))
-    np.testing.assert_array_equal(found.weight, expected.weight)
-    np.testing.assert_array_equal(found.minimum, expected.minimum)
+    assert rows.parquet is not None
+    assert [url.rpartition("/")[2] for url, _ in rows.parquet.skipped] == ["part-1.parquet"]
+    assert found.n_rows == len(X)
+    expected = profile_statistics(model, rows_of(X, block_rows=100))
+    for name in ("weight", "minimum", "maximum"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
     assert found.typical is not None
-    assert not set(range(1000, 2000)) & set(found.typical.row_numbers.tolist())
+    left_out = (50, 1050) if fills else (1000, 2000)
+    assert not set(range(*left_out)) & set(found.typical.row_numbers.tolist())
 
 
 def test_rows_that_are_not_the_model_s_are_refused(X, folder):
