@@ -31,6 +31,8 @@ def profile(
 ) -> Profile:
     """Describe the clusters of a model, in the units of the data: two passes over the rows.
 
+    Missing values count as what the model fills them with.
+
     Parameters
     ----------
     model

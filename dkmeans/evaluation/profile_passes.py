@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from dkmeans.kernels.threads import one_blas_thread
 from dkmeans.models.arrays import wrong_width
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Normalization
+from dkmeans.partials.base import Partial
 from dkmeans.partials.cells import Cells
 from dkmeans.partials.cluster_scatter import ClusterScatter
 from dkmeans.partials.extremes import Extremes
@@ -25,6 +27,7 @@ from dkmeans.partials.together import Together
 from dkmeans.partials.weighted_sample import WeightedSample
 from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.plan import check_fits
+from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Scan
 from dkmeans.rows.row_lookup import lookup
 from dkmeans.rows.rows import Rows
@@ -78,14 +81,14 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
     pilot = rows.pilot_mean() if isinstance(model.scaling, Normalization) else None
     survey = Survey.of(model, pilot, _known_rows(rows), n_examples, seed)
     name = f"profile-{uuid.uuid4().hex}"
-    (first,) = rows.run([Scan("profile", profile_step, ((survey,),), name)])
+    first = _pass(rows, Scan("profile", profile_step, ((survey,),), name))
     assert isinstance(first, Together)
     moments, sample = first["moments"], first["sample"]
     scatter = first.parts.get("scatter")
     assert scatter is None or isinstance(scatter, ClusterScatter)
     edges, bins = _cuts(survey, sample)
     both = ((survey,), (Count(edges),))
-    (cells,) = rows.run([Scan("profile cells", profile_step, both, name, last=True)])
+    cells = _pass(rows, Scan("cells", profile_step, both, name, last=True))
     assert isinstance(cells, Cells)
     counts, other = bins.counts(cells.regrouped(edges, bins.edges[None]).weight)
     found = [first[name] for name in ("typical", "boundary") if name in first]
@@ -108,6 +111,13 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
         typical=examples[0] if examples else None,
         boundary=examples[1] if len(examples) > 1 else None,
     )
+
+
+def _pass(rows: Rows, request: Scan) -> Partial:
+    record: dict[str, Any] = {}
+    (answer,) = rows.run([request], record)
+    reporter().ended(record)
+    return answer
 
 
 def _cuts(survey: Survey, sample: WeightedSample) -> tuple[Array, Bins]:
