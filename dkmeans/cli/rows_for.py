@@ -49,6 +49,9 @@ def rows_for(
             stage=stage,
         )
     except SchemaMismatch as error:
+        if not any(repr(one.name) in str(error) for one in model.columns or ()):
+            # of a column that the user has named here
+            raise
         raise FeaturesMismatch(f"the model at {model_url} needs other columns: {error}") from None
 
 

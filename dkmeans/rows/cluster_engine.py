@@ -16,9 +16,10 @@ from distributed.worker import Worker
 from dkmeans.cluster.preflight import preflight
 from dkmeans.cluster.waiting import wait_for, workers_of
 from dkmeans.rows.block_stores import BlockStores, lease_seconds
-from dkmeans.rows.cluster_pass import ClusterPass, Homes
+from dkmeans.rows.cluster_pass import ClusterPass
 from dkmeans.rows.disk import free_bytes
 from dkmeans.rows.engine import IDLE_WORKER_BYTES, OnLeaf, Slot
+from dkmeans.rows.homes import Homes
 from dkmeans.rows.leaf import Leaf, LeafResult, Pass
 from dkmeans.rows.staging import Room
 from dkmeans.rows.store import release

@@ -12,32 +12,51 @@ from distributed import Client, Future, KilledWorker
 from dkmeans.cluster.waiting import wait_for, wait_until_over, workers_of
 from dkmeans.errors import ClusterLost
 from dkmeans.rows.engine import OnLeaf, tree
+from dkmeans.rows.homes import Homes, balanced
+from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.leaf import Home, Leaf, LeafResult, Pass
 from dkmeans.rows.walk import merge_results, run_leaf
-
-
-@dataclass
-class Homes:
-    """Where leaves ran last."""
-
-    of_leaf: dict[tuple[str, int], Home] = field(default_factory=dict)
-    """By owner and number."""
-
-    workers: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Those that were there when an owner's last pass began."""
-
-    def forget(self, owner: str) -> None:
-        """Forget the leaves of an owner."""
-        self.of_leaf = {key: home for key, home in self.of_leaf.items() if key[0] != owner}
-        self.workers.pop(owner, None)
-
 
 _MOST_MERGES = 5
 """How often merging may kill workers before that is what is wrong."""
 
 
+@dataclass(eq=False)
+class _Group:
+    """Consecutive leaves, whose results are merged as soon as all are there."""
+
+    numbers: tuple[int, ...]
+    """Of the leaves."""
+
+    leaves: dict[int, Future[Any]] = field(default_factory=dict)
+    """Their tasks by number; empty once they are merged, when workers need not keep them."""
+
+    merged: Future[Any] | None = None
+    """The task that merges them; None if it is to be submitted."""
+
+    def let_go(self) -> None:
+        """Let workers forget what is merged."""
+        if self.leaves and self.merged is not None and self.merged.status == "finished":
+            self.release_leaves()
+
+    def release_leaves(self) -> None:
+        for future in self.leaves.values():
+            future.release()
+        self.leaves = {}
+
+    def release(self) -> None:
+        """Let workers forget everything."""
+        self.release_leaves()
+        if self.merged is not None:
+            self.merged.release()
+
+
 class ClusterPass:
     """The tasks of one pass.
+
+    Leaves are merged in groups, as the tree has it; when a group is merged its leaves are let go
+    of, so that workers hold one result a group however many leaves there are. Should it be lost,
+    all of its leaves run again.
 
     Dask gives up on a task after it was on several workers that died, whether it was running there
     or waiting. Here such a leaf is only a suspect: when all others are done it runs again, alone
@@ -61,7 +80,14 @@ class ClusterPass:
             # of the candidates of k-means|| there may be more than Dask thinks good to send
             warnings.filterwarnings("ignore", "Sending large graph")
             self._shared = client.submit(_same, shared, key=f"dkmeans-shared-{uuid.uuid4().hex}")
-        self._futures: dict[int, Future[Any]] = {}
+        numbers = list(self._leaves)
+        self._groups = [
+            _Group(tuple(numbers[i : i + FAN_IN])) for i in range(0, len(numbers), FAN_IN)
+        ]
+        self._group_of = {number: group for group in self._groups for number in group.numbers}
+        self._homes_wanted: dict[int, Home] = {}
+        """Where leaves ran before, but for those whose worker is gone, or lost their blocks."""
+
         self._pinned: dict[int, str] = {}
         """Workers that leaves may run on alone."""
 
@@ -78,25 +104,26 @@ class ClusterPass:
         finally:
             # Callbacks refer back to us: without this, workers would keep what the pass found until
             # Python looks for cycles, or do what is left of one that was given up.
-            for future in (*self._futures.values(), self._shared):
-                future.release()
+            for group in self._groups:
+                group.release()
+            self._shared.release()
         for home in result.homes:
             self._homes.of_leaf[self._leaves[home.leaf].owner, home.leaf] = home
         return result
 
     def _result(self) -> LeafResult:
         workers = workers_of(self._client)
-        wanted = balanced(list(self._leaves.values()), self._homes, workers)
-        for leaf in self._leaves.values():
-            self._submit(leaf, wanted.get(leaf.number))
+        self._homes_wanted = balanced(list(self._leaves.values()), self._homes, workers)
+        for number in self._leaves:
+            self._submit(number)
         n_merges = 0
         while True:
-            merged = self._merged(self._futures.values())
+            merged = self._merged()
+            root = merged[0] if len(merged) == 1 else tree(merged, self._merge)
             try:
-                result: LeafResult = wait_for(self._client, merged, on_look=self._look)
+                result: LeafResult = wait_for(self._client, root, on_look=self._look)
             except _HomesLost as lost:
-                for number in lost.leaves:
-                    self._submit(self._leaves[number], None)
+                self._submit_anywhere(lost.leaves)
             except KilledWorker as error:
                 n_merges += 1
                 suspects = self._suspects()
@@ -110,35 +137,74 @@ class ClusterPass:
             else:
                 if not result.missing:
                     return result
-                for number in result.missing:
-                    self._submit(self._leaves[number], None)
+                self._submit_anywhere(result.missing)
             finally:
-                merged.release()
+                if root is not merged[0]:
+                    root.release()
+
+    def _merged(self) -> list[Future[Any]]:
+        """Return the tasks that merge the groups, submitted again where leaves run again."""
+        for group in self._groups:
+            failed = group.merged is not None and group.merged.status == "error" and group.leaves
+            if group.merged is None or failed:
+                group.merged = self._merge([group.leaves[number] for number in group.numbers])
+        return [group.merged for group in self._groups if group.merged is not None]
+
+    def _merge(self, results: Iterable[Future[Any]]) -> Future[Any]:
+        # before leaves that wait: what they have found need not be held so long
+        merged: Future[Any] = self._client.submit(
+            merge_results, list(results), pure=False, priority=1
+        )
+        return merged
 
     def _look(self, workers: Mapping[str, Any]) -> None:
-        """Raise `_HomesLost` if a leaf waits for a worker that is gone."""
-        lost = [
-            number
-            for number, worker in self._pinned.items()
-            if worker not in workers and not self._futures[number].done()
-        ]
+        """Let go of leaves that are merged; raise `_HomesLost` if one waits for a lost worker."""
+        lost = []
+        for group in self._groups:
+            group.let_go()
+            if group.merged is not None and group.merged.done():
+                continue
+            for number in group.numbers:
+                leaf = group.leaves.get(number)
+                waits = leaf is None or not leaf.done()
+                if waits and self._pinned.get(number, "") not in ("", *workers):
+                    lost.append(number)
         if lost:
             raise _HomesLost(lost)
 
-    def _submit(self, leaf: Leaf, home: Home | None) -> None:
+    def _submit_anywhere(self, numbers: Iterable[int]) -> None:
+        """Run leaves again wherever Dask likes, and with them those that were let go of."""
+        numbers = list(numbers)
+        for number in numbers:
+            self._homes_wanted.pop(number, None)
+        for group in dict.fromkeys(self._group_of[number] for number in numbers):
+            again = set(numbers) & set(group.numbers) if group.leaves else group.numbers
+            for number in again:
+                self._submit(number)
+
+    def _submit(self, number: int) -> None:
         """Run a leaf where its blocks are, and only there; or wherever Dask likes."""
+        leaf, home = self._leaves[number], self._homes_wanted.get(number)
         kept = home is not None and home.complete
-        part = None if kept else self._parts[leaf.number]
-        self._pinned.pop(leaf.number, None)
+        part = None if kept else self._parts[number]
+        self._pinned.pop(number, None)
         workers = None
         if home is not None and part is None:
             # Dask would let idle workers steal the leaf, which costs them a read of the source
             workers = [home.worker]
             if kept:
-                self._pinned[leaf.number] = home.worker
+                self._pinned[number] = home.worker
         future = self._task(leaf, part, workers, others=not kept)
         future.add_done_callback(lambda _: self._on_leaf())
-        self._futures[leaf.number] = future
+        self._put(number, future)
+
+    def _put(self, number: int, future: Future[Any]) -> None:
+        """Take the task of a leaf into its group, which is to be merged again."""
+        group = self._group_of[number]
+        group.leaves[number] = future
+        if group.merged is not None:
+            group.merged.release()
+            group.merged = None
 
     def _task(
         self, leaf: Leaf, part: Any, workers: list[str] | None, others: bool = True
@@ -155,22 +221,24 @@ class ClusterPass:
             allow_other_workers=workers is not None and others,
         )
 
-    def _merged(self, futures: Iterable[Future[Any]]) -> Future[Any]:
-        merged: Future[Any] = tree(
-            list(futures), lambda some: self._client.submit(merge_results, list(some), pure=False)
-        )
-        return merged
-
     def _suspects(self) -> list[int]:
-        """Wait for all leaves; return those that were on workers that died."""
+        """Wait for all groups; return the leaves that were on workers that died."""
         while True:
             try:
-                wait_until_over(self._client, self._futures.values(), self._look)
+                wait_until_over(self._client, self._merged(), self._look)
                 break
             except _HomesLost as lost:
-                for number in lost.leaves:
-                    self._submit(self._leaves[number], None)
-        return [number for number, future in self._futures.items() if future.status == "error"]
+                self._submit_anywhere(lost.leaves)
+        suspects: list[int] = []
+        for group in self._groups:
+            if group.merged is not None and group.merged.status == "error":
+                # of those that were let go of, any may be it
+                suspects += [
+                    number
+                    for number in group.numbers
+                    if number not in group.leaves or group.leaves[number].status == "error"
+                ]
+        return suspects
 
     def _run_alone(self, leaf: Leaf) -> None:
         """Run a leaf again while nothing else runs, a block at a time; blame the one that kills."""
@@ -187,35 +255,7 @@ class ClusterPass:
                     "smaller, or write the file with smaller row groups."
                 ) from None
         self._pinned.pop(leaf.number, None)
-        self._futures[leaf.number] = self._client.submit(merge_results, results, pure=False)
-
-
-def balanced(leaves: Sequence[Leaf], homes: Homes, workers: Mapping[str, Any]) -> dict[int, Home]:
-    """Return where leaves should run: where they were, but for those that a newcomer takes over.
-
-    A worker that was not there in the pass before gets its share, by threads, from the fullest
-    ones, and reads the blocks once.
-    """
-    owner = leaves[0].owner
-    wanted = {
-        leaf.number: home
-        for leaf in leaves
-        if (home := homes.of_leaf.get((owner, leaf.number))) is not None and home.worker in workers
-    }
-    of_worker: dict[str, list[int]] = {worker: [] for worker in workers}
-    for number, home in wanted.items():
-        of_worker[home.worker].append(number)
-    threads = {worker: int(what["nthreads"]) for worker, what in workers.items()}
-    newcomers = set(workers) - homes.workers.get(owner, frozenset(workers))
-    for worker in sorted(newcomers):
-        share = len(wanted) * threads[worker] // sum(threads.values())
-        while len(of_worker[worker]) < share:
-            fullest = max(sorted(workers), key=lambda one: len(of_worker[one]) / threads[one])
-            number = of_worker[fullest].pop()
-            of_worker[worker].append(number)
-            wanted[number] = Home(number, worker, complete=False)
-    homes.workers[owner] = frozenset(workers)
-    return wanted
+        self._put(leaf.number, self._merge(results))
 
 
 class _HomesLost(Exception):

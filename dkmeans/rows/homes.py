@@ -1,0 +1,51 @@
+"""Where the leaves of a cluster live: the workers that keep their blocks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dkmeans.rows.leaf import Home, Leaf
+
+
+@dataclass
+class Homes:
+    """Where leaves ran last."""
+
+    of_leaf: dict[tuple[str, int], Home] = field(default_factory=dict)
+    """By owner and number."""
+
+    workers: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Those that were there when an owner's last pass began."""
+
+    def forget(self, owner: str) -> None:
+        """Forget the leaves of an owner."""
+        self.of_leaf = {key: home for key, home in self.of_leaf.items() if key[0] != owner}
+        self.workers.pop(owner, None)
+
+
+def balanced(leaves: Sequence[Leaf], homes: Homes, workers: Mapping[str, Any]) -> dict[int, Home]:
+    """Return where leaves should run: where they were, but for those that a newcomer takes over.
+
+    A worker that was not there in the pass before gets its share, by threads, from the fullest
+    ones, and reads the blocks once.
+    """
+    owner = leaves[0].owner
+    wanted = {
+        leaf.number: home
+        for leaf in leaves
+        if (home := homes.of_leaf.get((owner, leaf.number))) is not None and home.worker in workers
+    }
+    of_worker: dict[str, list[int]] = {worker: [] for worker in workers}
+    for number, home in wanted.items():
+        of_worker[home.worker].append(number)
+    threads = {worker: int(what["nthreads"]) for worker, what in workers.items()}
+    newcomers = set(workers) - homes.workers.get(owner, frozenset(workers))
+    for worker in sorted(newcomers):
+        share = len(wanted) * threads[worker] // sum(threads.values())
+        while len(of_worker[worker]) < share:
+            fullest = max(sorted(workers), key=lambda one: len(of_worker[one]) / threads[one])
+            number = of_worker[fullest].pop()
+            of_worker[worker].append(number)
+            wanted[number] = Home(number, worker, complete=False)
+    homes.workers[owner] = frozenset(workers)
+    return wanted
