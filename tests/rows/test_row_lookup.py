@@ -140,7 +140,8 @@ def test_other_stores_are_asked_once_for_each_row_group(
     assert rows.known.n_requests == 3
     parquet_file._footers.clear()
     lookup(rows, [1, 120, 2900], ["id"])
-    assert rows.known.n_requests == 3 + 3 + 2
+    # two of the row groups are of one file, whose footer both may read at the same time
+    assert 3 + 3 + 2 <= rows.known.n_requests <= 3 + 3 + 3
 
 
 def test_workers_read_where_only_they_reach_the_files(client, folder: Path) -> None:
