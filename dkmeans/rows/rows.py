@@ -380,7 +380,9 @@ class Rows:
             reporter().note(f"left out: {redact(url)} ({reason})")
         self.close()
         known.layout = parquet_leaves(plan, known.cutting, self.staging.stage, known.sample)
-        known.n_samples = known.filling = None
+        known.n_samples = None
+        if not known.filling_is_given:
+            known.filling = None
         known.kept_bytes = 0
         self.released_with_us()
 
@@ -408,7 +410,8 @@ class Rows:
         """Return the same rows, with what they lack filled in so, if they are to be filled."""
         if self.missing != "mean":
             return self
-        return replace(self, known=replace(self.known, filling=filling))
+        known = replace(self.known, filling=filling, filling_is_given=True)
+        return replace(self, known=known)
 
     def subset(self, share: float) -> "Rows":
         """Return about a `share` of the rows: whole leaves, spread evenly over the data."""
