@@ -361,8 +361,10 @@ class Rows:
         """
         return prepare(self)
 
-    def leave_out(self, bad_files: Sequence[tuple[str, str]]) -> None:
+    def leave_out(self, bad_files: Sequence[tuple[str, str]], *, is_known: bool = False) -> None:
         """Go on without some files, each with the reason; none of their rows counts from now on.
+
+        The user is told, unless that `is_known` already.
 
         Raises
         ------
@@ -376,7 +378,7 @@ class Rows:
         assert self.parquet is not None
         known = self.known
         plan = known.parquet = self.parquet.without(tuple(reasons.items()))
-        for url, reason in reasons.items():
+        for url, reason in () if is_known else reasons.items():
             reporter().note(f"left out: {redact(url)} ({reason})")
         self.close()
         known.layout = parquet_leaves(plan, known.cutting, self.staging.stage, known.sample)

@@ -68,6 +68,7 @@ def tell(rows: Rows, view: Rows) -> None:
     if view.known is rows.known:
         return
     if view.parquet is not None and rows.parquet is not None:
-        rows.leave_out([one for one in view.parquet.skipped if one not in rows.parquet.skipped])
+        new = [one for one in view.parquet.skipped if one not in rows.parquet.skipped]
+        rows.leave_out(new, is_known=True)
     for name in ("n_passes", "rows_read", "bytes_read", "n_requests"):
         setattr(rows.known, name, getattr(view.known, name))

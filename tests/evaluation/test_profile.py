@@ -127,7 +127,7 @@ def test_quantiles_lie_between_their_bounds(scale, X, new):
         # of a count every value is an edge
         np.testing.assert_array_equal(found.value[c, 2], truth[2])
         np.testing.assert_array_equal(found.value[c][:, [0, 3]], truth[:, [0, 3]])
-        assert (found.high[c] - found.low[c]).max(axis=1) == pytest.approx(0, abs=np.ptp(own) / 8)
+        assert (found.high[c] - found.low[c] <= 0.3 * np.ptp(own, axis=0)[:, None]).all()
 
 
 @pytest.mark.parametrize("scale", [None, "standard", "normalize"])
@@ -161,9 +161,7 @@ def kinds(new: Array, tmp_path: Path) -> dict[str, Any]:
     folder = tmp_path / "kinds"
     folder.mkdir()
     for number in range(3):
-        part = (
-            table.iloc[number::3] if number > 5 else table.iloc[number * 700 : number * 700 + 700]
-        )
+        part = table.iloc[number * 700 : number * 700 + 700]
         arrow = pa.Table.from_pandas(part, preserve_index=False)
         pq.write_table(arrow, folder / f"part-{number}.parquet", row_group_size=250)
     return {
@@ -233,7 +231,7 @@ def test_float32_rows_have_the_figures_of_their_float64_values(X, new):
     small = new.astype(np.float32)
     fitted = fit(X.astype(np.float32))
     assert fitted.model_.dtype == "float32"
-    found = profile(fitted, Rows.from_array(small, columns=None, block_rows=300))
+    found = profile(fitted, Rows.from_array(small, block_rows=300))
     labels = fitted.predict(pd.DataFrame(small, columns=NAMES))
     groups = pd.DataFrame(small.astype(np.float64)).groupby(labels)
     np.testing.assert_allclose(found.mean, groups.mean(), rtol=1e-10)
