@@ -2,10 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+from distributed import Client, LocalCluster
 
 import dkmeans
+from dkmeans.partials import Moments
 from tests.conftest import write_parquet
 
 HEAVY = ("pandas", "sklearn")
@@ -48,15 +52,9 @@ def test_models_load_without_dask():
     assert loaded_after("from dkmeans import Model, Assignment", names) == []
 
 
-def test_passes_over_parquet_load_neither_on_a_fresh_worker(tmp_path):
-    from distributed import Client, LocalCluster
-
-    from dkmeans.partials import Moments
-
-    X = np.random.default_rng(0).normal(size=(3000, 3))
-    folder = write_parquet(tmp_path / "rows", X, weight=np.ones(3000), key=np.arange(3000))
-    code = f"[name for name in {HEAVY!r} if name in __import__('sys').modules]"
-    loaded = {}
+@contextmanager
+def fresh_worker() -> Iterator[Client]:
+    """A client of one worker that has run nothing yet."""
     with (
         LocalCluster(
             n_workers=1,
@@ -67,7 +65,21 @@ def test_passes_over_parquet_load_neither_on_a_fresh_worker(tmp_path):
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        loaded["before"] = client.submit(eval, code, pure=False).result(timeout=60)
+        yield client
+
+
+def loaded_by_worker(client: Client, names: tuple[str, ...]) -> list[str]:
+    """Which of some modules the worker of `client` has loaded."""
+    code = f"[name for name in {names!r} if name in __import__('sys').modules]"
+    return client.submit(eval, code, pure=False).result(timeout=60)
+
+
+def test_passes_over_parquet_load_neither_on_a_fresh_worker(tmp_path):
+    X = np.random.default_rng(0).normal(size=(3000, 3))
+    folder = write_parquet(tmp_path / "rows", X, weight=np.ones(3000), key=np.arange(3000))
+    loaded = {}
+    with fresh_worker() as client:
+        loaded["before"] = loaded_by_worker(client, HEAVY)
         for name, filters in (("all rows", None), ("some rows", [("f0", ">", -1.0)])):
             rows = dkmeans.read_parquet(
                 str(folder),
@@ -79,8 +91,34 @@ def test_passes_over_parquet_load_neither_on_a_fresh_worker(tmp_path):
             )
             found = rows.reduce(Moments.from_block, np.zeros(3))
             assert found.n_rows == (3000 if filters is None else (X[:, 0] > -1).sum())
-            loaded[name] = client.submit(eval, code, pure=False).result(timeout=60)
+            loaded[name] = loaded_by_worker(client, HEAVY)
     assert loaded == {"before": [], "all rows": [], "some rows": []}
+
+
+def test_evaluations_and_profiles_load_neither_nor_scipy_on_a_fresh_worker(tmp_path):
+    X = np.random.default_rng(0).normal(size=(3000, 3))
+    kind = [f"kind {i % 3}" for i in range(3000)]
+    folder = write_parquet(tmp_path / "rows", X, kind=kind, key=np.arange(3000))
+    model = dkmeans.KMeans(4, scale="standard", random_state=0).fit(X).model_
+    names, loaded = (*HEAVY, "scipy"), {}
+    options = {"columns": ["f0", "f1", "f2"], "dtype": "float64", "block_bytes": 8000}
+    with fresh_worker() as client:
+        loaded["before"] = loaded_by_worker(client, names)
+        rows = dkmeans.read_parquet(str(folder), labels=["kind"], client=client, **options)
+        found = dkmeans.evaluate(model, rows, "kind", sample_size=500)
+        assert found.n_rows == rows.rows_read / 2 == 3000
+        assert 0.3 < found.agreement.purity < 1
+        loaded["evaluate"] = loaded_by_worker(client, names)
+        rows = dkmeans.read_parquet(str(folder), keys=["key"], client=client, **options)
+        described = dkmeans.profile(model, rows, n_examples=2)
+        keys = described.boundary.keys["key"]
+        assert keys == described.boundary.row_numbers.tolist()
+        loaded["profile"] = loaded_by_worker(client, names)
+        # the worker does the work, and the check sees what it loads
+        assert "dkmeans.evaluation.survey" in loaded_by_worker(
+            client, ("dkmeans.evaluation.survey",)
+        )
+    assert loaded == {"before": [], "evaluate": [], "profile": []}
 
 
 def test_every_public_name_resolves_and_no_other_does():

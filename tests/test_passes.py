@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dkmeans import KMeans, Rows, read_parquet
+from dkmeans import KMeans, Rows, evaluate, profile, read_parquet
 from tests.conftest import write_parquet
 
 SEEDING = {"k-means||": 7, "k-means++": 1, "random": 1, "array": 0}
@@ -145,3 +145,87 @@ def test_labels_are_not_a_pass_of_the_fit(X):
     model.predict(rows)
     model.score(rows)
     assert rows.n_passes == before == model.n_passes_
+
+
+@pytest.fixture(scope="module")
+def fitted(X):
+    return KMeans(6, scale="standard", random_state=0, max_iter=5).fit(X)
+
+
+def evaluated(fitted, rows):
+    return evaluate(fitted, rows, sample_size=300).n_rows
+
+
+def profiled(fitted, rows):
+    return profile(fitted, rows, n_examples=2).count.sum()
+
+
+@pytest.mark.parametrize("job", [evaluated, profiled])
+def test_new_rows_take_two_passes(job, fitted, X):
+    rows = blocks_of(X + 0.5)
+    assert job(fitted, rows) == 3000
+    assert rows.n_passes == 2
+    assert rows.rows_read == 2 * 3000
+
+
+@pytest.mark.parametrize("scale", [None, "standard", "normalize"])
+def test_rows_of_the_fit_take_one_pass_to_evaluate_and_two_to_profile(scale, X):
+    rows = blocks_of(X)
+    model = KMeans(6, scale=scale, random_state=0, max_iter=5).fit(rows)
+    before = rows.n_passes
+    assert evaluated(model, rows) == 3000
+    assert rows.n_passes == before + 1
+    assert profiled(model, rows) == 3000
+    assert rows.n_passes == before + 3
+
+
+@pytest.mark.parametrize("job", [evaluated, profiled])
+@pytest.mark.parametrize("stage", ["memory", "disk", "none"])
+def test_evaluations_and_profiles_read_files_once_if_staged(stage, job, fitted, X, tmp_path):
+    write_parquet(tmp_path / "rows", X + 0.5)
+    rows = read_parquet(str(tmp_path / "rows"), stage=stage, dtype="float64", block_rows=200)
+    one = rows.parquet.n_bytes
+    # examples have no keys here, for which some row groups would be read again
+    assert job(fitted, rows) == 3000
+    assert rows.n_passes == 2
+    assert rows.bytes_read == (2 * one if stage == "none" else one)
+    rows.close()
+
+
+@pytest.mark.parametrize("scale", ["standard", "normalize"])
+@pytest.mark.parametrize("job", [evaluated, profiled])
+def test_chunks_are_computed_once_if_staged_and_once_a_pass_if_not(job, scale, X):
+    model = KMeans(6, scale=scale, random_state=0, max_iter=5).fit(X)
+    for stage in ("memory", "none"):
+        computed = []
+
+        def part(block, computed=computed):
+            computed.append(len(block))
+            return block
+
+        lazy = da.from_array(X, chunks=(500, 3)).map_blocks(part, dtype=X.dtype, meta=X[:0])
+        rows = Rows.from_dask(lazy, stage=stage)
+        assert job(model, rows) == 3000
+        # lengths cannot be given back: a point within the data is looked for in the first block
+        looks_ahead = job is profiled and scale == "normalize"
+        assert len(computed) == (6 if stage == "memory" else 12 + looks_ahead)
+
+
+@pytest.mark.parametrize("job", [evaluated, profiled])
+def test_a_collection_is_computed_once_unless_asked_otherwise(job, fitted, X):
+    computed = []
+
+    def part(block):
+        computed.append(len(block))
+        return block
+
+    lazy = da.from_array(X, chunks=(500, 3)).map_blocks(part, dtype=X.dtype, meta=X[:0])
+    assert job(fitted, lazy) == 3000
+    assert computed == [500] * 6
+
+
+@pytest.mark.parametrize("job", [evaluated, profiled])
+def test_unknown_chunk_sizes_cost_one_pass_more(job, fitted, X):
+    rows = Rows.from_dask(dd.from_pandas(pd.DataFrame(X + 0.5), npartitions=6).to_dask_array())
+    assert job(fitted, rows) == 3000
+    assert rows.n_passes == 3

@@ -10,6 +10,7 @@ from dkmeans.evaluation.survey import has_scatter, sample_rows
 from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.models.model import Model
+from dkmeans.models.scaling import Normalization
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.rows.plan import Demand
 from dkmeans.rows.requests import Reduce
@@ -73,7 +74,7 @@ def profile_demand(model: Model, n_examples: int = 0) -> Demand:
         # the label apart, both distances, the margin and its factors
         row_bytes=2 * (4 + item) + 4 + 16 + 24 if n_examples else 4 + item + 16,
         tile_bytes=TILE_ROWS * 10 * 8,
-        has_pilot=False,
+        has_pilot=isinstance(model.scaling, Normalization),
         n_scalings=0,
         n_state_passes=2,
         state_bytes=4,

@@ -14,7 +14,7 @@ from dkmeans.models.model import Model
 from dkmeans.rows.input_digest import input_digest
 from dkmeans.rows.plan import check_fits
 from dkmeans.rows.rows import Rows
-from dkmeans.rows.with_features import rows_with
+from dkmeans.rows.with_features import rows_with, tell
 
 
 def evaluate(
@@ -87,7 +87,9 @@ def evaluate(
     try:
         return _evaluated(model, rows, chosen, y_true is not None, sampling)
     finally:
-        if not isinstance(X, Rows):
+        if isinstance(X, Rows):
+            tell(X, rows)
+        else:
             rows.close()
 
 

@@ -10,11 +10,12 @@ from dkmeans.evaluation.cluster_statistics import ProfileStatistics
 from dkmeans.evaluation.profile_parts import Quantiles
 from dkmeans.evaluation.profile_passes import profile_statistics
 from dkmeans.evaluation.profile_result import Profile
+from dkmeans.evaluation.statistics import check_integer
 from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
 from dkmeans.rows.rows import Rows
-from dkmeans.rows.with_features import rows_with
+from dkmeans.rows.with_features import rows_with, tell
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Those that a profile has unless others are asked for."""
@@ -68,6 +69,8 @@ def profile(
     """
     model = getattr(model, "model_", model)
     levels = _levels(quantiles)
+    n_examples = check_integer("n_examples", n_examples, 0)
+    seed = check_integer("random_state", random_state, 0)
     rows = rows_with(
         X,
         model.columns,
@@ -78,17 +81,22 @@ def profile(
         stage="auto",
     )
     try:
-        found = profile_statistics(model, rows, n_examples=n_examples, seed=random_state)
+        found = profile_statistics(model, rows, n_examples=n_examples, seed=seed)
         return _profile_of(model, found, levels)
     finally:
-        if not isinstance(X, Rows):
+        if isinstance(X, Rows):
+            tell(X, rows)
+        else:
             rows.close()
 
 
 def _levels(quantiles: Sequence[float]) -> Array:
     """Return quantiles as an ascending array, unless one cannot be."""
-    levels = np.unique(np.asarray(quantiles, np.float64))
-    if levels.ndim != 1 or not len(levels) or not (levels[0] >= 0 and levels[-1] <= 1):
+    try:
+        levels = np.unique(np.asarray(quantiles, np.float64))
+    except (TypeError, ValueError):
+        levels = np.empty(0)
+    if not len(levels) or not (levels[0] >= 0 and levels[-1] <= 1):
         raise ArgumentError(f"quantiles={quantiles!r} should be numbers from 0 to 1, at least one.")
     return levels
 

@@ -12,6 +12,7 @@ from dkmeans.evaluation.cluster_statistics import ProfileStatistics
 from dkmeans.evaluation.demand import profile_demand
 from dkmeans.evaluation.edges import Bins, joined, most_edges, own_edges
 from dkmeans.evaluation.profile_parts import Examples, Histogram
+from dkmeans.evaluation.statistics import check_integer
 from dkmeans.evaluation.survey import Count, Survey, profile_step
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.nearest import nearest, nearest_other
@@ -31,6 +32,7 @@ from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Scan
 from dkmeans.rows.row_lookup import lookup
 from dkmeans.rows.rows import Rows
+from dkmeans.rows.with_features import tell
 
 
 def profile_statistics(
@@ -57,13 +59,13 @@ def profile_statistics(
     Raises
     ------
     ArgumentError
-        If `n_examples` is negative, or the dtypes differ.
+        If `n_examples` or `seed` is negative or no integer, or the dtypes differ.
     FeaturesMismatch
         If the rows have other features than the model.
     TooLarge
         If a task does not fit in the memory of the workers.
     """
-    _check(model, rows, n_examples)
+    _check(model, rows, n_examples, seed)
     view = _filled(rows.scaled(None), model)
     try:
         view.prepare()
@@ -74,7 +76,7 @@ def profile_statistics(
                 return _statistics(model, view, n_examples, seed)
             view = _filled(view, model)
     finally:
-        _tell(rows, view)
+        tell(rows, view)
 
 
 def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> ProfileStatistics:
@@ -177,9 +179,9 @@ def _next(model: Model, one: Extremes) -> Array:
         return nearest_other(scaled, model.scaled_centers, one.labels)[0]
 
 
-def _check(model: Model, rows: Rows, n_examples: int) -> None:
-    if n_examples < 0:
-        raise ArgumentError(f"n_examples={n_examples} should be at least 0.")
+def _check(model: Model, rows: Rows, n_examples: int, seed: int) -> None:
+    check_integer("n_examples", n_examples, 0)
+    check_integer("seed", seed, 0)
     if rows.n_features != model.n_features:
         raise FeaturesMismatch(wrong_width(rows.n_features, model.n_features))
     if rows.columns is not None and model.columns is not None and rows.columns != model.columns:
@@ -200,13 +202,3 @@ def _filled(rows: Rows, model: Model) -> Rows:
     if model.filling is None or (known is not None and known.name == model.filling.name):
         return rows
     return rows.filled(model.filling)
-
-
-def _tell(rows: Rows, view: Rows) -> None:
-    """Tell `rows` what passes over a view with a filling of its own have cost, and left out."""
-    if view.known is rows.known:
-        return
-    if view.parquet is not None and rows.parquet is not None:
-        rows.leave_out([one for one in view.parquet.skipped if one not in rows.parquet.skipped])
-    for name in ("n_passes", "rows_read", "bytes_read", "n_requests"):
-        setattr(rows.known, name, getattr(view.known, name))

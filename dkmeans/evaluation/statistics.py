@@ -119,13 +119,8 @@ class Sampling:
         ArgumentError
             If the size is no integer from 1 on, or the seed is no integer.
         """
-        for name, value, least in (
-            ("sample_size", sample_size, 1),
-            ("random_state", random_state, 0),
-        ):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ArgumentError(f"{name}={value!r} should be an integer from {least} on.")
-        return cls(int(sample_size), int(random_state))
+        size = check_integer("sample_size", sample_size, 1)
+        return cls(size, check_integer("random_state", random_state, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,3 +145,16 @@ class Task:
     def n_clusters(self) -> int:
         """Number of clusters."""
         return len(self.values)
+
+
+def check_integer(name: str, value: object, least: int) -> int:
+    """Return the integer that a parameter is.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no integer, or below `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ArgumentError(f"{name}={value!r} should be an integer from {least} on.")
+    return int(value)

@@ -29,6 +29,9 @@ class Known:
     filling: Filling | None = None
     """What missing values are filled with, once that is found."""
 
+    filling_is_given: bool = False
+    """Whether that does not depend on the rows: it stays when files are left out."""
+
     n_samples: int | None = None
     """Rows that are used; None until a pass has counted them."""
 
@@ -52,7 +55,14 @@ class Known:
 
     def of_part(self, layout: Leaves) -> "Known":
         """Return what is known of some of the leaves."""
-        return Known(layout, self.parquet, self.cutting, self.sample, self.filling)
+        return Known(
+            layout,
+            self.parquet,
+            self.cutting,
+            self.sample,
+            self.filling,
+            self.filling_is_given,
+        )
 
     def check_budget(self) -> None:
         """Raise `BudgetSpent` if another pass would go beyond what the job may cost."""

@@ -361,8 +361,10 @@ class Rows:
         """
         return prepare(self)
 
-    def leave_out(self, bad_files: Sequence[tuple[str, str]]) -> None:
+    def leave_out(self, bad_files: Sequence[tuple[str, str]], *, is_known: bool = False) -> None:
         """Go on without some files, each with the reason; none of their rows counts from now on.
+
+        The user is told, unless that `is_known` already.
 
         Raises
         ------
@@ -376,11 +378,13 @@ class Rows:
         assert self.parquet is not None
         known = self.known
         plan = known.parquet = self.parquet.without(tuple(reasons.items()))
-        for url, reason in reasons.items():
+        for url, reason in () if is_known else reasons.items():
             reporter().note(f"left out: {redact(url)} ({reason})")
         self.close()
         known.layout = parquet_leaves(plan, known.cutting, self.staging.stage, known.sample)
-        known.n_samples = known.filling = None
+        known.n_samples = None
+        if not known.filling_is_given:
+            known.filling = None
         known.kept_bytes = 0
         self.released_with_us()
 
@@ -408,7 +412,8 @@ class Rows:
         """Return the same rows, with what they lack filled in so, if they are to be filled."""
         if self.missing != "mean":
             return self
-        return replace(self, known=replace(self.known, filling=filling))
+        known = replace(self.known, filling=filling, filling_is_given=True)
+        return replace(self, known=known)
 
     def subset(self, share: float) -> "Rows":
         """Return about a `share` of the rows: whole leaves, spread evenly over the data."""

@@ -61,3 +61,14 @@ def rows_with(
     if rows.n_features != n_features:
         raise FeaturesMismatch(wrong_width(rows.n_features, n_features))
     return rows if filling is None else rows.filled(filling)
+
+
+def tell(rows: Rows, view: Rows) -> None:
+    """Tell `rows` what passes over a view with a filling of its own have cost, and left out."""
+    if view.known is rows.known:
+        return
+    if view.parquet is not None and rows.parquet is not None:
+        new = [one for one in view.parquet.skipped if one not in rows.parquet.skipped]
+        rows.leave_out(new, is_known=True)
+    for name in ("n_passes", "rows_read", "bytes_read", "n_requests"):
+        setattr(rows.known, name, getattr(view.known, name))

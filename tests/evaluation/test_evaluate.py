@@ -245,7 +245,9 @@ def test_missing_values_are_filled_as_in_the_fit(X, new):
     holes[::5, 1] = np.nan
     filled = np.where(np.isnan(holes), fitted.model_.filling.values, holes)
     expected = evaluate(fitted, filled)
-    found = evaluate(fitted, Rows.from_array(holes, missing="mean", block_rows=400))
+    rows = Rows.from_array(holes, missing="mean", block_rows=400)
+    found = evaluate(fitted, rows)
+    assert found.n_passes == rows.n_passes == 2
     assert found["davies_bouldin"] == pytest.approx(expected["davies_bouldin"], rel=1e-12)
 
 
@@ -299,6 +301,25 @@ def test_a_file_found_bad_in_the_middle_is_left_out_of_all_figures(X, tmp_path):
     assert found.n_rows == 3000
     left = np.concatenate([X[:2000], X[3000:]])
     assert found["davies_bouldin"] == pytest.approx(evaluate(fitted, left)["davies_bouldin"])
+
+
+def test_what_is_left_out_changes_nothing_of_what_missing_values_are_filled_with(X, tmp_path):
+    lacking = X.copy()
+    lacking[::7, 2] = np.nan
+    fitted = KMeans(K, random_state=0).fit(Rows.from_array(lacking, missing="mean"))
+    # means of its own, far from those of the fit
+    other = lacking[:2000] + 100
+    folder = write_parquet(tmp_path / "in", other, n_files=4, row_group_rows=100)
+    damaged.flip(folder / "part-2.parquet", header=True)
+    options = {"dtype": "float64", "on_bad_file": "skip", "stage": "none", "missing": "mean"}
+    rows = dkmeans.read_parquet(str(folder), **options)
+    found = evaluate(fitted, rows, metrics=["inertia", "davies_bouldin"])
+    assert [url.rpartition("/")[2] for url, _ in rows.parquet.skipped] == ["part-2.parquet"]
+    left = np.concatenate([other[:1000], other[1500:]])
+    filled = np.where(np.isnan(left), fitted.model_.filling.values, left)
+    expected = evaluate(fitted, filled, metrics=["inertia", "davies_bouldin"])
+    for name in found.figures:
+        assert found[name] == pytest.approx(expected[name], rel=1e-9)
 
 
 def test_functions_and_evaluate_agree(X, new):

@@ -416,7 +416,7 @@ def test_files_that_are_left_out_leave_nothing_behind(X, folder, fills):
 
 def test_rows_that_are_not_the_model_s_are_refused(X, folder):
     model = model_of(X)
-    with pytest.raises(ArgumentError, match="n_examples=-1 should be at least 0"):
+    with pytest.raises(ArgumentError, match="n_examples=-1 should be an integer from 0 on"):
         profile_statistics(model, rows_of(X), n_examples=-1)
     with pytest.raises(FeaturesMismatch, match="2 features"):
         profile_statistics(model, rows_of(X[:, :2]))
