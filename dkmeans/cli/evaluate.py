@@ -16,8 +16,10 @@ from dkmeans.cli.options import (
     weight_option,
 )
 from dkmeans.cli.rows_for import exit_if_left_out, left_out, rows_for, tell_of_weights
+from dkmeans.evaluation.evaluate import chosen_metrics
 from dkmeans.evaluation.evaluate import evaluate as evaluated
 from dkmeans.evaluation.metrics import METRICS
+from dkmeans.evaluation.statistics import Sampling
 from dkmeans.models.model import Model
 from dkmeans.rows.progress import reporting
 
@@ -55,10 +57,12 @@ def evaluate(
     as_json: bool,
     **asked: Any,
 ) -> None:
-    """Compute metrics of MODEL on the rows at INPUT, all in two passes at most.
+    """Compute metrics of MODEL on the rows at INPUT, all in two passes.
 
-    On the rows of the fit its statistics are used again.
+    On the rows of the fit its statistics are used again, in one pass.
     """
+    names = chosen_metrics(split(metrics))
+    Sampling.checked(sample_size, seed)
     options = parse_storage_options(asked["storage_options"])
     model = Model.load(model_url, storage_options=options)
     tell_of_weights(model, weight)
@@ -81,7 +85,7 @@ def evaluate(
             model,
             rows,
             truth,
-            metrics=split(metrics),
+            metrics=names,
             sample_size=sample_size,
             random_state=seed,
         )

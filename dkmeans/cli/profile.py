@@ -15,10 +15,11 @@ from dkmeans.cli.options import (
     weight_option,
 )
 from dkmeans.cli.rows_for import exit_if_left_out, left_out, rows_for, tell_of_weights
-from dkmeans.evaluation.profile import QUANTILES
+from dkmeans.evaluation.profile import QUANTILES, checked_levels
 from dkmeans.evaluation.profile import profile as profiled
 from dkmeans.evaluation.profile_result import Profile
 from dkmeans.evaluation.shown import Shown
+from dkmeans.evaluation.statistics import check_integer
 from dkmeans.models.model import Model
 from dkmeans.rows.progress import reporting
 
@@ -72,6 +73,8 @@ def profile(
     if cluster_id is not None and compare is not None:
         raise click.UsageError("--cluster goes without --compare.")
     pair, levels = _pair(compare), _levels(quantiles)
+    check_integer("examples", n_examples, 0)
+    check_integer("seed", seed, 0)
     options = parse_storage_options(asked["storage_options"])
     model = Model.load(model_url, storage_options=options)
     tell_of_weights(model, weight)
@@ -110,11 +113,15 @@ def _pair(text: str | None) -> tuple[int, ...]:
         raise click.UsageError(
             f"--compare {text} should be two cluster ids, as 3,7, or all."
         ) from None
+    if a == b:
+        raise click.UsageError(f"--compare {text} should be two different clusters.")
     return a, b
 
 
 def _levels(text: str) -> list[float]:
     try:
-        return [float(one) for one in text.split(",")]
+        return checked_levels([float(one) for one in text.split(",")]).tolist()
     except ValueError:
-        raise click.UsageError(f"--quantiles {text} should be numbers, as 0.1,0.5.") from None
+        raise click.UsageError(
+            f"--quantiles {text} should be numbers from 0 to 1, as 0.1,0.5."
+        ) from None

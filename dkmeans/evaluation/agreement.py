@@ -17,7 +17,7 @@ from dkmeans.evaluation.agreement_figures import (
     normalized_mutual_info,
     purity,
 )
-from dkmeans.evaluation.shown import Section, Shown, number, percent, plain
+from dkmeans.evaluation.shown import Section, Shown, name, number, percent, plain
 from dkmeans.partials.contingency import Contingency
 
 if TYPE_CHECKING:
@@ -33,6 +33,17 @@ __all__ = [
     "normalized_mutual_info",
     "purity",
 ]
+
+_TITLES = {
+    "adjusted_rand": "adjusted Rand index",
+    "adjusted_mutual_info": "adjusted mutual information",
+    "normalized_mutual_info": "normalized mutual information",
+    "homogeneity": "homogeneity",
+    "completeness": "completeness",
+    "v_measure": "V-measure",
+    "fowlkes_mallows": "Fowlkes-Mallows index",
+    "purity": "purity",
+}
 
 _LABELS_SHOWN = 20
 _MOST_CLUSTERS_SHOWN, _LEAST_CLUSTERS_SHOWN = 20, 5
@@ -139,24 +150,21 @@ class Agreement(Shown):
         table = self.contingency
         figures = Section(
             "Agreement of clusters with labels",
-            (f"{number(table.n_rows)} rows, weight {number(table.total_weight)}.",),
+            self._sentences(),
             ("figure", "value"),
-            tuple((name, number(value)) for name, value in self._figures().items()),
+            tuple((_TITLES[key], number(value)) for key, value in self._figures().items()),
         )
         return figures, _table_shown(table)
 
+    def _sentences(self) -> tuple[str, ...]:
+        weight = self.contingency.total_weight
+        said = f"{number(self.contingency.n_rows)} rows, weight {number(weight)}."
+        if np.isnan(self.adjusted_rand):
+            said += " Pairs of rows cannot be counted where weights are shares, not counts."
+        return (said,)
+
     def _figures(self) -> dict[str, float]:
-        names = (
-            "adjusted_rand",
-            "adjusted_mutual_info",
-            "normalized_mutual_info",
-            "homogeneity",
-            "completeness",
-            "v_measure",
-            "fowlkes_mallows",
-            "purity",
-        )
-        return {name: getattr(self, name) for name in names}
+        return {key: getattr(self, key) for key in _TITLES}
 
 
 def _table_shown(table: Contingency) -> Section:
@@ -193,9 +201,12 @@ def _table_shown(table: Contingency) -> Section:
     return Section(
         "Weight of each label in each cluster",
         tuple(sentences),
-        ("label", *(str(table.values_pred[j]) for j in columns)),
+        ("label", *(name(str(table.values_pred[j])) for j in columns)),
         tuple(
-            (str(table.values_true[i]), *(number(cells.get((i, j), 0)) for j in columns.tolist()))
+            (
+                name(str(table.values_true[i])),
+                *(number(cells.get((i, j), 0)) for j in columns.tolist()),
+            )
             for i in rows.tolist()
         ),
     )

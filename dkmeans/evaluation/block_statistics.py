@@ -88,12 +88,14 @@ def _assigned(tile: Block, centers: Array, task: Task) -> tuple[Array, _Parts]:
 def _about_means(tile: Block, labels: Array, task: Task, clusters: Clusters) -> _Parts:
     """Find what depends on the distances to the means of clusters."""
     needs, k, weight = task.needs, task.n_clusters, tile.weight
-    by_means = needs & ({"spread", "squared"} | ({"margins"} if task.centers is None else set()))
+    by_means = needs & {"within", "spread", "squared"}
+    if task.centers is None:
+        by_means |= needs & {"margins"}
     if not by_means:
         return {}
     parts: _Parts = {}
     own = sq_distances_to(tile.X, clusters.means, labels).astype(np.float64)
-    if "spread" in by_means:
+    if by_means & {"within", "spread"}:
         parts["spread"] = ClusterTotals.of([own, np.sqrt(own)], labels, weight, k)
     if "squared" in by_means:
         within = (own + clusters.variances[labels]) * _others_factor(tile, labels, clusters)

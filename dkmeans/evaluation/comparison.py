@@ -20,6 +20,9 @@ _SHOWN_TESTS = 30
 _MOST_TESTS = 5_000_000
 """Tests that one comparison of all pairs may make; each takes some 100 bytes."""
 
+_MANY_DF = 1e4
+"""Half the degrees of freedom from which on the first terms of a series are exact to 1e-9."""
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison(Shown):
@@ -188,13 +191,23 @@ def welch(
         cohens_d = difference / np.sqrt(pooled)
     # without variance there are no degrees of freedom, but what differs surely does
     p_value = np.where(np.isinf(t), 0.0, 2 * special.stdtr(df, -np.abs(t)))
-    half = (df_a + df_b) / 2
-    bias = np.exp(special.gammaln(half) - special.gammaln(half - 0.5)) / np.sqrt(half)
+    bias = _bias_of_d(df_a + df_b)
     ids = np.column_stack([cluster_ids[a], cluster_ids[b]])
     means = np.stack([moments.mean[a], moments.mean[b]], axis=1)
     return Comparison(
         feature_names, ids, means, t, df, p_value, holm(p_value), cohens_d, cohens_d * bias
     )
+
+
+def _bias_of_d(df: Array) -> Array:
+    """What Cohen's d is to be multiplied by to be unbiased, of the shape of `df`."""
+    from scipy import special
+
+    half = df / 2
+    # of many degrees of freedom the logarithms are so large that nothing is left of the difference
+    few = np.minimum(half, _MANY_DF)
+    exact = np.exp(special.gammaln(few) - special.gammaln(few - 0.5)) / np.sqrt(few)
+    return np.where(half <= _MANY_DF, exact, 1 - 3 / (4 * df - 1))
 
 
 def all_pairs(moments: GroupMoments) -> Array:

@@ -5,6 +5,7 @@ from typing import Any
 
 from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.agreement import Agreement
+from dkmeans.evaluation.asked import model_of, rows_of
 from dkmeans.evaluation.demand import evaluation_demand
 from dkmeans.evaluation.evaluation import Evaluation
 from dkmeans.evaluation.metrics import METRICS, Figure
@@ -13,8 +14,9 @@ from dkmeans.evaluation.statistics import Clusters, Need, Sampling, Statistics
 from dkmeans.models.model import Model
 from dkmeans.rows.input_digest import input_digest
 from dkmeans.rows.plan import check_fits
+from dkmeans.rows.reading import is_lazy, is_out_of_memory
 from dkmeans.rows.rows import Rows
-from dkmeans.rows.with_features import rows_with, tell
+from dkmeans.rows.with_features import tell
 
 
 def evaluate(
@@ -24,13 +26,15 @@ def evaluate(
     *,
     sample_weight: Any = None,
     metrics: Iterable[str] | None = None,
-    sample_size: int = 10_000,
-    random_state: int = 0,
+    sample_size: int | None = 10_000,
+    random_state: int | None = 0,
 ) -> Evaluation:
-    """Compute metrics of a model on some rows, all of them in two passes at most.
+    """Compute metrics of a model on some rows, all of them in two passes.
 
     On the rows of the fit its statistics are used again: inertia, explained share and
-    Calinski-Harabasz take no pass then, all metrics together take one.
+    Calinski-Harabasz take no pass then, all metrics together take one. One more pass counts rows of
+    unknown number (Dask DataFrames), one draws a sample again where a few rows have most of the
+    weight.
 
     Parameters
     ----------
@@ -53,11 +57,14 @@ def evaluate(
         - "silhouette": by Euclidean distances between rows, of a sample of `sample_size` of them;
           exact if there are no more.
         - "silhouette_squared": by squared distances between all rows, exact, as Spark's.
-        - "silhouette_simplified": by distances to the centers.
+        - "silhouette_simplified": by distances to the centers of the model, those of clusters that
+          have no rows here among them.
+
+        In all silhouettes rows that are alone in their cluster count as 0.
     sample_size
-        Rows to sample, by weight, for "silhouette".
+        Rows to sample, by weight, for "silhouette"; None for all.
     random_state
-        Seed of the sample.
+        Seed of the sample; None for a fresh one.
 
     Returns
     -------
@@ -71,19 +78,11 @@ def evaluate(
     FeaturesMismatch
         If X has other features than the model.
     """
-    model = getattr(model, "model_", model)
-    chosen = _chosen(metrics)
+    model = model_of(model)
+    chosen = chosen_metrics(metrics)
     sampling = Sampling.checked(sample_size, random_state)
-    rows = rows_with(
-        X,
-        model.columns,
-        model.n_features,
-        model.dtype,
-        sample_weight,
-        model.filling,
-        stage="auto",
-        labels=() if y_true is None else (y_true,),
-    )
+    check_truth(y_true, X)
+    rows = rows_of(model, X, sample_weight, () if y_true is None else (y_true,))
     try:
         return _evaluated(model, rows, chosen, y_true is not None, sampling)
     finally:
@@ -93,7 +92,23 @@ def evaluate(
             rows.close()
 
 
-def _chosen(names: Iterable[str] | None) -> tuple[str, ...]:
+def check_truth(y_true: Any, X: Any) -> None:
+    """Raise `ArgumentError` if true labels must be a column of X and are not."""
+    if y_true is None or isinstance(y_true, str) or is_lazy(X) or not is_out_of_memory(X):
+        return
+    raise ArgumentError(
+        f"y_true is a {type(y_true).__name__}; for Parquet and Rows name a column of true labels."
+    )
+
+
+def chosen_metrics(names: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the metrics that are asked for, in order.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none of a name, or none is asked for.
+    """
     known = tuple(metric.name for metric in METRICS)
     if names is None:
         return known
@@ -101,6 +116,8 @@ def _chosen(names: Iterable[str] | None) -> tuple[str, ...]:
     for name in asked:
         if name not in known:
             raise ArgumentError(f"metrics={name!r} is none of {', '.join(known)}.")
+    if not asked:
+        raise ArgumentError(f"metrics={names!r} names none of {', '.join(known)}.")
     return tuple(name for name in known if name in asked)
 
 
@@ -131,7 +148,8 @@ def _evaluated(
         undefined,
         None if found.truth is None else Agreement.of(found.truth),
         rows.n_passes - before,
-        known is not None,
+        # not if files had to be left out meanwhile
+        known is not None and found.inertias is known.inertias,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dkmeans.evaluation.agreement import Agreement
 from dkmeans.evaluation.metrics import METRICS, Figure
-from dkmeans.evaluation.shown import Section, Shown, number, percent, plain
+from dkmeans.evaluation.shown import Section, Shown, decimals, number, plain, share
 from dkmeans.kernels.block import Array
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Evaluation(Shown):
                 (f"{hidden} more clusters: to_frame() or --json has all",) if hidden > 0 else (),
                 tuple(_HEADINGS.get(name, name) for name in columns),
                 tuple(
-                    tuple(_cell(name, values[j]) for name, values in columns.items())
+                    tuple(_cell(name, float(values[j])) for name, values in columns.items())
                     for j in range(min(self.n_clusters, _CLUSTERS_SHOWN))
                 ),
             )
@@ -147,6 +147,8 @@ class Evaluation(Shown):
             if name == "inertia":
                 mean = figure.per_cluster / np.where(full, self.weights, 1.0)
                 columns["rms_distance"] = np.where(full, np.sqrt(mean), np.nan)
+            if figure.per_cluster_error is not None:
+                columns[f"{name}_error"] = figure.per_cluster_error
         return columns
 
 
@@ -154,14 +156,15 @@ _HEADINGS = {
     "cluster_id": "cluster",
     "rms_distance": "rms distance",
     "davies_bouldin": "Davies-Bouldin",
+    "silhouette_error": "std. error",
     "silhouette_squared": "squared s.",
     "silhouette_simplified": "simplified s.",
 }
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: float) -> str:
     if name == "share":
-        return percent(float(value))
+        return share(value, 1.0)
     if name == "cluster_id":
         return str(int(value))
-    return f"{value:.3f}" if name.startswith("silhouette") and value == value else number(value)
+    return decimals(value, 3) if name.startswith("silhouette") else number(value)

@@ -9,6 +9,7 @@ from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.sampled_silhouette import importance_of_clusters, silhouette_of
 from dkmeans.evaluation.statistics import Clusters, Need, Statistics
 from dkmeans.kernels.block import Array
+from dkmeans.rows.progress import reporter
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +19,9 @@ class Figure:
     value: float
     per_cluster: Array | None = None
     """`(n_clusters,)` float64; NaN for clusters without weight."""
+
+    per_cluster_error: Array | None = None
+    """`(n_clusters,)` float64: standard errors of these; None where they are exact."""
 
     low: float | None = None
     """Lower end of a 95 % confidence interval; None where the value is exact."""
@@ -80,14 +84,24 @@ def davies_bouldin(found: Statistics) -> Figure:
     full = clusters.full
     spread = found.spread[full] / clusters.weight[full]
     means = clusters.means[full]
-    apart = np.sqrt(np.stack([((means - mean) ** 2).sum(axis=1) for mean in means]))
     per_cluster = np.full(len(full), np.nan)
-    if np.allclose(spread, 0) or np.allclose(apart, 0):
+    per_cluster[full], farthest = _worst_ratios(spread, means)
+    # as scikit-learn has it
+    if np.allclose(spread, 0) or np.allclose(farthest, 0):
         per_cluster[full] = 0.0
-        return Figure(0.0, per_cluster)
-    apart[apart == 0] = np.inf
-    per_cluster[full] = ((spread[:, None] + spread) / apart).max(axis=1)
     return Figure(float(np.nanmean(per_cluster)), per_cluster)
+
+
+def _worst_ratios(spread: Array, means: Array) -> tuple[Array, float]:
+    """The worst ratio of each cluster, `(n_clusters,)`, and the greatest distance of two means."""
+    worst, farthest = np.empty(len(spread)), 0.0
+    # one at a time: of very many clusters, all distances would not fit in memory
+    for j, mean in enumerate(means):
+        apart = np.sqrt(((means - mean) ** 2).sum(axis=1))
+        farthest = max(farthest, float(apart.max()))
+        apart[apart == 0] = np.inf
+        worst[j] = ((spread[j] + spread) / apart).max()
+    return worst, farthest
 
 
 def silhouette_squared(found: Statistics) -> Figure:
@@ -99,9 +113,13 @@ def silhouette_squared(found: Statistics) -> Figure:
 
 def silhouette_simplified(found: Statistics) -> Figure:
     """Mean silhouette by distances to centers."""
-    check_two_labels(found.clusters)
+    check_n_labels(found.clusters)
     assert found.margins is not None
-    return _mean(found.margins, found.clusters)
+    clusters = found.clusters
+    # a row that is alone lies on its center, which says nothing
+    nothing = 1e-12 * (clusters.sq_between + clusters.sq_within)
+    alone = (clusters.weight <= 1) & (clusters.sq_spread <= nothing)
+    return _mean(np.where(alone, 0.0, found.margins), clusters)
 
 
 def silhouette_sampled(found: Statistics) -> Figure:
@@ -116,6 +134,7 @@ def silhouette_sampled(found: Statistics) -> Figure:
         # weight over probability
         importance = sample.weight * importance_of_clusters(weight, sample.size)[labels]
         stands_for = sample.weight / -np.expm1(-importance * sample.threshold)
+    reporter().note(f"silhouette: distances between {len(sample.X):,} rows")
     estimate = silhouette_of(
         sample.X[:, :-1],
         labels,
@@ -127,14 +146,21 @@ def silhouette_sampled(found: Statistics) -> Figure:
     if is_all:
         return Figure(estimate.score, estimate.cluster_score)
     return Figure(
-        estimate.score, estimate.cluster_score, estimate.low, estimate.high, len(sample.X)
+        estimate.score,
+        estimate.cluster_score,
+        estimate.cluster_standard_error,
+        estimate.low,
+        estimate.high,
+        len(sample.X),
     )
 
 
 METRICS = (
     Metric("inertia", frozenset(("inertias",)), inertia, "inertia (less is better)"),
-    Metric("explained_share", frozenset(("inertias",)), explained_share, "explained share"),
-    Metric("calinski_harabasz", frozenset(), calinski_harabasz, "Calinski-Harabasz"),
+    Metric(
+        "explained_share", frozenset(("inertias", "within")), explained_share, "explained share"
+    ),
+    Metric("calinski_harabasz", frozenset(("within",)), calinski_harabasz, "Calinski-Harabasz"),
     Metric(
         "davies_bouldin", frozenset(("spread",)), davies_bouldin, "Davies-Bouldin (less is better)"
     ),

@@ -15,6 +15,7 @@ import numpy as np
 
 from dkmeans.evaluation.block_statistics import of_block
 from dkmeans.evaluation.statistics import AFTER_MEANS, Clusters, Need, Sampling, Statistics, Task
+from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
 from dkmeans.partials.labelled_sums import LabelledSums
 from dkmeans.partials.together import Together
@@ -24,6 +25,7 @@ from dkmeans.rows.requests import Reduce, Request, Scan
 from dkmeans.rows.rows import Rows
 
 _INERTIAS: frozenset[Need] = frozenset(("inertias",))
+_WITHIN: frozenset[Need] = frozenset(("within",))
 
 
 def of_model(
@@ -37,7 +39,7 @@ def of_model(
     """Find statistics of rows that belong to their nearest centers.
 
     Two passes; one if `known` has the clusters or no need depends on their means; none if `known`
-    has all.
+    has all. One more where centers are so far from their rows that digits would be lost.
 
     Parameters
     ----------
@@ -70,7 +72,9 @@ def _of_model(
     values, centers = tuple(model.cluster_ids.tolist()), model.scaled_centers
     if found is None:
         now: frozenset[Need] = (needs - AFTER_MEANS) | _INERTIAS
-        answer = passes.run("clusters", Task(now, values, centers), last=needs <= now)
+        # that "within" takes a pass of its own is rare, and then rows are assigned again
+        last = needs - _WITHIN <= now
+        answer = passes.run("clusters", Task(now, values, centers), last=last)
         sums = answer["inertias"]
         means = sums.centers(otherwise=centers)
         clusters = Clusters.about_centers(
@@ -78,12 +82,7 @@ def _of_model(
         )
         found = _taken(Statistics(clusters, sums.sq_distances), answer)
         needs -= now
-    needs -= _INERTIAS
-    if not needs:
-        return found
-    most_key = _most_key(sampling, found.clusters.total_weight)
-    task = Task(needs, values, centers, found.clusters, sampling, most_key)
-    return _sampled(passes, found, task)
+    return _about_means(passes, found, needs - _INERTIAS, values, centers, sampling)
 
 
 def of_labels(
@@ -108,11 +107,29 @@ def _of_labels(
     means = origin + sums.sums / np.where(sums.weight > 0, sums.weight, 1.0)[:, None]
     clusters = Clusters.about_centers(sums.weight, means, sums.sq_sums, origin, sums.n_rows)
     found = Statistics(clusters)
-    if not needs:
-        return sums.values, found
+    return sums.values, _about_means(passes, found, needs, sums.values, None, sampling)
+
+
+def _about_means(
+    passes: "_Passes",
+    found: Statistics,
+    needs: frozenset[Need],
+    values: tuple[Any, ...],
+    centers: Array | None,
+    sampling: Sampling | None,
+) -> Statistics:
+    """Find what depends on means: in one pass, unless these are far from where rows were summed."""
+    if found.clusters.precise:
+        needs -= _WITHIN
+    elif "squared" in needs:
+        task = Task(_WITHIN, values, centers, found.clusters)
+        found = _taken(found, passes.run("spread", task, last=False))
+        needs -= _WITHIN
+    if not needs or found.clusters.total_weight == 0:
+        return found
     most_key = _most_key(sampling, found.clusters.total_weight)
-    task = Task(needs, sums.values, None, found.clusters, sampling, most_key)
-    return sums.values, _sampled(passes, found, task)
+    task = Task(needs, values, centers, found.clusters, sampling, most_key)
+    return _sampled(passes, found, task)
 
 
 def _taken(found: Statistics, answer: Together) -> Statistics:
@@ -121,7 +138,7 @@ def _taken(found: Statistics, answer: Together) -> Statistics:
     changes |= {name: answer[name].totals[0] for name in ("margins", "squared") if name in answer}
     if "spread" in answer:
         sq_spread, changes["spread"] = answer["spread"].totals
-        changes["clusters"] = replace(found.clusters, sq_spread=sq_spread)
+        changes["clusters"] = replace(found.clusters, sq_spread=sq_spread, precise=True)
     return replace(found, **changes)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dkmeans.errors import ArgumentError
+from dkmeans.evaluation.asked import model_of, rows_of
 from dkmeans.evaluation.cluster_statistics import ProfileStatistics
 from dkmeans.evaluation.profile_parts import Quantiles
 from dkmeans.evaluation.profile_passes import profile_statistics
@@ -15,7 +16,7 @@ from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
 from dkmeans.rows.rows import Rows
-from dkmeans.rows.with_features import rows_with, tell
+from dkmeans.rows.with_features import tell
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Those that a profile has unless others are asked for."""
@@ -32,7 +33,9 @@ def profile(
 ) -> Profile:
     """Describe the clusters of a model, in the units of the data: two passes over the rows.
 
-    Missing values count as what the model fills them with.
+    Missing values count as what the model fills them with. One more pass counts rows of unknown
+    number (Dask DataFrames). The statistics of a cluster of one or two rows are these rows: beware
+    where they are personal data.
 
     Parameters
     ----------
@@ -67,22 +70,14 @@ def profile(
     TooLarge
         If a task does not fit in the memory of the workers.
     """
-    model = getattr(model, "model_", model)
-    levels = _levels(quantiles)
+    model = model_of(model)
+    levels = checked_levels(quantiles)
     n_examples = check_integer("n_examples", n_examples, 0)
     seed = check_integer("random_state", random_state, 0)
-    rows = rows_with(
-        X,
-        model.columns,
-        model.n_features,
-        model.dtype,
-        sample_weight,
-        model.filling,
-        stage="auto",
-    )
+    rows = rows_of(model, X, sample_weight)
     try:
         found = profile_statistics(model, rows, n_examples=n_examples, seed=seed)
-        return _profile_of(model, found, levels)
+        return _profile_of(model, rows, found, levels)
     finally:
         if isinstance(X, Rows):
             tell(X, rows)
@@ -90,8 +85,14 @@ def profile(
             rows.close()
 
 
-def _levels(quantiles: Sequence[float]) -> Array:
-    """Return quantiles as an ascending array, unless one cannot be."""
+def checked_levels(quantiles: Sequence[float]) -> Array:
+    """Return quantiles as an ascending array, `(n_quantiles,)` float64.
+
+    Raises
+    ------
+    ArgumentError
+        If one cannot be, or there is none.
+    """
     try:
         levels = np.unique(np.asarray(quantiles, np.float64))
     except (TypeError, ValueError):
@@ -101,7 +102,7 @@ def _levels(quantiles: Sequence[float]) -> Array:
     return levels
 
 
-def _profile_of(model: Model, found: ProfileStatistics, levels: Array) -> Profile:
+def _profile_of(model: Model, rows: Rows, found: ProfileStatistics, levels: Array) -> Profile:
     value, low, high = (np.moveaxis(one, 0, 2) for one in found.quantiles(levels.tolist()))
     scaled_mean, scaled_variance = model.scaled_centers, None
     if model.scaling is None:
@@ -126,6 +127,5 @@ def _profile_of(model: Model, found: ProfileStatistics, levels: Array) -> Profil
         histogram=found.histogram,
         representatives=found.typical,
         boundary=found.boundary,
-        # of weights that add up to the number of rows, shares are of rows, too
-        weighted=float(found.weight.sum()) != found.n_rows,
+        weighted=rows.weighted,
     )

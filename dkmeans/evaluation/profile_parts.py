@@ -58,19 +58,25 @@ class Quantiles:
         found = np.flatnonzero(np.isclose(self.probabilities, probability, rtol=0, atol=1e-9))
         return self.value[:, :, found[0]] if len(found) else None
 
-    def uncertainty(self, scale: Array) -> float:
-        """Return the largest distance of a value to its bounds, as a share of `scale`.
+    def uncertainty(self, scale: Array) -> tuple[float, int, int]:
+        """Return the largest distance of a value to its bounds, as a share of `scale`, and where.
 
         Parameters
         ----------
         scale
             `(n_features,)`: what to measure by, such as standard deviations; features where it is
             not above 0 are left out.
+
+        Returns
+        -------
+        distance, label, feature
+            The distance, and the cluster and feature that it is of.
         """
-        beyond = np.maximum(self.high - self.value, self.value - self.low)[:, scale > 0]
-        beyond = beyond / scale[scale > 0][:, None]
-        known = beyond[~np.isnan(beyond)]
-        return float(known.max(initial=0.0))
+        beyond = np.maximum(self.high - self.value, self.value - self.low)
+        beyond = beyond / np.where(scale > 0, scale, np.inf)[:, None]
+        beyond = np.where(np.isnan(beyond), 0.0, beyond)
+        label, feature, _ = np.unravel_index(beyond.argmax(), beyond.shape)
+        return float(beyond.max()), int(label), int(feature)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +195,7 @@ class Examples:
         }
         # keys and features may have names of columns that stand before them
         for key, values in self.keys.items():
-            found[key if key not in found else f"key {key}"] = list(values)
+            found[key if key not in found else f"key {key}"] = plain(list(values))
         for i, feature in enumerate(feature_names):
             found[feature if feature not in found else f"feature {feature}"] = plain(self.X[:, i])
         return found

@@ -138,7 +138,9 @@ def _cuts(survey: Survey, sample: WeightedSample) -> tuple[Array, Bins]:
 
 
 def _known_rows(rows: Rows) -> int | None:
-    """How many rows a pass uses, where it is known before the first one."""
+    """How many rows, all of weight one, a pass uses; None where that is not known before."""
+    if rows.weighted:
+        return None
     if rows.known.n_samples is not None:
         return rows.known.n_samples
     drops = rows.missing == "drop" or (rows.parquet is not None and bool(rows.parquet.filters))

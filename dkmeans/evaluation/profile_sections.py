@@ -73,7 +73,7 @@ def _clusters(profile: "Profile", shown: Array) -> Section:
     sentences = [
         f"High and low: the cluster's mean is {words.HIGH:g} overall standard deviations or more "
         f"from the overall mean (very: {words.VERY_HIGH:g} or more). Spread: root mean squared "
-        "distance to the center, in scaled units."
+        "distance to the center, where distances are measured."
     ]
     if len(shown) < profile.n_clusters:
         left = share(float(np.delete(profile.count, shown).sum()), total)
@@ -142,10 +142,11 @@ def _feature_table(
 def _about_features(profile: "Profile") -> tuple[str, ...]:
     sentences = ["Difference: mean less overall mean, in overall standard deviations."]
     if profile.quantiles is not None:
-        off = profile.quantiles.uncertainty(profile.overall_std)
+        off, label, feature = profile.quantiles.uncertainty(profile.overall_std)
         if off > 0:
             sentences.append(
-                f"Quantiles are off by at most {brief(off)} overall standard deviations; "
+                f"Quantiles are off by at most {brief(off)} overall standard deviations, those of "
+                f"{name(profile.feature_names[feature])} in cluster {profile.cluster_ids[label]}; "
                 ".quantiles has the bounds of each."
             )
         else:

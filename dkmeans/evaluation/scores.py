@@ -4,8 +4,9 @@ Labels are given, by whatever clusterer; `dkmeans.evaluate` is for those of a mo
 w copies of a row.
 """
 
-from typing import Any
+from typing import Any, Literal
 
+from dkmeans.errors import ArgumentError
 from dkmeans.evaluation import agreement, metrics
 from dkmeans.evaluation.agreement import AverageMethod
 from dkmeans.evaluation.passes import of_labels
@@ -19,7 +20,8 @@ from dkmeans.rows.rows import Rows
 def calinski_harabasz_score(X: Any, labels: Any, *, sample_weight: Any = None) -> float:
     """Return the variance between clusters over that within, each by its degrees of freedom.
 
-    Two passes.
+    One pass; two where labels lie so far apart that digits would be lost. Rows of unknown number
+    are counted in one more.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ def calinski_harabasz_score(X: Any, labels: Any, *, sample_weight: Any = None) -
     .. [1] T. Calinski, J. Harabasz, "A dendrite method for cluster analysis", Communications in
        Statistics 3(1), 1974.
     """
-    return metrics.calinski_harabasz(_found(X, labels, sample_weight, "spread")[1]).value
+    return metrics.calinski_harabasz(_found(X, labels, sample_weight, "within")[1]).value
 
 
 def davies_bouldin_score(X: Any, labels: Any, *, sample_weight: Any = None) -> float:
@@ -72,28 +74,32 @@ def silhouette_score(
     X: Any,
     labels: Any,
     *,
+    metric: Literal["euclidean"] = "euclidean",
     method: SilhouetteMethod = "sampled",
-    sample_size: int = 10_000,
-    random_state: int = 0,
+    sample_size: int | None = 10_000,
+    random_state: int | None = 0,
     sample_weight: Any = None,
 ) -> SilhouetteScore:
     """Return how much nearer rows are to their own cluster than to the next one, from -1 to 1.
 
-    Two passes. Rows that are alone in their cluster count as 0.
+    Two passes. Rows that are alone in their cluster count as 0. Rows of unknown number are counted
+    in one more pass; where a few rows have most of the weight, a sample is drawn again in another.
 
     Parameters
     ----------
     X, labels, sample_weight
         As for `calinski_harabasz_score`.
+    metric
+        Only "euclidean".
     method
         - "sampled": by Euclidean distances between rows, of a sample; with a confidence interval.
           Exact, and scikit-learn's, if there are no more than `sample_size` rows.
         - "squared": by squared distances between all rows, exact in linear time, as Spark's.
         - "simplified": by distances to the means of clusters.
     sample_size
-        Rows to sample, by weight.
+        Rows to sample, by weight; None for all, which takes their number squared distances.
     random_state
-        Seed of the sample.
+        Seed of the sample; None for a fresh one.
 
     Returns
     -------
@@ -111,10 +117,12 @@ def silhouette_score(
     .. [1] P. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of
        cluster analysis", J. Computational and Applied Mathematics 20, 1987.
     """
-    metric = metric_of(method)
+    if metric != "euclidean":
+        raise ArgumentError(f"metric={metric!r} should be 'euclidean'; scale or transform X first.")
+    wanted = metric_of(method)
     sampling = Sampling.checked(sample_size, random_state)
-    values, found = _found(X, labels, sample_weight, *metric.needs, sampling=sampling)
-    return SilhouetteScore.of(metric.of(found), method, values)
+    values, found = _found(X, labels, sample_weight, *wanted.needs, sampling=sampling)
+    return SilhouetteScore.of(wanted.of(found), method, values)
 
 
 def adjusted_rand_score(labels_true: Any, labels_pred: Any, *, sample_weight: Any = None) -> float:

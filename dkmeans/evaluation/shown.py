@@ -3,6 +3,7 @@
 import html
 import io
 import re
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 120
-"""Columns of the plain text, where lines of sentences are broken."""
+"""Most columns of the plain text, where lines of sentences are broken."""
+
+_LEAST_WIDTH = 60
 
 _LEAST_PROBABILITY = 1e-3
 _LEAST_SHARE = 1e-4
@@ -55,8 +58,12 @@ class Shown(ABC):
     def sections(self) -> Sequence[Section]:
         """Return what is shown, in order."""
 
-    def __str__(self) -> str:
+    def to_text(self) -> str:
+        """Return the result as plain text, as wide as the terminal, or 120 columns."""
         return as_text(self.sections())
+
+    def __str__(self) -> str:
+        return self.to_text()
 
     def _repr_html_(self) -> str:
         return as_html(self.sections())
@@ -65,7 +72,8 @@ class Shown(ABC):
 def as_text(sections: Iterable[Section]) -> str:
     """Lay sections out as plain text."""
     out = io.StringIO()
-    console = Console(file=out, width=WIDTH, color_system=None, highlight=False, emoji=False)
+    width = min(WIDTH, max(_LEAST_WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
+    console = Console(file=out, width=width, color_system=None, highlight=False, emoji=False)
     for section in sections:
         if out.tell():
             console.print()
@@ -189,7 +197,7 @@ def name(text: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return NumPy numbers and arrays as Python's, and NaN and infinities as None, for JSON."""
+    """Return values as JSON takes them: NaN and infinities as None, times and the like as text."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, dict):
@@ -198,7 +206,10 @@ def plain(value: Any) -> Any:
         return [plain(one) for one in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
-    return value
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    # keys may be anything: times, decimals, bytes
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _by_column(section: Section) -> list[list[str]]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.metrics import METRICS, Figure, Metric
-from dkmeans.evaluation.shown import Section, Shown, number, plain
+from dkmeans.evaluation.shown import Section, Shown, name, number, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +76,10 @@ class SilhouetteScore(Shown, float):
     def __repr__(self) -> str:
         return float.__repr__(self)
 
+    def __str__(self) -> str:
+        # in logs and formats it is a number; to_text() tells all
+        return float.__repr__(self)
+
     @property
     def exact(self) -> bool:
         """Whether all rows were seen, rather than a sample."""
@@ -107,7 +111,7 @@ class SilhouetteScore(Shown, float):
         if not self.exact:
             said += f", between {self.low:.4f} and {self.high:.4f} with 95 % confidence"
             said += f" (from {self.n_sampled:,} rows)"
-        rows = tuple((str(label), number(one)) for label, one in self.per_cluster.items())
+        rows = tuple((name(str(label)), number(one)) for label, one in self.per_cluster.items())
         return (Section(f"Silhouette ({self.method}): {said}", (), ("label", "silhouette"), rows),)
 
 

@@ -1,5 +1,6 @@
 """What metrics are computed from."""
 
+import secrets
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -10,13 +11,20 @@ from dkmeans.kernels.block import Array
 from dkmeans.partials.contingency import Contingency
 from dkmeans.partials.weighted_sample import WeightedSample
 
-Need = Literal["inertias", "truth", "margins", "spread", "squared", "sample"]
+Need = Literal["inertias", "truth", "margins", "within", "spread", "squared", "sample"]
 """What a metric may need of each cluster: squared distances to centers; true labels of its rows;
-silhouettes by distances to centers; distances to means; silhouettes by squared distances; a sample
-of the rows."""
+silhouettes by distances to centers; squared distances to means; distances to means; silhouettes by
+squared distances; a sample of the rows."""
 
-AFTER_MEANS: frozenset[Need] = frozenset(("spread", "squared", "sample"))
-"""What can be found only when the weights and means of clusters are known."""
+AFTER_MEANS: frozenset[Need] = frozenset(("within", "spread", "squared", "sample"))
+"""What can be found only when the weights and means of clusters are known. "within" is mostly known
+with them: only where centers are far from their rows it must be summed up anew."""
+
+_ALL = 2**62
+"""More rows than there are."""
+
+_LOST = 1e4
+"""How many times what is left a difference may have been."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +42,9 @@ class Clusters:
 
     n_rows: int
     """Rows of all clusters, those of weight zero included."""
+
+    precise: bool = True
+    """Whether `sq_spread` was summed up about the means, or lost few digits to a difference."""
 
     @property
     def full(self) -> Array:
@@ -68,12 +79,15 @@ class Clusters:
         cls, weight: Array, means: Array, inertias: Array, centers: Array, n_rows: int
     ) -> Self:
         """Take the squared distances about the means from those about other centers."""
-        moved = ((means - centers) ** 2).sum(axis=1)
-        return cls(weight, means, np.maximum(inertias - weight * moved, 0.0), n_rows)
+        moved = weight * ((means - centers) ** 2).sum(axis=1)
+        spread = np.maximum(inertias - moved, 0.0)
+        return cls(weight, means, spread, n_rows, bool((moved <= _LOST * spread).all()))
 
     @property
     def sq_between(self) -> float:
         """Weighted sum of squared distances of the means to the mean of all rows."""
+        if not self.full.any():
+            return 0.0
         means = self.means[self.full]
         shares = self.weight[self.full] / self.total_weight
         # about one of them, so that means far from zero lose nothing
@@ -111,16 +125,17 @@ class Sampling:
     seed: int
 
     @classmethod
-    def checked(cls, sample_size: int, random_state: int) -> Self:
-        """Return it, unless a value cannot be.
+    def checked(cls, sample_size: int | None, random_state: int | None) -> Self:
+        """Return it, unless a value cannot be; None stands for all rows, and for a fresh seed.
 
         Raises
         ------
         ArgumentError
             If the size is no integer from 1 on, or the seed is no integer.
         """
-        size = check_integer("sample_size", sample_size, 1)
-        return cls(size, check_integer("random_state", random_state, 0))
+        size = _ALL if sample_size is None else check_integer("sample_size", sample_size, 1)
+        seed = secrets.randbits(63) if random_state is None else random_state
+        return cls(size, check_integer("random_state", seed, 0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,6 +45,9 @@ class Parts:
     label_names: tuple[str, ...] = ()
     """Names of the labels; empty ones for bare arrays."""
 
+    weighted: bool = False
+    """Whether the rows have sample weights."""
+
     def with_missing(self, missing: MissingName) -> "Parts":
         """Return the parts with what becomes of rows that lack a value."""
         return replace(
@@ -116,6 +119,7 @@ def parts_of_array(
         dtype,
         "client",
         tuple(name or "" for name in label_columns),
+        weight is not None,
     )
 
 
@@ -164,6 +168,7 @@ def parts_of_dask(
         dtype,
         _place(X, sample_weight, labels),
         ("",) * len(label_columns),
+        sample_weight is not None,
     )
 
 
@@ -188,7 +193,8 @@ def parts_of_labels(labels: Sequence[Any], sample_weight: Any, block_rows: int |
         sources = tuple(
             PartSource(f"partition {i}", 0, "float32", labels=none) for i in range(n_parts)
         )
-        return Parts(tuple(parts), sources, lengths, None, "float32", None, names)
+        weighted = sample_weight is not None
+        return Parts(tuple(parts), sources, lengths, None, "float32", None, names, weighted)
     whole = [encoded(labels[0], "labels[0]", None)]
     n_rows = len(whole[0].codes)
     whole += [encoded(one, f"labels[{i}]", n_rows) for i, one in enumerate(labels[1:], start=1)]
@@ -208,6 +214,7 @@ def parts_of_labels(labels: Sequence[Any], sample_weight: Any, block_rows: int |
         "float32",
         "client",
         names,
+        weight is not None,
     )
 
 
@@ -259,6 +266,7 @@ def _parts_of_frame(
         dtype,
         _place(X, sample_weight, beside),
         tuple(name or "" for name in label_columns),
+        sample_weight is not None or weight is not None,
     )
 
 

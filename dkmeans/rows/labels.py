@@ -204,12 +204,14 @@ def encoded(values: Any, what: str, n_rows: int | None) -> Labels:
         return values
     if isinstance(values, Labels):
         values = values.codes
-    if isinstance(values, (list, tuple)):
+    if isinstance(values, (list, tuple, range)):
         # NumPy would make text of numbers beside text
         flat = np.empty(len(values), object)
         flat[:] = values
         values = flat
     is_arrow = isinstance(values, (pa.Array, pa.ChunkedArray))
+    if not is_arrow and not hasattr(values, "shape"):
+        raise BadValues(f"{what} is a {type(values).__name__}; pass an array, Series or list.")
     shape = (len(values),) if is_arrow else tuple(values.shape)
     if len(shape) != 1 or (n_rows is not None and shape != (n_rows,)):
         expected = "(n_samples,)" if n_rows is None else f"({n_rows},)"

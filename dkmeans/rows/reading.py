@@ -118,7 +118,15 @@ def read_parquet(
     if not plan.filters and missing != "drop":
         known.n_samples = n_rows
     return Rows(
-        known, engine, plan.choice.features, n_features, dtype, staging, missing, label_names=labels
+        known,
+        engine,
+        plan.choice.features,
+        n_features,
+        dtype,
+        staging,
+        missing,
+        label_names=labels,
+        weighted=weight is not None,
     ).released_with_us()
 
 

@@ -66,6 +66,9 @@ class Rows:
     label_names: tuple[str, ...] = ()
     """Names of the labels that come along with the rows; empty names for bare arrays."""
 
+    weighted: bool = False
+    """Whether the rows have sample weights."""
+
     @classmethod
     def from_array(
         cls,
@@ -216,6 +219,7 @@ class Rows:
             staging,
             missing,
             label_names=parts.label_names,
+            weighted=parts.weighted,
         ).released_with_us()
 
     @property

@@ -52,6 +52,9 @@ def rows_with(
             missing="raise" if filling is None else "mean",
         )
     except SchemaMismatch as error:
+        if not any(repr(name) in str(error) for name in names or ()):
+            # of what the user has named here
+            raise
         raise FeaturesMismatch(f"X does not have the features of the fit: {error}") from None
     if columns is not None and rows.columns is not None and tuple(rows.columns) != tuple(columns):
         raise FeaturesMismatch(

@@ -23,10 +23,10 @@ def test_quantiles_are_named_and_found_by_probability():
 
 def test_uncertainty_is_the_largest_distance_to_a_bound():
     found = quantiles([[[1, 2], [3, 4]], [[np.nan] * 2] * 2], beyond=0.5)
-    assert found.uncertainty(np.array([4.0, 2.0])) == 0.5
-    assert found.uncertainty(np.array([4.0, 0.0])) == 0.25
-    assert found.uncertainty(np.array([0.0, 0.0])) == 0.0
-    assert quantiles([[[1, 2]]]).uncertainty(np.ones(1)) == 0.0
+    assert found.uncertainty(np.array([4.0, 2.0])) == (0.5, 0, 1)
+    assert found.uncertainty(np.array([4.0, 0.0])) == (0.25, 0, 0)
+    assert found.uncertainty(np.array([0.0, 0.0]))[0] == 0.0
+    assert quantiles([[[1, 2]]]).uncertainty(np.ones(1))[0] == 0.0
 
 
 def test_quantiles_beyond_their_bounds_or_of_other_shapes_are_refused():
