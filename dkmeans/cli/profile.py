@@ -73,8 +73,8 @@ def profile(
     if cluster_id is not None and compare is not None:
         raise click.UsageError("--cluster goes without --compare.")
     pair, levels = _pair(compare), _levels(quantiles)
-    check_integer("examples", n_examples, 0)
-    check_integer("seed", seed, 0)
+    check_integer("--examples", n_examples, 0)
+    check_integer("--seed", seed, 0)
     options = parse_storage_options(asked["storage_options"])
     model = Model.load(model_url, storage_options=options)
     tell_of_weights(model, weight)

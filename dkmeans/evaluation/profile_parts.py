@@ -1,8 +1,8 @@
 """What a profile holds beside moments: quantiles with their bounds, histograms, example rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -172,6 +172,23 @@ class Examples:
         lengths += [len(values) for values in self.keys.values()]
         if len(set(lengths)) > 1:
             raise ArgumentError(f"All fields must have one entry per example; they have {lengths}.")
+
+    def only(self, among: Array) -> Self:
+        """Return some of the rows; `among` is `(n_examples,)` bool."""
+        keys = {
+            name: [value for value, is_in in zip(values, among, strict=True) if is_in]
+            for name, values in self.keys.items()
+        }
+        return replace(
+            self,
+            labels=self.labels[among],
+            X=self.X[among],
+            row_numbers=self.row_numbers[among],
+            distances=self.distances[among],
+            second_labels=self.second_labels[among],
+            second_distances=self.second_distances[among],
+            keys=keys,
+        )
 
     @property
     def margins(self) -> Array:

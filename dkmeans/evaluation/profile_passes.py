@@ -34,6 +34,10 @@ from dkmeans.rows.row_lookup import lookup
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.with_features import tell
 
+MOST_MARGIN = 0.5
+"""Rows that are less than half as far from their own center as from the next are on no boundary,
+however small their cluster."""
+
 
 def profile_statistics(
     model: Model, rows: Rows, *, n_examples: int = 0, seed: int = 0
@@ -111,7 +115,9 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
         histogram=Histogram(bins, counts, other),
         n_sampled=len(sample.X),
         typical=examples[0] if examples else None,
-        boundary=examples[1] if len(examples) > 1 else None,
+        boundary=examples[1].only(examples[1].margins <= MOST_MARGIN)
+        if len(examples) > 1
+        else None,
     )
 
 

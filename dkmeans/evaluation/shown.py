@@ -4,6 +4,7 @@ import html
 import io
 import re
 import shutil
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -72,8 +73,7 @@ class Shown(ABC):
 def as_text(sections: Iterable[Section]) -> str:
     """Lay sections out as plain text."""
     out = io.StringIO()
-    width = min(WIDTH, max(_LEAST_WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
-    console = Console(file=out, width=width, color_system=None, highlight=False, emoji=False)
+    console = Console(file=out, width=_width(), color_system=None, highlight=False, emoji=False)
     for section in sections:
         if out.tell():
             console.print()
@@ -90,6 +90,13 @@ def as_text(sections: Iterable[Section]) -> str:
         for sentence in section.sentences:
             console.print(Text(sentence))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _width() -> int:
+    """Columns of the terminal, within limits; the most where there is none."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return min(WIDTH, max(_LEAST_WIDTH, shutil.get_terminal_size().columns))
 
 
 def as_html(sections: Iterable[Section]) -> str:

@@ -25,9 +25,6 @@ SAMPLE_ROWS_OF_A_CLUSTER = 200
 _AMPLE = 16
 """Blocks sort only rows with small keys where there are so many times more rows than wanted."""
 
-MOST_MARGIN = 0.5
-"""Rows that are less than half as far from their own center as from the next are on no boundary."""
-
 SAMPLE_BYTES = 16 * 2**20
 """Most bytes of the sampled rows."""
 
@@ -180,10 +177,7 @@ class Survey:
         typical = Extremes.from_block(block, labels, distances[:, 0], distances, n)
         if self.model.n_clusters == 1:
             return {"typical": typical}
-        margin = margins(distances)
-        # what is clearly nearer to its own center is no boundary, however small the cluster
-        far = margin > MOST_MARGIN
-        boundary = Extremes.from_block(block, labels, np.where(far, np.inf, margin), distances, n)
+        boundary = Extremes.from_block(block, labels, margins(distances), distances, n)
         return {"typical": typical, "boundary": boundary}
 
 

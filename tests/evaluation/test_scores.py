@@ -300,7 +300,8 @@ def test_a_score_is_a_number_that_shows_what_it_knows():
     assert f"{score:.2f}" == f"{float(score):.2f}"
     assert score.to_frame().silhouette.tolist() == list(score.per_cluster.values())
     assert json.loads(json.dumps(score.to_dict()))["silhouette"] == score
-    assert "Silhouette (sampled)" in str(score)
+    assert str(score) == f"{score}" == repr(score)
+    assert "Silhouette (sampled)" in score.to_text()
     assert "<table>" in score._repr_html_()
     with pytest.raises(AttributeError, match="frozen"):
         score.low = 1.0
@@ -316,6 +317,7 @@ def test_a_score_is_a_number_that_shows_what_it_knows():
         ({"sample_size": 0}, "sample_size=0 should be an integer from 1 on"),
         ({"sample_size": 2.5}, "sample_size=2.5 should be an integer"),
         ({"random_state": -1}, "random_state=-1 should be an integer from 0 on"),
+        ({"metric": "cosine"}, "metric='cosine' should be 'euclidean'"),
     ],
 )
 def test_bad_options_are_refused(options, said):
