@@ -63,7 +63,8 @@ def profile_demand(model: Model, n_examples: int = 0) -> Demand:
     return Demand(
         n_passes=2,
         n_runs=1,
-        broadcast_bytes=k * d * max(2, n_edges) * 8,
+        # centers and origins, and with these, which the second pass gets again, edges
+        broadcast_bytes=k * (d * (2 + n_edges) + 3) * 8,
         partial_bytes=cells,
         sampled_rows=sample_rows(k, d, model.dtype) + 1,
         # beside the sample, in the first pass

@@ -73,7 +73,7 @@ class Survey:
     """The first pass: moments, products, a sample, and examples."""
 
     model: Model
-    """Without its history."""
+    """Without its history and its means."""
 
     origins: Array
     """`(n_clusters, n_features)` float64, in the units of the data."""
@@ -119,7 +119,8 @@ class Survey:
             # the importance of all rows of the fit adds up to 1, that of some of them to less
             share = min(1.0, n_rows / max(float(model.weights.sum()), 1.0))
             most_key = 4 * size / share
-        model = replace(model, parameters={}, provenance={})
+        # means are not needed; what is there already takes no more when it is sent
+        model = replace(model, scaled_means=model.scaled_centers, parameters={}, provenance={})
         return cls(model, np.array(origins), size, seed, n_examples, most_key)
 
     def step(self, block: Block) -> tuple[Together, Array]:

@@ -109,10 +109,12 @@ class Scaling:
         """Map rows `(n_rows, n_features)` to scaled units, in `X`'s dtype, feature-major."""
         out = np.empty(X.shape, X.dtype, order="F")
         for feature in range(X.shape[1]):
-            column = X[:, feature].astype(np.float64)
-            column -= self.shift[feature]
-            column /= self.factor[feature]
-            out[:, feature] = column
+            for start in range(0, len(X), TILE_ROWS):
+                rows = slice(start, start + TILE_ROWS)
+                column = X[rows, feature].astype(np.float64)
+                column -= self.shift[feature]
+                column /= self.factor[feature]
+                out[rows, feature] = column
         return out
 
     def inverse_transform(self, X: Array) -> Array:

@@ -51,16 +51,16 @@ class Cells:
             `(n_clusters or 1, n_features, n_edges)` float64.
         """
         weight = cls.zero(n_clusters, edges).weight
-        # by feature: the lists that a column is searched in lie together
-        lists = padded(np.ascontiguousarray(edges.transpose(1, 0, 2)))
-        n_cells, stride = weight.shape[2], 2 * lists.shape[2]
+        n_cells, stride = weight.shape[2], 2 * padded(edges[:1, :1]).shape[2]
         shared = len(edges) == 1
         for rows, tile in block.tiles():
             which = labels[rows].astype(np.intp)
             # from where the cells of a list are found to where those of the cluster are counted
             moved = which * (n_cells if shared else n_cells - stride)
             for feature in range(block.n_features):
-                cells = cells_of(tile.X[:, feature], lists[feature], None if shared else which)
+                # padded for one feature at a time: for all they may take more than the block
+                lists = padded(edges[:, feature])
+                cells = cells_of(tile.X[:, feature], lists, None if shared else which)
                 cells += moved
                 counts = np.bincount(cells, tile.weight, minlength=n_clusters * n_cells)
                 weight[:, feature] += counts.reshape(n_clusters, n_cells)

@@ -192,13 +192,14 @@ def plan_of(rows: "Rows", demand: Demand, n_processes: int = 1) -> Plan:
 def task_bytes(rows: "Rows", demand: Demand) -> int:
     """Return the peak bytes of a task above an idle worker, what the block store keeps apart.
 
-    The greater of two moments. Reading: the block that is filled, the row group that it comes from
-    as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
+    The greatest of three moments. Reading: the block that is filled, the row group that it comes
+    from as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
     Computing: the block and its scaled copy, what is taken by the row and by the tile, rows that a
     step draws, with their places, the broadcast as the kernel wants it, and two more partials, of
-    the block and of the merge; and the row group, if it has more blocks. In both: the broadcast as
-    it came, the kernel's scratch, which is not given back between blocks, parsed footers and, of
-    stores, the next row group, which is on its way.
+    the block and of the merge; and the row group, if it has more blocks. Sending: two partials,
+    what they are merged into, and two copies of that: Dask's scheduler has it pickled into one
+    text. In all: the broadcast as it came, the kernel's scratch, which is not given back between
+    blocks, parsed footers and, of stores, the next row group, which is on its way.
 
     Of some 180 fits of one kind, whose peaks were otherwise alike to 2 MB, 3 took 12 MB more for a
     moment; why is not known.
@@ -229,7 +230,7 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     drawn = min(demand.drawn_rows, block_rows) * (row + beside + PLACE_BYTES)
     reading = block + stored + decoding + partials
     computing = 2 * block + still_open + by_rows + drawn + broadcast + 3 * partials
-    return max(reading, computing) + ahead + parsed + broadcast + demand.scratch_bytes
+    return max(reading, computing, 5 * partials) + ahead + parsed + broadcast + demand.scratch_bytes
 
 
 def source_is_remote(rows: "Rows") -> bool:

@@ -44,7 +44,7 @@ def test_partials_and_broadcasts_take_what_is_said(k, d, n_examples, dtype, monk
     # headers of pickles apart
     assert 0.9 * stated <= n_bytes(first) <= stated + 4000
     assert 0.9 * demand.partial_bytes <= n_bytes(second) <= demand.partial_bytes + 2000
-    assert max(n_bytes(work), n_bytes(count)) <= demand.broadcast_bytes + 4000
+    assert n_bytes((work, count)) <= demand.broadcast_bytes + 4000
     assert labels.nbytes == demand.state_bytes * block.n_rows
     assert demand.n_passes == 2
 
@@ -89,7 +89,8 @@ def test_a_step_takes_no_more_memory_than_is_said(n_rows, k, d, n_examples, weig
         peak_of(lambda: profile_step(block, None, work)),
         peak_of(lambda: profile_step(block, labels, count)),
     ]
-    assert 0.3 * stated < max(peaks) <= stated
+    # a step makes one of the three partials that are stated
+    assert 0.2 * stated < max(peaks) <= stated
 
 
 def test_the_sample_and_the_products_keep_to_their_budgets():
