@@ -156,6 +156,8 @@ def _about_features(profile: "Profile") -> tuple[str, ...]:
 
 def _examples(profile: "Profile", examples: "Examples", title: str, shown: Array) -> Section:
     """Examples of the clusters shown, with the features that separate clusters most."""
+    if not len(examples.labels):
+        return Section(title, ("None: all rows are clearly nearer to their own center.",))
     # rows of files are known by their keys, others by their numbers
     names = dict(list(examples.keys.items())[:_SHOWN_KEYS])
     names = names or {"Row": examples.row_numbers.tolist()}

@@ -78,7 +78,8 @@ def test_examples_are_shown_by_key_only_if_asked_for(model_url: str, folder: Pat
     shown = run(*asked, "--examples", 1)
     assert shown.code == 0
     assert "Rows nearest to the centers" in shown.out
-    assert shown.out.count("person 0") == 20
+    assert shown.out.count("person 0") == 10
+    assert "None: all rows are clearly nearer to their own center." in shown.out
 
 
 def test_one_cluster_is_shown_with_all_its_features(model_url: str, folder: Path) -> None:

@@ -156,3 +156,14 @@ def test_many_tests_are_cut_and_counted():
     groups = draw((9,) * 6, n_features=4)
     text = str(compare(groups, all_pairs(groups.moments)))
     assert "30 largest effects are shown; .to_frame() has all 60 tests" in text
+
+
+def test_hedges_g_of_very_many_rows_is_cohens_d():
+    random = np.random.default_rng(0)
+    mean, variance = random.normal(size=(2, 3)), random.uniform(1, 2, (2, 3))
+    for weight in (5e3, 1.1e4, 1e6, 1e9, 1e15):
+        moments = GroupMoments(np.full(2, weight), mean, variance)
+        found = welch(moments, [(0, 1)], ("a", "b", "c"), np.arange(2))
+        df = 2 * weight - 2
+        exact = 1 - 3 / (4 * df - 1)
+        np.testing.assert_allclose(found.hedges_g / found.cohens_d, exact, rtol=1e-8)

@@ -352,3 +352,84 @@ def test_what_cannot_fit_is_refused_before_it_is_begun(monkeypatch, X):
     with pytest.raises(TooLarge, match="a task takes"):
         evaluate(fitted, rows)
     assert rows.n_passes == 0
+
+
+def test_rows_far_from_the_centers_lose_no_digits(X):
+    fitted = KMeans(K, random_state=0).fit(X)
+    far = np.concatenate([X[:400] + 1e6, X[400:800] - 1e6])
+    labels = fitted.predict(far)
+    expected = reference.calinski_harabasz_score(far, labels)
+    alone = evaluate(fitted, far, metrics=["calinski_harabasz"])
+    assert alone["calinski_harabasz"] == pytest.approx(expected, rel=1e-9)
+    assert alone.n_passes == 2
+    among = evaluate(fitted, far)
+    assert among["calinski_harabasz"] == pytest.approx(expected, rel=1e-9)
+    squared = reference.silhouette_score(far, labels, metric="sqeuclidean")
+    assert among["silhouette_squared"] == pytest.approx(squared, abs=1e-7)
+    assert among.n_passes == 3
+
+
+def test_rows_without_any_weight_have_no_figures_but_reasons(X):
+    found = evaluate(KMeans(K, random_state=0).fit(X), X[:50], sample_weight=np.zeros(50))
+    assert found["inertia"] == 0
+    assert set(found.undefined) == set(ALL) - {"inertia"}
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert "Number of labels is 0" in str(found)
+
+
+def test_files_left_out_are_not_of_the_fit(X, tmp_path):
+    folder = write_parquet(tmp_path / "in", X, n_files=4, row_group_rows=200)
+    options = {"dtype": "float64", "on_bad_file": "skip", "stage": "none"}
+    fitted = KMeans(K, random_state=0).fit(dkmeans.read_parquet(str(folder), **options))
+    rows = dkmeans.read_parquet(str(folder), **options)
+    damaged.flip(folder / "part-2.parquet", header=True)
+    found = evaluate(fitted, rows)
+    assert found.n_rows == 3000
+    assert not found.reused
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (KMeans(3), "this KMeans is not fitted; call fit first"),
+        (None, "model is a NoneType; pass a dkmeans Model or fitted estimator"),
+        ("models/sales", r"model is a str; .* or Model.load\(url\)"),
+    ],
+)
+def test_what_is_no_model_is_refused(model, said, X):
+    for function in (evaluate, dkmeans.profile):
+        with pytest.raises(ArgumentError, match=said):
+            function(model, X)
+
+
+@pytest.mark.parametrize("y_true", [3, {}, pd.Series([1])])
+def test_what_is_no_truth_is_refused(y_true, X, tmp_path):
+    fitted = KMeans(K, random_state=0).fit(X)
+    with pytest.raises(ValueError, match=r"labels\[0\] of X"):
+        evaluate(fitted, X, y_true)
+    folder = str(write_parquet(tmp_path / "in", X))
+    with pytest.raises(ArgumentError, match=r"y_true is a \w+; for Parquet and Rows name a column"):
+        evaluate(fitted, folder, y_true)
+
+
+def test_rows_of_another_dtype_are_refused(X):
+    fitted = KMeans(K, random_state=0).fit(X)
+    rows = Rows.from_array(X, dtype="float32")
+    for function in (evaluate, dkmeans.profile):
+        with pytest.raises(ArgumentError, match="the rows are float32, the model float64"):
+            function(fitted, rows)
+
+
+def test_all_rows_can_be_sampled(X):
+    fitted = KMeans(K, random_state=0).fit(X)
+    found = evaluate(fitted, X, metrics=["silhouette"], sample_size=None)
+    expected = reference.silhouette_score(X, fitted.labels_)
+    assert found["silhouette"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_labels_that_would_move_the_cursor_are_shown_as_text(X):
+    fitted = KMeans(K, random_state=0).fit(X)
+    true = np.where(X[:, 0] > 50, "\x1b[31mred\n", "blue")
+    text = str(evaluate(fitted, X, true, metrics=["inertia"]))
+    assert "\x1b[31m" not in text
+    assert "red" in text

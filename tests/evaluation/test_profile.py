@@ -1,5 +1,7 @@
 """Profiles of a model: pandas' and SciPy's figures on the rows, whatever kind these are."""
 
+import datetime
+import decimal
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -483,3 +485,36 @@ def test_histograms_count_every_row_of_each_cluster(fitted, new):
                 inner = np.searchsorted(edges[1:-1], own, side="right")
                 truth = np.bincount(inner, minlength=len(edges) - 1)
             np.testing.assert_array_equal(counts[c], truth)
+
+
+def test_weights_on_another_scale_than_the_fit_s_give_the_same_profile():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400_000, 2))
+    fitted = dkmeans.KMeans(2, random_state=0, max_iter=3).fit(X)
+    ones = dkmeans.profile(fitted, X)
+    shares = dkmeans.profile(fitted, X, sample_weight=np.full(len(X), 1 / len(X)))
+    assert ones.quantiles is not None
+    assert shares.quantiles is not None
+    spread = ones.overall_std[None, :, None]
+    np.testing.assert_allclose(
+        shares.quantiles.value / spread, ones.quantiles.value / spread, atol=0.05
+    )
+    assert shares.quantiles.uncertainty(shares.overall_std)[0] < 0.5
+
+
+def test_keys_of_any_type_are_plain_values(tmp_path):
+    n = 40
+    times = [datetime.datetime(2024, 1, 1) + datetime.timedelta(days=i) for i in range(n)]
+    prices = [decimal.Decimal(i) / 4 for i in range(n)]
+    X = np.random.default_rng(0).normal(size=(n, 2))
+    folder = write_parquet(tmp_path / "in", X, when=times, price=prices, raw=[b"\xff"] * n)
+    rows = dkmeans.read_parquet(
+        str(folder), columns=["f0", "f1"], keys=["when", "price", "raw"], dtype="float64"
+    )
+    fitted = dkmeans.KMeans(3, random_state=0).fit(rows)
+    profile = dkmeans.profile(fitted, rows, n_examples=1)
+    told = json.loads(json.dumps(profile.to_dict(), allow_nan=False))["representatives"]
+    number = told["row"][0]
+    assert told["when"][0] == times[number].isoformat()
+    assert told["price"][0] == str(prices[number]) or float(told["price"][0]) == prices[number]
+    assert told["raw"][0] == str(b"\xff")
