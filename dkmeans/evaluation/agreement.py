@@ -35,14 +35,14 @@ __all__ = [
 ]
 
 _TITLES = {
-    "adjusted_rand": "adjusted Rand index",
-    "adjusted_mutual_info": "adjusted mutual information",
-    "normalized_mutual_info": "normalized mutual information",
-    "homogeneity": "homogeneity",
-    "completeness": "completeness",
+    "adjusted_rand": "Adjusted Rand index",
+    "adjusted_mutual_info": "Adjusted mutual information",
+    "normalized_mutual_info": "Normalized mutual information",
+    "homogeneity": "Homogeneity",
+    "completeness": "Completeness",
     "v_measure": "V-measure",
     "fowlkes_mallows": "Fowlkes-Mallows index",
-    "purity": "purity",
+    "purity": "Purity",
 }
 
 _LABELS_SHOWN = 20
@@ -151,7 +151,7 @@ class Agreement(Shown):
         figures = Section(
             "Agreement of clusters with labels",
             self._sentences(),
-            ("figure", "value"),
+            ("Figure", "Value"),
             tuple((_TITLES[key], number(value)) for key, value in self._figures().items()),
         )
         return figures, _table_shown(table)
@@ -201,7 +201,7 @@ def _table_shown(table: Contingency) -> Section:
     return Section(
         "Weight of each label in each cluster",
         tuple(sentences),
-        ("label", *(name(str(table.values_pred[j])) for j in columns)),
+        ("Label", *(name(str(table.values_pred[j])) for j in columns)),
         tuple(
             (
                 name(str(table.values_true[i])),

@@ -90,23 +90,26 @@ class Evaluation(Shown):
 
     def sections(self) -> Sequence[Section]:
         """Return the figures, the clusters, and the agreement with true labels."""
+        has_intervals = any(figure.low is not None for figure in self.figures.values())
+        columns = ("Metric", "Value", "95 % interval")[: 3 if has_intervals else 2]
+        shown = [self._shown(name, figure) for name, figure in self.figures.items()]
         parts = [
             Section(
                 f"{self.n_clusters} clusters on {self.n_rows:,} rows",
                 self._sentences(),
-                ("metric", "value", "95 % interval"),
-                tuple(self._shown(name, figure) for name, figure in self.figures.items()),
+                columns,
+                tuple(row[: len(columns)] for row in shown),
             )
         ]
-        columns = self._by_cluster()
+        by_cluster = self._by_cluster()
         hidden = self.n_clusters - _CLUSTERS_SHOWN
         parts.append(
             Section(
                 "Clusters",
                 (f"{hidden} more clusters: to_frame() or --json has all",) if hidden > 0 else (),
-                tuple(_HEADINGS.get(name, name) for name in columns),
+                tuple(_HEADINGS[name] for name in by_cluster),
                 tuple(
-                    tuple(_cell(name, float(values[j])) for name, values in columns.items())
+                    tuple(_cell(name, float(values[j])) for name, values in by_cluster.items())
                     for j in range(min(self.n_clusters, _CLUSTERS_SHOWN))
                 ),
             )
@@ -153,12 +156,16 @@ class Evaluation(Shown):
 
 
 _HEADINGS = {
-    "cluster_id": "cluster",
-    "rms_distance": "rms distance",
+    "cluster_id": "Cluster",
+    "count": "Count",
+    "share": "Share",
+    "inertia": "Inertia",
+    "rms_distance": "RMS distance",
     "davies_bouldin": "Davies-Bouldin",
-    "silhouette_error": "std. error",
-    "silhouette_squared": "squared s.",
-    "silhouette_simplified": "simplified s.",
+    "silhouette": "Silhouette",
+    "silhouette_error": "Std. error",
+    "silhouette_squared": "Squared s.",
+    "silhouette_simplified": "Simplified s.",
 }
 
 

@@ -156,26 +156,26 @@ def silhouette_sampled(found: Statistics) -> Figure:
 
 
 METRICS = (
-    Metric("inertia", frozenset(("inertias",)), inertia, "inertia (less is better)"),
+    Metric("inertia", frozenset(("inertias",)), inertia, "Inertia (less is better)"),
     Metric(
-        "explained_share", frozenset(("inertias", "within")), explained_share, "explained share"
+        "explained_share", frozenset(("inertias", "within")), explained_share, "Explained share"
     ),
     Metric("calinski_harabasz", frozenset(("within",)), calinski_harabasz, "Calinski-Harabasz"),
     Metric(
         "davies_bouldin", frozenset(("spread",)), davies_bouldin, "Davies-Bouldin (less is better)"
     ),
-    Metric("silhouette", frozenset(("sample",)), silhouette_sampled, "silhouette (-1 to 1)"),
+    Metric("silhouette", frozenset(("sample",)), silhouette_sampled, "Silhouette (-1 to 1)"),
     Metric(
         "silhouette_squared",
         frozenset(("spread", "squared")),
         silhouette_squared,
-        "silhouette by squared distances",
+        "Silhouette by squared distances",
     ),
     Metric(
         "silhouette_simplified",
         frozenset(("margins",)),
         silhouette_simplified,
-        "silhouette by distances to centers",
+        "Silhouette by distances to centers",
     ),
 )
 """In the order in which they are shown."""

@@ -112,7 +112,7 @@ class SilhouetteScore(Shown, float):
             said += f", between {self.low:.4f} and {self.high:.4f} with 95 % confidence"
             said += f" (from {self.n_sampled:,} rows)"
         rows = tuple((name(str(label)), number(one)) for label, one in self.per_cluster.items())
-        return (Section(f"Silhouette ({self.method}): {said}", (), ("label", "silhouette"), rows),)
+        return (Section(f"Silhouette ({self.method}): {said}", (), ("Label", "Silhouette"), rows),)
 
 
 def _again(value: float, known: dict[str, Any]) -> SilhouetteScore:

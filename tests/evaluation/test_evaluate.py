@@ -255,7 +255,7 @@ def test_the_result_is_shown_as_text_html_frame_and_plain_values(X, new):
     fitted = KMeans(K, scale="standard", random_state=0).fit(X)
     found = evaluate(fitted, new[0], new[1], sample_size=500)
     text, page = str(found), found._repr_html_()
-    for word in ("8 clusters on 1,500 rows", "Davies-Bouldin", "95 % interval", "adjusted Rand"):
+    for word in ("8 clusters on 1,500 rows", "Davies-Bouldin", "95 % interval", "Adjusted Rand"):
         assert word in text
         assert word in page
     assert max(map(len, text.splitlines())) <= 120
