@@ -234,7 +234,7 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     held = block if rows.parquet is not None else 2 * block
     computing = held + still_open + by_rows + drawn + broadcast + 3 * partials
     return (
-        max(reading, scaling, computing, 5 * partials)
+        max(reading, scaling, computing, demand.tile_bytes + 5 * partials)
         + ahead
         + parsed
         + broadcast
