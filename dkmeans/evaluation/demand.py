@@ -60,6 +60,8 @@ def profile_demand(model: Model, n_examples: int = 0) -> Demand:
     moments = k * (5 * d + 2) * 8
     scatter = k * (d * d + 2 * d + 1) * 8 if has_scatter(k, d) else 0
     cells = k * d * (2 * n_edges + 1) * 8
+    # here, not as rows are read: the other statistics are of the rows as they came
+    scaled = 0 if model.scaling is None else d * item
     return Demand(
         n_passes=2,
         n_runs=1,
@@ -71,9 +73,9 @@ def profile_demand(model: Model, n_examples: int = 0) -> Demand:
         scaling_bytes=moments + scatter + examples,
         scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
         + k * d * item,
-        # label, squared distance, importance and its factors; with examples two of the first two,
-        # the label apart, both distances, the margin and its factors
-        row_bytes=2 * (4 + item) + 4 + 16 + 24 if n_examples else 4 + item + 16,
+        # the scaled row, label, squared distance, importance and its factors; with examples two
+        # of label and distance, the label apart, both distances, the margin and its factors
+        row_bytes=scaled + (2 * (4 + item) + 4 + 16 + 24 if n_examples else 4 + item + 16),
         tile_bytes=TILE_ROWS * 10 * 8,
         has_pilot=isinstance(model.scaling, Normalization),
         n_scalings=0,

@@ -192,14 +192,14 @@ def plan_of(rows: "Rows", demand: Demand, n_processes: int = 1) -> Plan:
 def task_bytes(rows: "Rows", demand: Demand) -> int:
     """Return the peak bytes of a task above an idle worker, what the block store keeps apart.
 
-    The greatest of three moments. Reading: the block that is filled, the row group that it comes
+    The greatest of four moments. Reading: the block that is filled, the row group that it comes
     from as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
-    Computing: the block and its scaled copy, what is taken by the row and by the tile, rows that a
-    step draws, with their places, the broadcast as the kernel wants it, and two more partials, of
-    the block and of the merge; and the row group, if it has more blocks. Sending: two partials,
-    what they are merged into, and two copies of that: Dask's scheduler has it pickled into one
-    text. In all: the broadcast as it came, the kernel's scratch, which is not given back between
-    blocks, parsed footers and, of stores, the next row group, which is on its way.
+    Scaling: the block and its scaled copy. Computing: the block, what is taken by the row, rows
+    that a step draws, with their places, the broadcast as the kernel wants it, and two more
+    partials, of the block and of the merge. In both the row group, too, if it has more blocks.
+    Sending: two partials, what they are merged into, and two copies of that: Dask's scheduler has
+    it pickled into one text. In all: the broadcast as it came, what is taken by the tile and the
+    kernel's scratch, which are not given back between blocks, parsed footers, the next row group.
 
     Of some 180 fits of one kind, whose peaks were otherwise alike to 2 MB, 3 took 12 MB more for a
     moment; why is not known.
@@ -228,9 +228,18 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     partials = max(demand.n_runs * demand.partial_bytes, first)
     by_rows = block_rows * demand.row_bytes + demand.tile_bytes
     drawn = min(demand.drawn_rows, block_rows) * (row + beside + PLACE_BYTES)
-    reading = block + stored + decoding + partials
-    computing = 2 * block + still_open + by_rows + drawn + broadcast + 3 * partials
-    return max(reading, computing, 5 * partials) + ahead + parsed + broadcast + demand.scratch_bytes
+    reading = block + stored + decoding + demand.tile_bytes + partials
+    scaling = 2 * block + still_open + demand.tile_bytes + partials
+    # what was decoded goes once it is scaled; what was sent along stays
+    held = block if rows.parquet is not None else 2 * block
+    computing = held + still_open + by_rows + drawn + broadcast + 3 * partials
+    return (
+        max(reading, scaling, computing, demand.tile_bytes + 5 * partials)
+        + ahead
+        + parsed
+        + broadcast
+        + demand.scratch_bytes
+    )
 
 
 def source_is_remote(rows: "Rows") -> bool:
