@@ -141,9 +141,6 @@ def test_workers_of_a_plain_fit_import_neither_pandas_nor_scikit_learn(tmp_path:
     assert set().union(*found.values()) == {"dkmeans"}
 
 
-N_BLOCKS = 2
-
-
 @dataclass(frozen=True)
 class Case:
     """A fit whose peak is compared with the formula."""
@@ -155,6 +152,7 @@ class Case:
     init: str = "k-means||"
     groups_per_block: float = 1.0
     algorithm: str = "lloyd"
+    n_blocks: int = 2
 
     @property
     def block_bytes(self) -> int:
@@ -165,9 +163,9 @@ class Case:
         rng = np.random.default_rng(0)
         rows = self.block_bytes // (4 * self.d)
         folder.mkdir()
-        n_files = 1 if self.groups_per_block < 1 else N_BLOCKS
+        n_files = 1 if self.groups_per_block < 1 else self.n_blocks
         for number in range(n_files):
-            X = rng.normal(size=(self.d, N_BLOCKS * rows // n_files)).astype(np.float32)
+            X = rng.normal(size=(self.d, self.n_blocks * rows // n_files)).astype(np.float32)
             pq.write_table(
                 pa.table({f"f{j}": X[j] for j in range(self.d)}),
                 folder / f"{number}.parquet",
@@ -193,7 +191,8 @@ class Case:
     def __str__(self) -> str:
         groups = f"{self.groups_per_block:g} groups a block"
         how = self.init if self.algorithm == "lloyd" else self.algorithm
-        return f"k={self.k} d={self.d} {self.mib} MiB {self.stage} {how} {groups}"
+        what = f"{self.n_blocks} blocks of {self.mib} MiB"
+        return f"k={self.k} d={self.d} {what} {self.stage} {how} {groups}"
 
 
 def peak_and_formula(case: Case, folder: Path) -> tuple[int, int]:
@@ -210,7 +209,7 @@ def peak_and_formula(case: Case, folder: Path) -> tuple[int, int]:
         rows = dkmeans.read_parquet(
             str(data), stage=case.stage, client=client, block_bytes=case.block_bytes
         )
-        assert rows.n_blocks == N_BLOCKS
+        assert rows.n_blocks == case.n_blocks
         estimator = case.estimator()
         formula = rows.plan(estimator).task_bytes
         pids = client.run(os.getpid)
@@ -242,6 +241,7 @@ def check_formula(case: Case, folder: Path, capsys: pytest.CaptureFixture) -> No
         Case(10, 4, 16),
         Case(10, 768, 16),
         Case(1000, 768, 16, init="array"),
+        Case(1000, 768, 16, init="array", n_blocks=9),
         Case(10, 64, 16, groups_per_block=1 / 2),
         Case(10, 64, 16, groups_per_block=4),
         Case(10, 4, 16, algorithm="minibatch"),

@@ -34,6 +34,7 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         partial_bytes=candidates * (d + 2) * 8,
         sampled_rows=drawn + 1,
         scaling_bytes=_scaling_bytes(settings, d),
+        samples_under_centers=False,
         scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(candidates, nearest.TILE_CENTERS)) * item
         + candidates * d * item,
         row_bytes=(2 * (item + 4) + 1) * settings.n_init,
@@ -64,6 +65,7 @@ def minibatch_demand(settings: MiniBatchSettings, n_features: int, dtype: str) -
         partial_bytes=k * (d + 2) * 8,
         sampled_rows=sample_rows(settings, d * item) + 1,
         scaling_bytes=_scaling_bytes(settings, d),
+        samples_under_centers=False,
         scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
         + k * d * item,
         row_bytes=item + 4 + 2,

@@ -31,6 +31,7 @@ def evaluation_demand(model: Model, needs: Set[Need], sampling: Sampling) -> Dem
         partial_bytes=k * (d + 6) * 8,
         sampled_rows=sampling.size + 1 if "sample" in needs else 0,
         scaling_bytes=_TRUTH_BYTES if "truth" in needs else 0,
+        samples_under_centers=True,
         # as the kernel wants them: matrices of scores, and centers by feature
         scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
         + 2 * k * d * item,
@@ -71,6 +72,7 @@ def profile_demand(model: Model, n_examples: int = 0) -> Demand:
         sampled_rows=sample_rows(k, d, model.dtype) + 1,
         # beside the sample, in the first pass
         scaling_bytes=moments + scatter + examples,
+        samples_under_centers=True,
         scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
         + k * d * item,
         # the scaled row, label, squared distance, importance and its factors; with examples two

@@ -4,6 +4,8 @@ import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from threading import Lock
 from typing import Any
 
 from dask.base import is_dask_collection
@@ -34,9 +36,9 @@ class _Group:
     merged: Future[Any] | None = None
     """The task that merges them; None if it is to be submitted."""
 
-    def let_go(self) -> None:
-        """Let workers forget what is merged."""
-        if self.leaves and self.merged is not None and self.merged.status == "finished":
+    def let_go(self, merged: Future[Any]) -> None:
+        """Let workers forget the leaves, if `merged` still is what merges them, and has."""
+        if self.merged is merged and merged.status == "finished":
             self.release_leaves()
 
     def release_leaves(self) -> None:
@@ -90,6 +92,9 @@ class ClusterPass:
 
         self._pinned: dict[int, str] = {}
         """Workers that leaves may run on alone."""
+
+        self._lock = Lock()
+        """Held by who changes what a group has: groups are let go of by another thread."""
 
     def result(self) -> LeafResult:
         """Run the pass.
@@ -147,8 +152,15 @@ class ClusterPass:
         for group in self._groups:
             failed = group.merged is not None and group.merged.status == "error" and group.leaves
             if group.merged is None or failed:
-                group.merged = self._merge([group.leaves[number] for number in group.numbers])
+                with self._lock:
+                    group.merged = self._merge([group.leaves[number] for number in group.numbers])
+                group.merged.add_done_callback(partial(self._let_go, group))
         return [group.merged for group in self._groups if group.merged is not None]
+
+    def _let_go(self, group: _Group, merged: Future[Any]) -> None:
+        """Called by a thread of the client as soon as a group is merged."""
+        with self._lock:
+            group.let_go(merged)
 
     def _merge(self, results: Iterable[Future[Any]]) -> Future[Any]:
         # before leaves that wait: what they have found need not be held so long
@@ -158,10 +170,9 @@ class ClusterPass:
         return merged
 
     def _look(self, workers: Mapping[str, Any]) -> None:
-        """Let go of leaves that are merged; raise `_HomesLost` if one waits for a lost worker."""
+        """Raise `_HomesLost` if a leaf waits for a worker that is gone."""
         lost = []
         for group in self._groups:
-            group.let_go()
             if group.merged is not None and group.merged.done():
                 continue
             for number in group.numbers:
@@ -178,8 +189,10 @@ class ClusterPass:
         for number in numbers:
             self._homes_wanted.pop(number, None)
         for group in dict.fromkeys(self._group_of[number] for number in numbers):
-            again = set(numbers) & set(group.numbers) if group.leaves else group.numbers
-            for number in again:
+            with self._lock:
+                again = set(numbers) & set(group.numbers) if group.leaves else set(group.numbers)
+                self._put_aside(group)
+            for number in sorted(again):
                 self._submit(number)
 
     def _submit(self, number: int) -> None:
@@ -201,7 +214,12 @@ class ClusterPass:
     def _put(self, number: int, future: Future[Any]) -> None:
         """Take the task of a leaf into its group, which is to be merged again."""
         group = self._group_of[number]
-        group.leaves[number] = future
+        with self._lock:
+            group.leaves[number] = future
+            self._put_aside(group)
+
+    def _put_aside(self, group: _Group) -> None:
+        """Have a group merged again; from now on its leaves are not let go of."""
         if group.merged is not None:
             group.merged.release()
             group.merged = None

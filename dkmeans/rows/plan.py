@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from dkmeans.errors import TooLarge
+from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.rows.engine import Slot
 from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.leaf import Pass
@@ -57,6 +58,9 @@ class Demand:
 
     scaling_bytes: int
     """Of what a block contributes to the scaling that all runs share."""
+
+    samples_under_centers: bool
+    """Whether the pass that these two are of has centers and scale already."""
 
     scratch_bytes: int
     """Taken while a block is computed, whatever its size."""
@@ -195,11 +199,15 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     The greatest of four moments. Reading: the block that is filled, the row group that it comes
     from as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
     Scaling: the block and its scaled copy. Computing: the block, what is taken by the row, rows
-    that a step draws, with their places, the broadcast as the kernel wants it, and two more
-    partials, of the block and of the merge. In both the row group, too, if it has more blocks.
-    Sending: two partials, what they are merged into, and two copies of that: Dask's scheduler has
-    it pickled into one text. In all: the broadcast as it came, what is taken by the tile and the
-    kernel's scratch, which are not given back between blocks, parsed footers, the next row group.
+    that a step draws, with their places, the broadcast as the kernel wants it, and partials: of the
+    block, of the leaf, and of both merged. In both the row group, too, if it has more blocks.
+    Sending: the last partial of a group, what all are merged into, and two copies of that: Dask's
+    scheduler has it pickled into one text.
+
+    In all: the results of other leaves and groups that wait to be merged, the broadcast as it came,
+    what is taken by the tile and the kernel's scratch, which are not given back between blocks,
+    parsed footers and, of stores, the next row group. The pass of a fit that samples rows, or
+    learns quantiles, has neither centers nor scale yet.
 
     Of some 180 fits of one kind, whose peaks were otherwise alike to 2 MB, 3 took 12 MB more for a
     moment; why is not known.
@@ -222,24 +230,46 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
         if max(group.n_rows for group in groups) > block_rows:
             still_open = stored + decoding
     broadcast = demand.n_runs * demand.broadcast_bytes
-    n_rows = demand.sampled_rows if rows.n_source_rows is None else rows.n_source_rows
-    sample = min(demand.sampled_rows, n_rows) * (row + SAMPLED_BYTES)
-    first = demand.n_runs * sample + demand.scaling_bytes
-    partials = max(demand.n_runs * demand.partial_bytes, first)
-    by_rows = block_rows * demand.row_bytes + demand.tile_bytes
+    tile = demand.tile_bytes * min(block_rows, TILE_ROWS) // TILE_ROWS
     drawn = min(demand.drawn_rows, block_rows) * (row + beside + PLACE_BYTES)
-    reading = block + stored + decoding + demand.tile_bytes + partials
-    scaling = 2 * block + still_open + demand.tile_bytes + partials
     # what was decoded goes once it is scaled; what was sent along stays
     held = block if rows.parquet is not None else 2 * block
-    computing = held + still_open + by_rows + drawn + broadcast + 3 * partials
-    return (
-        max(reading, scaling, computing, demand.tile_bytes + 5 * partials)
-        + ahead
-        + parsed
-        + broadcast
-        + demand.scratch_bytes
-    )
+    # of a block in one piece, alone in its leaf, there is nothing to merge
+    in_pieces = block_rows > TILE_ROWS or any(len(leaf.blocks) > 1 for leaf in rows.layout.leaves)
+    n_merged, n_waiting = 3 if in_pieces else 1, _held_results(rows) - 1
+    by_rows = block_rows * demand.row_bytes
+
+    def peak(of_leaf: int, of_all: int, centers: int, scaled: int) -> int:
+        reading = block + stored + decoding + of_leaf
+        scaling = block + scaled + still_open + of_leaf
+        computing = held + still_open + by_rows + centers + n_merged * of_leaf
+        sending = of_leaf + 3 * of_all
+        return max(reading, scaling, computing, sending) + n_waiting * of_leaf
+
+    known = broadcast + demand.scratch_bytes
+    leaf_rows = [leaf.n_source_rows or 0 for leaf in rows.layout.leaves]
+    of_leaf = _first_bytes(demand, row, max(leaf_rows) or None)
+    of_all = _first_bytes(demand, row, rows.n_source_rows)
+    if demand.samples_under_centers:
+        first = peak(of_leaf, of_all, broadcast, block) + known
+    else:
+        first = peak(of_leaf, of_all, 0, 0)
+    runs = demand.n_runs * demand.partial_bytes
+    later = peak(runs, runs, drawn + broadcast, block) + known
+    return max(first, later) + tile + ahead + parsed
+
+
+def _first_bytes(demand: Demand, row: int, n_rows: int | None) -> int:
+    """Bytes that so many rows contribute to the pass that samples; None for any number of rows."""
+    sampled = demand.sampled_rows if n_rows is None else min(demand.sampled_rows, n_rows)
+    return demand.n_runs * sampled * (row + SAMPLED_BYTES) + demand.scaling_bytes
+
+
+def _held_results(rows: "Rows") -> int:
+    """Results that a process may hold: of the leaves of a group, and of groups that are merged."""
+    n_leaves, n_processes = len(rows.layout.leaves), max(1, len(rows.engine.slots()))
+    n_groups = -(-n_leaves // FAN_IN)
+    return min(n_leaves, FAN_IN) + -(-(n_groups - 1) // n_processes)
 
 
 def source_is_remote(rows: "Rows") -> bool:

@@ -20,7 +20,7 @@ from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
 from dkmeans.rows.plan import Demand, task_bytes
 from dkmeans.rows.rows import Rows
-from tests.test_memory import N_BLOCKS, Case, forget_peak, peak_bytes, pytestmark, workers
+from tests.test_memory import Case, forget_peak, peak_bytes, pytestmark, workers
 
 __all__ = ["pytestmark"]
 
@@ -38,10 +38,12 @@ class Job:
     n_kinds: int = 0
     """Of true labels, as text; 0 for none."""
 
+    n_blocks: int = 2
+
     @property
     def data(self) -> Case:
         """Blocks of noise."""
-        return Case(self.k, self.d, self.mib, self.stage)
+        return Case(self.k, self.d, self.mib, self.stage, n_blocks=self.n_blocks)
 
     def write(self, folder: Path) -> Path:
         """Write them, a row group each, with true labels beside them if there are any."""
@@ -90,7 +92,8 @@ class Job:
     def __str__(self) -> str:
         examples = f" {self.n_examples} examples" if self.n_examples else ""
         kinds = f" {self.n_kinds} kinds" if self.n_kinds else ""
-        return f"{self.kind} k={self.k} d={self.d} {self.mib} MiB {self.stage}{examples}{kinds}"
+        what = f"{self.n_blocks} blocks of {self.mib} MiB"
+        return f"{self.kind} k={self.k} d={self.d} {what} {self.stage}{examples}{kinds}"
 
 
 def peak_and_formula(job: Job, folder: Path) -> tuple[int, int]:
@@ -106,7 +109,7 @@ def peak_and_formula(job: Job, folder: Path) -> tuple[int, int]:
         with small.open(folder / "few", client) as rows:
             assert small.do(rows, small.model(1000)) == rows.shape[0]
         rows = job.open(folder / "in", client)
-        assert rows.n_blocks == N_BLOCKS
+        assert rows.n_blocks == job.n_blocks
         model = job.model(rows.n_source_rows)
         formula = task_bytes(rows, job.demand(model))
         pids = client.run(os.getpid)
@@ -143,6 +146,7 @@ def check(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[[Job], None
         Job(10, 768, 16, "evaluate"),
         Job(10, 4, 16, "profile", 5),
         Job(10, 768, 16, "profile"),
+        Job(200, 256, 4, "profile", n_blocks=9),
     ],
     ids=str,
 )

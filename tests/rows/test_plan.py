@@ -262,6 +262,8 @@ def slots(*found: Slot) -> Callable[[LocalEngine], tuple[Slot, ...]]:
 
 def test_what_cannot_fit_is_refused_before_anything_is_read(folder, monkeypatch):
     rows = read(folder)
+    # of results of a pass each of two processes holds its share
+    monkeypatch.setattr(LocalEngine, "slots", slots(Slot("a", 2, 2**50), Slot("b", 1, 9)))
     need = rows.plan(estimator()).task_bytes
     monkeypatch.setattr(LocalEngine, "slots", slots(Slot("a", 2, 2 * need - 1), Slot("b", 1, 9)))
     for refused in (lambda: rows.plan(estimator()), lambda: estimator().fit(rows)):
