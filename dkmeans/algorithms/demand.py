@@ -8,7 +8,7 @@ from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.partials.quantiles import MOST_EXACT
-from dkmeans.rows.plan import Demand
+from dkmeans.rows.demand import Demand
 from dkmeans.rows.requests import Reduce
 
 

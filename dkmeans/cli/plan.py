@@ -21,9 +21,10 @@ from dkmeans.cli.options import (
 )
 from dkmeans.cluster.connect import worker_bytes
 from dkmeans.rows.engine import IDLE_WORKER_BYTES, Slot
-from dkmeans.rows.plan import Plan, check_fits, measured, plan_of
+from dkmeans.rows.plan import Plan, measured, plan_of
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import Room, decide
+from dkmeans.rows.task_memory import check_fits
 
 
 @click.command()

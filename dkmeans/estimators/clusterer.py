@@ -20,11 +20,12 @@ from dkmeans.estimators.provenance import parameters, provenance
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import distances, nearest
 from dkmeans.models.model import Model
+from dkmeans.rows.demand import Demand
 from dkmeans.rows.part_source import weights_of
-from dkmeans.rows.plan import Demand, check_fits
 from dkmeans.rows.reading import as_rows, is_lazy, is_out_of_memory
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
+from dkmeans.rows.task_memory import check_fits
 from dkmeans.rows.with_features import rows_with
 
 

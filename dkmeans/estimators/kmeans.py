@@ -9,7 +9,7 @@ from dkmeans.algorithms.kmeans import kmeans
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.estimators.clusterer import Clusterer, seed_of
-from dkmeans.rows.plan import Demand
+from dkmeans.rows.demand import Demand
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
 

@@ -14,7 +14,7 @@ from dkmeans.algorithms.settings import MiniBatchSettings
 from dkmeans.algorithms.stream import HalfLifeUnit, LearningRate, Stream
 from dkmeans.errors import ArgumentError
 from dkmeans.estimators.clusterer import Clusterer, seed_of
-from dkmeans.rows.plan import Demand
+from dkmeans.rows.demand import Demand
 from dkmeans.rows.reading import as_rows
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName

@@ -12,7 +12,7 @@ from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Normalization
 from dkmeans.partials.cluster_sums import ClusterSums
-from dkmeans.rows.plan import Demand
+from dkmeans.rows.demand import Demand
 from dkmeans.rows.requests import Reduce
 
 _TRUTH_BYTES = 2**20

@@ -13,9 +13,9 @@ from dkmeans.evaluation.passes import of_model
 from dkmeans.evaluation.statistics import Clusters, Need, Sampling, Statistics
 from dkmeans.models.model import Model
 from dkmeans.rows.input_digest import input_digest
-from dkmeans.rows.plan import check_fits
 from dkmeans.rows.reading import is_lazy, is_out_of_memory
 from dkmeans.rows.rows import Rows
+from dkmeans.rows.task_memory import check_fits
 from dkmeans.rows.with_features import tell
 
 

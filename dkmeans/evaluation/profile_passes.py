@@ -27,11 +27,11 @@ from dkmeans.partials.extremes import Extremes
 from dkmeans.partials.together import Together
 from dkmeans.partials.weighted_sample import WeightedSample
 from dkmeans.rows.known import RowsChanged
-from dkmeans.rows.plan import check_fits
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Scan
 from dkmeans.rows.row_lookup import lookup
 from dkmeans.rows.rows import Rows
+from dkmeans.rows.task_memory import check_fits
 from dkmeans.rows.with_features import tell
 
 MOST_MARGIN = 0.5

@@ -4,101 +4,15 @@ import math
 import time
 import uuid
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dkmeans.errors import TooLarge
-from dkmeans.kernels.block import TILE_ROWS
-from dkmeans.rows.engine import Slot
+from dkmeans.rows.demand import Demand
 from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.leaf import Pass
-from dkmeans.rows.parquet_source import BATCH_BYTES, READ_AHEAD_BYTES
-from dkmeans.rows.requests import Reduce
-from dkmeans.rows.staging import LABEL_BYTES
+from dkmeans.rows.task_memory import task_bytes
 
 if TYPE_CHECKING:
     from dkmeans.rows.rows import Rows
-
-PAGE_BYTES = 4 * 2**20
-"""What Arrow holds of a column while it decodes it: pages of 1 MiB, as stored, packed, unpacked,
-decoded."""
-
-PARSED_FOOTER = 10
-"""How many times the bytes of a footer it takes once it is parsed."""
-
-SAMPLED_BYTES = 24
-"""What a sampled row has beside its features: key, weight, number."""
-
-PLACE_BYTES = 64
-"""What finding the place of a drawn row in its block takes for a moment."""
-
-COLUMN_BYTES = 28 * 2**10
-"""What Arrow's reader takes for each column, whatever is in it: fitted to measured peaks."""
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What an algorithm asks of its passes."""
-
-    n_passes: int
-    """At most."""
-
-    n_runs: int
-    """Runs that share the passes."""
-
-    broadcast_bytes: int
-    """Of what is the same for all blocks, for one run."""
-
-    partial_bytes: int
-    """Of what a block contributes, for one run, but for rows."""
-
-    sampled_rows: int
-    """Rows that a block may contribute, for one run; no more than there are."""
-
-    scaling_bytes: int
-    """Of what a block contributes to the scaling that all runs share."""
-
-    samples_under_centers: bool
-    """Whether the pass that these two are of has centers and scale already."""
-
-    scratch_bytes: int
-    """Taken while a block is computed, whatever its size."""
-
-    row_bytes: int
-    """Taken for each row of a block while it is computed."""
-
-    tile_bytes: int
-    """Taken for a tile of rows while it is computed."""
-
-    has_pilot: bool
-    """Whether the first rows are looked at before the first pass."""
-
-    n_scalings: int
-    """How often kept blocks are written anew, because a pass has found how to scale them."""
-
-    n_state_passes: int
-    """Passes that leave a state beside each row."""
-
-    state_bytes: int
-    """Kept beside each row from pass to pass, by all runs together."""
-
-    n_epochs: int
-    """Passes by mini-batches: where nothing is staged, these keep open leaves on local disks."""
-
-    drawn_rows: int
-    """Rows that a step of these draws from a block."""
-
-    probe: Reduce
-    """What a pass computes, with made-up values, to be timed."""
-
-
-class HasDemand(Protocol):
-    """An estimator, which knows what it will ask."""
-
-    def demand(self, n_features: int, dtype: str) -> Demand:
-        """Return what a fit asks of rows with so many features."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -193,90 +107,6 @@ def plan_of(rows: "Rows", demand: Demand, n_processes: int = 1) -> Plan:
     )
 
 
-def task_bytes(rows: "Rows", demand: Demand) -> int:
-    """Return the peak bytes of a task above an idle worker, what the block store keeps apart.
-
-    The greatest of four moments. Reading: the block that is filled, the row group that it comes
-    from as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
-    Scaling: the block and its scaled copy. Computing: the block, what is taken by the row, rows
-    that a step draws, with their places, the broadcast as the kernel wants it, and partials: of the
-    block, of the leaf, and of both merged. In both the row group, too, if it has more blocks.
-    Sending: the last partial of a group, what all are merged into, and two copies of that: Dask's
-    scheduler has it pickled into one text.
-
-    In all: the results of other leaves and groups that wait to be merged, the broadcast as it came,
-    what is taken by the tile and the kernel's scratch, which are not given back between blocks,
-    parsed footers and, of stores, the next row group. The pass of a fit that samples rows, or
-    learns quantiles, has neither centers nor scale yet.
-
-    Of some 180 fits of one kind, whose peaks were otherwise alike to 2 MB, 3 took 12 MB more for a
-    moment; why is not known.
-    """
-    block_rows = rows.most_block_rows
-    row = rows.n_features * np.dtype(rows.dtype).itemsize
-    beside = LABEL_BYTES * len(rows.label_names)
-    block = block_rows * (row + beside)
-    stored = decoding = parsed = ahead = still_open = 0
-    if rows.parquet is not None:
-        groups = rows.parquet.row_groups
-        stored = max(group.n_bytes for group in groups)
-        columns = max(len(group.leaf_columns) for group in groups)
-        decoding = min(8 * stored // 5, columns * PAGE_BYTES) + columns * COLUMN_BYTES
-        # the batch whose rows are taken over, and the next one
-        decoding += 2 * BATCH_BYTES
-        parsed = PARSED_FOOTER * rows.parquet.footer_bytes
-        if source_is_remote(rows):
-            ahead = min(stored, READ_AHEAD_BYTES)
-        if max(group.n_rows for group in groups) > block_rows:
-            still_open = stored + decoding
-    broadcast = demand.n_runs * demand.broadcast_bytes
-    tile = demand.tile_bytes * min(block_rows, TILE_ROWS) // TILE_ROWS
-    drawn = min(demand.drawn_rows, block_rows) * (row + beside + PLACE_BYTES)
-    # what was decoded goes once it is scaled; what was sent along stays
-    held = block if rows.parquet is not None else 2 * block
-    # of a block in one piece, alone in its leaf, there is nothing to merge
-    in_pieces = block_rows > TILE_ROWS or any(len(leaf.blocks) > 1 for leaf in rows.layout.leaves)
-    n_merged, n_waiting = 3 if in_pieces else 1, _held_results(rows) - 1
-    by_rows = block_rows * demand.row_bytes
-
-    def peak(of_leaf: int, of_all: int, centers: int, scaled: int) -> int:
-        reading = block + stored + decoding + of_leaf
-        scaling = block + scaled + still_open + of_leaf
-        computing = held + still_open + by_rows + centers + n_merged * of_leaf
-        sending = of_leaf + 3 * of_all
-        return max(reading, scaling, computing, sending) + n_waiting * of_leaf
-
-    known = broadcast + demand.scratch_bytes
-    leaf_rows = [leaf.n_source_rows or 0 for leaf in rows.layout.leaves]
-    of_leaf = _first_bytes(demand, row, max(leaf_rows) or None)
-    of_all = _first_bytes(demand, row, rows.n_source_rows)
-    if demand.samples_under_centers:
-        first = peak(of_leaf, of_all, broadcast, block) + known
-    else:
-        first = peak(of_leaf, of_all, 0, 0)
-    runs = demand.n_runs * demand.partial_bytes
-    later = peak(runs, runs, drawn + broadcast, block) + known
-    return max(first, later) + tile + ahead + parsed
-
-
-def _first_bytes(demand: Demand, row: int, n_rows: int | None) -> int:
-    """Bytes that so many rows contribute to the pass that samples; None for any number of rows."""
-    sampled = demand.sampled_rows if n_rows is None else min(demand.sampled_rows, n_rows)
-    return demand.n_runs * sampled * (row + SAMPLED_BYTES) + demand.scaling_bytes
-
-
-def _held_results(rows: "Rows") -> int:
-    """Results that a process may hold: of the leaves of a group, and of groups that are merged."""
-    n_leaves, n_processes = len(rows.layout.leaves), max(1, len(rows.engine.slots()))
-    n_groups = -(-n_leaves // FAN_IN)
-    return min(n_leaves, FAN_IN) + -(-(n_groups - 1) // n_processes)
-
-
-def source_is_remote(rows: "Rows") -> bool:
-    """Whether the source is a store that requests go to."""
-    return rows.parquet is not None and any(rows.parquet.footer_requests)
-
-
 def measured(rows: "Rows", plan: Plan, demand: Demand, n_tasks: int) -> Plan:
     """Read and compute the first block, twice, and add what passes should take.
 
@@ -301,31 +131,6 @@ def measured(rows: "Rows", plan: Plan, demand: Demand, n_tasks: int) -> Plan:
         staged_pass_seconds=later if plan.stage != "none" else None,
         most_seconds=first + later * (plan.most_passes - 1),
     )
-
-
-def check_fits(rows: "Rows", demand: Demand, slots: tuple[Slot, ...]) -> None:
-    """Raise if no process can hold what its tasks take.
-
-    Raises
-    ------
-    TooLarge
-        If even the roomiest process has too little memory.
-    """
-    if not slots:
-        return
-    need = task_bytes(rows, demand)
-    best = max(slots, key=lambda slot: slot.free_bytes / slot.n_tasks)
-    if need * best.n_tasks > best.free_bytes:
-        largest = ""
-        if rows.parquet is not None:
-            group = max(rows.parquet.row_groups, key=lambda group: group.n_bytes)
-            largest = f" (its largest row group has {group.n_bytes / 1e6:,.0f} MB stored)"
-        raise TooLarge(
-            f"a task takes {need / 1e6:,.0f} MB{largest}; the roomiest worker has "
-            f"{best.free_bytes / 1e6:,.0f} MB free for {best.n_tasks} tasks at a time: use workers "
-            "with more memory or fewer threads, smaller block_bytes, smaller row groups, or fewer "
-            "clusters."
-        )
 
 
 def _merges(n: int) -> int:

@@ -16,6 +16,7 @@ from dkmeans.models.filling import Filling
 from dkmeans.models.scaling import AnyScaling
 from dkmeans.partials.base import Partial
 from dkmeans.rows.batches import Batching, Epoch
+from dkmeans.rows.demand import HasDemand
 from dkmeans.rows.engine import Engine, LocalEngine, engine_for
 from dkmeans.rows.gathered import Gathered
 from dkmeans.rows.inputs import Parts, parts_of_array, parts_of_dask, parts_of_labels
@@ -25,12 +26,13 @@ from dkmeans.rows.leaf import Step
 from dkmeans.rows.leaves import Leaves, parquet_leaves, part_leaves
 from dkmeans.rows.parquet_plan import ParquetPlan
 from dkmeans.rows.passes import make_pass, pilot_mean, prepare
-from dkmeans.rows.plan import HasDemand, Plan, check_fits, measured, plan_of
+from dkmeans.rows.plan import Plan, measured, plan_of
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
 from dkmeans.rows.sampling import sampled
 from dkmeans.rows.scan import RunningScan
 from dkmeans.rows.staging import STAGE_NAMES, StageName, Staging, decide, row_bytes
+from dkmeans.rows.task_memory import check_fits
 from dkmeans.rows.values import MISSING_NAMES, MissingName
 from dkmeans.storage.filesystem import redact
 

@@ -18,8 +18,9 @@ from dkmeans.evaluation.metrics import METRICS
 from dkmeans.evaluation.statistics import Need, Sampling
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
-from dkmeans.rows.plan import Demand, task_bytes
+from dkmeans.rows.demand import Demand
 from dkmeans.rows.rows import Rows
+from dkmeans.rows.task_memory import task_bytes
 from tests.test_memory import Case, forget_peak, peak_bytes, pytestmark, workers
 
 __all__ = ["pytestmark"]

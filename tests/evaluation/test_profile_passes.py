@@ -24,7 +24,7 @@ from dkmeans.models.model import Model
 from dkmeans.models.scaling import Normalization, Scaling
 from dkmeans.partials.cells import Cells
 from dkmeans.rows.engine import LocalEngine, Slot
-from dkmeans.rows.plan import task_bytes
+from dkmeans.rows.task_memory import task_bytes
 from tests.conftest import write_parquet
 
 N, K, D = 4000, 5, 3
