@@ -131,12 +131,13 @@ def silhouette_of(
     of 0.6 times their difference, which is small where it is clear which cluster is nearest. The
     score is a quarter of the way from the lower to the higher.
 
-    In 100 samples each of 35 populations, with clusters apart, overlapping and meaningless, 2 to
-    1500 of them, in 2 to 8 dimensions, and samples of 1 to 67 % of the rows, 93 or more of the 95 %
-    intervals held the exact value; 89 where weights were of a Pareto distribution without a mean.
-    There is no such promise where a few rows, seldom sampled, make much of the mean distances: held
-    were 75 where 5 of 27 000 rows made a tenth of them. And where a cluster has one row or two in
-    the sample, the interval may say nothing.
+    Measured on 37 populations of clusters that are apart, overlap or mean nothing, 2 to 1500 of
+    them in 2 to 8 dimensions, of samples of 1 to 67 % of the rows: of 100 intervals each that say
+    95 %, 93 or more held the exact value; 89 with weights of a Pareto distribution without a mean,
+    and 380 of 400. Where near clusters are equally near, intervals are 2 to 6 times longer than
+    sampling alone would make them; if most clusters have one or two sampled rows, they may say
+    nothing. They are too short where a few rows, seldom sampled, make much of the mean distances:
+    75 of 100 held the exact value where 5 of 27 000 rows made a tenth of them.
 
     The interval is Student's, with the degrees of freedom that the replicates show: fewer where few
     groups make most of the variance. A cluster of which no row is sampled may be the nearest of
