@@ -88,21 +88,34 @@ class Groups:
         return out
 
 
-def unbiased(replicates: Array) -> Array:
-    """Take off the bias that is inversely proportional to the number of rows.
+def pseudo_values(whole: Array, replicates: Array) -> Array:
+    """Tell what each group by itself says of all rows, `(n_groups, ...)` [1]_.
 
-    `(n_groups + 1, ...)` to `(...)`.
+    Their mean has no bias that is inversely proportional to the number of rows.
+
+    Parameters
+    ----------
+    whole
+        `(...)` or `(n_groups, ...)`: what the whole sample gives, in the way of each replicate.
+    replicates
+        `(n_groups, ...)`: what is left without each group.
+
+    References
+    ----------
+    .. [1] J. Tukey, "Bias and confidence in not quite large samples", Annals of Mathematical
+       Statistics 29, 1958.
     """
-    return replicates[0] - (len(replicates) - 2) * (replicates[1:].mean(axis=0) - replicates[0])
+    n_groups = len(replicates)
+    return n_groups * whole - (n_groups - 1) * replicates
 
 
-def deviations(replicates: Array) -> Array:
-    """Return the parts of the error that groups make: their squares add up to the variance.
+def deviations(values: Array) -> Array:
+    """Return the parts of the error of a mean of pseudo-values that groups make, `(n_groups, ...)`.
 
-    `(n_groups + 1, ...)` to `(n_groups, ...)`.
+    Their squares add up to its variance.
     """
-    factor = np.sqrt(1 - 1 / (len(replicates) - 1))
-    return factor * (replicates[1:] - replicates[1:].mean(axis=0))
+    n_groups = len(values)
+    return (values - values.mean(axis=0)) / np.sqrt(n_groups * (n_groups - 1))
 
 
 def degrees_of_freedom(parts: Array) -> float:

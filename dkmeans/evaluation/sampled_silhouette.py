@@ -1,64 +1,30 @@
 """The silhouette by Euclidean distances: of rows in memory, or of all rows from a sample of them.
 
-All pairs of rows are measured, each once. The error of an estimate comes from a jackknife: groups
-of rows are left out in turn.
+All pairs of rows are measured, each once. The error of an estimate comes from a jackknife, in which
+groups of rows are left out in turn, and from how far two estimates differ: one too low, one too
+high where it is not clear which cluster is nearest.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from dkmeans.errors import ArgumentError
-from dkmeans.evaluation.delete_a_group import (
-    LEAST_GROUPS,
-    Groups,
-    degrees_of_freedom,
-    deviations,
-    unbiased,
-)
-from dkmeans.evaluation.silhouette_replicates import (
-    NOTHING,
-    MeasuredRows,
-    replicated_scores,
-)
+from dkmeans.evaluation.delete_a_group import LEAST_GROUPS, Groups
+from dkmeans.evaluation.silhouette_estimate import SilhouetteEstimate, estimated, mean_of_clusters
+from dkmeans.evaluation.silhouette_replicates import NOTHING, MeasuredRows, replicated_scores
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.threads import one_blas_thread
 
-N_GROUPS = 32
-"""Groups of the jackknife: the interval is some 4 % longer than with many more."""
+N_GROUPS = 16
+"""Groups of the jackknife: the interval is some 9 % longer than with many more."""
 
+FEWEST_GROUPS = 8
+"""Groups where there are many clusters: the interval is some 20 % longer than with many more."""
+
+_SUMS_WANTED = 4_000
+"""Sums of distances of a row, one for each cluster and group: with more, groups are fewer."""
 
 _ROWS_WANTED = 30
 """Sampled rows of a cluster from which its nearness to others is well known."""
-
-
-@dataclass(frozen=True, eq=False)
-class SilhouetteEstimate:
-    """The silhouette of all rows and of each cluster, with what is known of its error."""
-
-    score: float
-    """The weighted mean of the rows' silhouettes, from -1 to 1."""
-
-    low: float
-    """Lower end of the confidence interval; `score` if exact."""
-
-    high: float
-    """Upper end of the confidence interval; `score` if exact."""
-
-    standard_error: float
-    """Of `score`; 0 if exact."""
-
-    exact: bool
-    """Whether all rows were measured, not a sample."""
-
-    cluster_score: Array
-    """`(n_clusters,)` float64: the mean of each cluster, NaN where no row tells."""
-
-    cluster_standard_error: Array
-    """`(n_clusters,)` float64: of `cluster_score`; NaN where that is, or comes from one row."""
-
-    cluster_n_sampled: Array
-    """`(n_clusters,)` int64: rows of positive weight of each cluster in the sample."""
 
 
 def importance_of_clusters(cluster_weight: Array, size: int) -> Array:
@@ -95,7 +61,7 @@ def silhouette_of(
     stands_for: Array | None = None,
     cluster_weight: Array | None = None,
     seed: int = 0,
-    n_groups: int = N_GROUPS,
+    n_groups: int | None = None,
     confidence: float = 0.95,
 ) -> SilhouetteEstimate:
     """Measure the silhouette of all rows, or estimate it from a sample.
@@ -124,7 +90,7 @@ def silhouette_of(
     seed
         Deals the rows to groups.
     n_groups
-        Groups of the jackknife, at least 3.
+        Groups of the jackknife, at least 3; None stands for 16, or 8 where clusters are many.
     confidence
         Share of samples whose interval holds the silhouette of all rows.
 
@@ -143,13 +109,35 @@ def silhouette_of(
     Notes
     -----
     The mean silhouette of each cluster is estimated by itself; their mean is by `cluster_weight`,
-    which is known, so that what clusters a sample happens to hit adds no error. The least of mean
-    distances that are estimates is too small: in clusters of few sampled rows, this bias is larger
-    than the standard error. The jackknife takes it off: groups of rows, dealt evenly from each
-    cluster, are left out in turn both as rows that are measured and as rows that are measured to.
-    Clusters of fewer rows than groups are thinned instead, as far as gives the right variance [1]_.
-    Changes are scaled by the root of 1 less a row's probability, so that variance and bias are
-    those of a finite population, and vanish as the sample becomes all rows.
+    which is known, so that what clusters a sample happens to hit adds no error. Groups of rows,
+    dealt evenly from each cluster, are left out in turn both as rows that are measured and as rows
+    that are measured to. Clusters of fewer rows than groups are thinned instead, as far as gives
+    the right variance [1]_. Changes are scaled by the root of 1 less a row's probability, so that
+    variance and bias are those of a finite population, and vanish as the sample becomes all rows.
+
+    The least of mean distances that are estimates is too small: by a bias of 1/n of n sampled rows
+    of a cluster where the differences of near clusters are spread evenly, but of the root of 1/n
+    where several clusters are equally near, as those of meaningless labels. A sample cannot tell
+    these apart. So there are two estimates:
+
+    - The lower takes off what bias is proportional to 1/n. It is right in the first case, and too
+      low in the second.
+    - For the higher, each replicate chooses the nearest cluster, and the group that it leaves out
+      measures the distance. In expectation, but for terms of higher order, that is the mean
+      distance to a cluster that may not be the nearest: not too low, and too high in the first
+      case. Clusters of which one row of several is sampled are not chosen.
+
+    The interval is around the middle between them. To the variance of the middle comes the square
+    of 0.6 times their difference, which is small where it is clear which cluster is nearest. The
+    score is a quarter of the way from the lower to the higher.
+
+    Measured on 37 populations of clusters that are apart, overlap or mean nothing, 2 to 1500 of
+    them in 2 to 8 dimensions, of samples of 1 to 67 % of the rows: of 100 intervals each that say
+    95 %, 93 or more held the exact value; 89 with weights of a Pareto distribution without a mean,
+    and 380 of 400. Where near clusters are equally near, intervals are 2 to 6 times longer than
+    sampling alone would make them; if most clusters have one or two sampled rows, they may say
+    nothing. They are too short where a few rows, seldom sampled, make much of the mean distances:
+    75 of 100 held the exact value where 5 of 27 000 rows made a tenth of them.
 
     The interval is Student's, with the degrees of freedom that the replicates show: fewer where few
     groups make most of the variance. A cluster of which no row is sampled may be the nearest of
@@ -162,6 +150,8 @@ def silhouette_of(
     ----------
     .. [1] P. Kott, "The delete-a-group jackknife", Journal of Official Statistics 17(4), 2001.
     """
+    if n_groups is None:
+        n_groups = int(np.clip(_SUMS_WANTED // max(n_clusters, 1), FEWEST_GROUPS, N_GROUPS))
     _check(stands_for, cluster_weight, n_groups, confidence)
     weight = np.ones(len(X)) if weight is None else np.asarray(weight, np.float64)
     stands_for = weight if stands_for is None else np.asarray(stands_for, np.float64)
@@ -181,59 +171,17 @@ def silhouette_of(
     _check_clusters(rows, cluster_weight, exact)
     groups = Groups.random(rows.labels, n_clusters, 0 if exact else n_groups, seed)
     with one_blas_thread():
-        scores, without = replicated_scores(rows, groups, cluster_weight)
+        found = replicated_scores(rows, groups, cluster_weight)
+    scores = found.least[0]
     if np.isnan(scores).all():
         raise ArgumentError(
             f"the sample of {len(rows.X)} rows has no two of one cluster; sample more rows"
         )
     if exact:
-        score = _mean(scores[0], cluster_weight)
-        no_error = np.where(np.isnan(scores[0]), np.nan, 0.0)
-        return SilhouetteEstimate(
-            score, score, score, 0.0, True, scores[0], no_error, rows.n_sampled
-        )
-    return _estimate(rows, scores, without, cluster_weight, confidence)
-
-
-def _estimate(
-    rows: MeasuredRows, scores: Array, without: Array, cluster_weight: Array, confidence: float
-) -> SilhouetteEstimate:
-    from scipy.special import stdtrit
-
-    told = ~np.isnan(scores[0])
-    overall = np.array([_mean(replicate, cluster_weight) for replicate in scores])
-    variance = float((deviations(overall) ** 2).sum())
-    freedom = degrees_of_freedom(deviations(overall))
-
-    # clusters that tell nothing of themselves are taken to be spread as the others
-    untold = cluster_weight[~told].sum() / cluster_weight.sum()
-    apart = (scores[0] - overall[0]) ** 2
-    variance += untold**2 * _mean(apart, cluster_weight)
-    # nor is it known how near the clusters are that are not there, or there by one row
-    n = rows.n_sampled
-    n_unseen = np.count_nonzero((n == 0) & (cluster_weight > 0))
-    variance += n_unseen * float((without[n > 0] ** 2).mean())
-    variance += float((without[n == 1] ** 2).sum())
-
-    error = float(np.sqrt(variance))
-    score = float(np.clip(unbiased(overall), -1, 1))
-    reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error
-    return SilhouetteEstimate(
-        score,
-        max(score - reach, -1.0),
-        min(score + reach, 1.0),
-        error,
-        False,
-        np.clip(unbiased(scores), -1, 1),
-        np.where(n > 1, np.sqrt((deviations(scores) ** 2).sum(axis=0)), np.nan),
-        n,
-    )
-
-
-def _mean(of_clusters: Array, cluster_weight: Array) -> float:
-    """Return the weighted mean of the clusters that tell."""
-    told = ~np.isnan(of_clusters)
-    return float(np.average(of_clusters[told], weights=cluster_weight[told]))
+        score = mean_of_clusters(scores, cluster_weight)
+        no_error = np.where(np.isnan(scores), np.nan, 0.0)
+        return SilhouetteEstimate(score, score, score, 0.0, True, scores, no_error, rows.n_sampled)
+    return estimated(rows, found, cluster_weight, confidence)
 
 
 def _check(

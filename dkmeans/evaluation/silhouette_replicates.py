@@ -40,6 +40,11 @@ class MeasuredRows:
         """`(n_clusters,)` int64."""
         return np.bincount(self.labels, minlength=self.n_clusters)
 
+    def is_one_of_several(self, cluster_weight: Array) -> Array:
+        """`(n_clusters,)` bool: whether one sampled row stands for others of its cluster."""
+        others = cluster_weight - self.by_cluster(self.weight)
+        return (self.n_sampled == 1) & (others > NOTHING * cluster_weight)
+
     @property
     def noise(self) -> Array:
         """`(n_rows,)`: the root of 1 - p, for rows that are in the sample with probability p.
@@ -49,19 +54,42 @@ class MeasuredRows:
         return np.sqrt(1 - self.weight / self.stands_for)
 
 
+@dataclass(frozen=True, eq=False)
+class ReplicatedScores:
+    """Mean silhouettes of clusters, by the whole sample and without each group.
+
+    The least of mean distances is the least of estimates, and so smaller than the mean distance to
+    the cluster that it belongs to. If a replicate chooses the nearest cluster, and the group that
+    it leaves out measures, chance has no part in both.
+    """
+
+    least: Array
+    """`(n_groups + 1, n_clusters)`: each replicate chooses and measures; the first is the whole."""
+
+    chosen: Array
+    """`(n_groups, n_clusters)`: each replicate chooses, and the whole sample measures.
+
+    Not of clusters of which one row of several is sampled: it may be near by chance.
+    """
+
+    chosen_without: Array
+    """`(n_groups, n_clusters)`: the same, measured by the replicate itself."""
+
+    without: Array
+    """`(n_clusters,)`: how much higher the score of all rows would be if a cluster were not there
+    as another to be near to."""
+
+
 def replicated_scores(
     rows: MeasuredRows, groups: Groups, cluster_weight: Array
-) -> tuple[Array, Array]:
+) -> ReplicatedScores:
     """Compute the mean silhouette of each cluster in each replicate.
 
-    Returns
-    -------
-    scores, without
-        `(n_groups + 1, n_clusters)`, and `(n_clusters,)`: how much higher the score of all rows
-        would be if a cluster were not there as another to be near to.
+    Each pair of rows is measured once. Clusters that are not in the sample are NaN.
     """
     n_replicates, n_clusters = groups.outside.shape
-    noise, absent = rows.noise, rows.n_sampled == 0
+    n, noise = rows.n_sampled, rows.noise
+    guessed = rows.is_one_of_several(cluster_weight)
     Y, others, of, stands_for = rows.X, rows.labels, groups.of_row, rows.stands_for
     alike = np.ptp(noise) == 0
     if not alike:
@@ -79,7 +107,7 @@ def replicated_scores(
     weights = np.zeros((n_replicates, n_clusters))
     np.add.at(weights, (of, others), stands_for)
     weights = replicates(weights)
-    scores, masses = np.zeros((2, n_replicates, n_clusters))
+    scores, masses = np.zeros((3, n_replicates, n_clusters)), np.zeros((n_replicates, n_clusters))
     without = np.zeros(n_clusters)
     for at, sums in distance_sums(rows.X, Y, others, stands_for, n_clusters, of, n_replicates):
         labels, i = rows.labels[at], np.arange(len(sums))
@@ -87,7 +115,7 @@ def replicated_scores(
         weight, total = rows.weight[at], cluster_weight[labels]
         alone = total - np.minimum(weight, 1) <= NOTHING * total
         copies = total - weight <= NOTHING * total
-        unknown = ~(alone | copies) & (rows.n_sampled[labels] == 1)
+        unknown = ~(alone | copies) & (n[labels] == 1)
 
         means = replicates(sums)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -95,22 +123,35 @@ def replicated_scores(
             a *= ((total - weight) / (total - np.minimum(weight, 1)))[:, None]
             means /= weights
         a[copies | unknown] = 0
-        means[..., absent] = np.inf
+        means[..., n == 0] = np.inf
         means[i, :, labels] = np.inf
-        found = _silhouettes(a, means.min(axis=2))
-        nearest = means[:, 0].argmin(axis=1)
-        means[i, 0, nearest] = np.inf
-        otherwise = _silhouettes(a[:, 0], means[:, 0].min(axis=1))
-        found[alone] = otherwise[alone] = 0
+        found = np.zeros((3, *a.shape))
+        found[0] = _silhouettes(a, means.min(axis=2))
+        whole = means[:, 0].copy()
+        nearest = whole.argmin(axis=1)
+        whole[i, nearest] = np.inf
+        otherwise = _silhouettes(a[:, 0], whole.min(axis=1))
+        if n_replicates > 1:
+            means[..., guessed] = np.inf
+            choices = means.argmin(axis=2)
+            found[1] = _silhouettes(a[:, :1], np.take_along_axis(means[:, 0], choices, axis=1))
+            found[2] = _silhouettes(a, np.take_along_axis(means, choices[..., None], 2)[..., 0])
+        found[:, alone] = otherwise[alone] = 0
 
         share = mass[:, 0] / weights[0, labels] * total / cluster_weight.sum()
         share[unknown] = mass[unknown] = 0
-        without += np.bincount(nearest, share * (otherwise - found[:, 0]), n_clusters)
+        without += np.bincount(nearest, share * (otherwise - found[0, :, 0]), n_clusters)
+        # the rows that the whole sample measures are all of them
+        found[0] *= mass
+        found[1] *= mass[:, :1]
+        found[2] *= mass
         starts = np.flatnonzero(np.diff(labels, prepend=-1))
-        scores[:, labels[starts]] += np.add.reduceat(mass * found, starts, axis=0).T
+        scores[..., labels[starts]] += np.add.reduceat(found, starts, axis=1).transpose(0, 2, 1)
         masses[:, labels[starts]] += np.add.reduceat(mass, starts, axis=0).T
     with np.errstate(invalid="ignore"):
-        return scores / masses, without
+        return ReplicatedScores(
+            scores[0] / masses, (scores[1] / masses[0])[1:], (scores[2] / masses)[1:], without
+        )
 
 
 def _silhouettes(a: Array, b: Array) -> Array:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dkmeans.evaluation.delete_a_group import Groups, degrees_of_freedom, deviations, unbiased
+from dkmeans.evaluation.delete_a_group import Groups, degrees_of_freedom, deviations, pseudo_values
 
 
 def replicated_means(values, labels, n_clusters, n_groups, seed, noise=1.0):
@@ -42,9 +42,10 @@ def test_variance_and_bias_of_clusters_of_any_size(n_rows, noise):
         values = np.append(rng.normal(3, 2, n_rows), 7.0)
         means = replicated_means(values, labels, 2, n_groups, seed, noise)
         expected = values[:n_rows].var(ddof=1) / n_rows
-        variance = (deviations(means) ** 2).sum(axis=0)
+        variance = (deviations(pseudo_values(means[0], means[1:])) ** 2).sum(axis=0)
         # the square of a mean is too large by the variance of the mean
-        bias = (means[0] ** 2 - unbiased(means**2)) / expected
+        squares = pseudo_values(means[0] ** 2, means[1:] ** 2)
+        bias = (means[0] ** 2 - squares.mean(axis=0)) / expected
         assert variance[1] == 0
         assert means[:, 1].tolist() == [7] * (n_groups + 1)
         found.append((variance[0] / expected, bias[0]))
@@ -53,6 +54,18 @@ def test_variance_and_bias_of_clusters_of_any_size(n_rows, noise):
         np.testing.assert_allclose(found, 1, rtol=1e-9)
     else:
         np.testing.assert_allclose(np.mean(found, axis=0), noise**2, rtol=0.1)
+
+
+def test_pseudo_values_of_means_are_the_means_of_groups():
+    values, labels = np.arange(12.0), np.zeros(12, int)
+    groups = Groups.random(labels, 1, 4, 0)
+    means = replicated_means(values, labels, 1, 4, 0)
+    found = pseudo_values(means[0], means[1:])[:, 0]
+    expected = [values[groups.of_row == g].mean() for g in range(1, 5)]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    # the whole may be seen in the way of each replicate
+    by_replicate = pseudo_values(np.array([1.0, 2.0]), np.array([0.5, 3.0]))
+    assert by_replicate.tolist() == [1.5, 1.0]
 
 
 def test_changes_of_rows_are_those_of_sums():

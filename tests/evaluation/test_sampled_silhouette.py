@@ -236,7 +236,13 @@ POPULATIONS = {
     "weights": (Population([700] * 6, 4, 1.5, weight=spread_weights, seed=5), 500),
     "weights by place": (Population([700] * 6, 4, 1.5, weight=weights_by_place, seed=6), 500),
     "most rows": (Population([150] * 6, 3, 2, weight=spread_weights, seed=7), 600),
+    "strong overlap": (Population([150] * 30, 3, 0.5, seed=12), 600),
+    "meaningless": (Population([160] * 25, 3, 0, seed=11), 500),
 }
+
+# how wide intervals may be: small clusters of which few rows are there take room, and so does not
+# knowing which cluster is nearest
+ROOM = {"unequal": 3, "many clusters": 1.8, "strong overlap": 2.2, "meaningless": 2.2}
 
 
 @pytest.mark.parametrize("name", POPULATIONS)
@@ -251,9 +257,45 @@ def test_intervals_hold_the_silhouette_of_all_rows_as_often_as_they_say(name):
     # 95 % of 40 is 38, give or take 1.4; 34 are missed by luck in one of 700 cases
     assert sum(one.low <= exact <= one.high for one in found) >= 34
     assert claimed > 0.7 * errors.std()
-    # and not by being too wide; small clusters of which few rows are there take room
-    assert claimed < (1.4 if name != "unequal" else 3) * errors.std()
+    assert claimed < ROOM.get(name, 1.4) * errors.std()
     assert abs(errors.mean()) < 0.6 * claimed
+
+
+def test_intervals_are_narrow_where_the_nearest_clusters_are_clear():
+    widths = {}
+    for apart in (0, 1, 3):
+        population = Population([300] * 12, 4, apart, seed=13)
+        found = [population.estimate(600, seed) for seed in range(10)]
+        assert sum(one.low <= population.exact.score <= one.high for one in found) >= 8
+        # in standard deviations of a mean of as many silhouettes
+        spread = np.mean([one.score for one in found])
+        assert abs(spread - population.exact.score) < 0.03
+        widths[apart] = np.median([one.high - one.low for one in found])
+    assert widths[3] < 0.05
+    assert widths[0] > 2 * widths[3]
+
+
+def test_nothing_is_claimed_from_one_row_of_each_of_many_clusters():
+    population = Population([6] * 300, 4, 0, seed=14)
+    for seed in range(5):
+        one = population.estimate(300, seed)
+        assert one.low <= population.exact.score <= one.high
+        assert one.high - one.low > 1
+        assert one.low >= -1
+        assert one.high <= 1
+
+
+def test_there_are_fewer_groups_where_there_are_many_clusters():
+    population, size = POPULATIONS["most rows"]
+    for n_clusters, n_groups in ((6, 16), (250, 16), (400, 10), (500, 8), (2000, 8)):
+        population.n_clusters = n_clusters
+        population.cluster_weight.resize(n_clusters)
+        found = population.estimate(size, 0)
+        assert (
+            found.standard_error == population.estimate(size, 0, n_groups=n_groups).standard_error
+        )
+    population.n_clusters = 6
+    population.cluster_weight.resize(6)
 
 
 def test_intervals_of_other_confidence_are_nested():
@@ -267,7 +309,7 @@ def test_intervals_of_other_confidence_are_nested():
     assert 18 <= held <= 42
 
 
-def test_the_bias_of_the_least_of_means_is_taken_off():
+def test_most_of_the_bias_of_the_least_of_means_is_taken_off():
     population, size = POPULATIONS["many clusters"][0], 300
     exact = population.exact.score
     plain, found = [], []
@@ -280,7 +322,7 @@ def test_the_bias_of_the_least_of_means_is_taken_off():
         plain.append(silhouette_of(drawn.X, labels, population.n_clusters).score - exact)
         found.append(population.estimate(size, seed).score - exact)
     assert np.mean(plain) < -2 * np.std(plain)
-    assert abs(np.mean(found)) < 0.2 * abs(np.mean(plain))
+    assert abs(np.mean(found)) < 0.5 * abs(np.mean(plain))
     assert np.std(found) < 1.5 * np.std(plain)
 
 
@@ -377,7 +419,11 @@ def test_the_error_allows_for_clusters_of_which_too_little_is_known():
     # a cluster with no row in the sample
     unseen = two_clusters_and_others([200.0, 200.0, 10.0, 10.0], [[3.0, 3.0]])
     assert unseen.score == pytest.approx(near.score)
-    assert unseen.standard_error > 1.1 * near.standard_error
+    assert unseen.standard_error > 1.05 * near.standard_error
+    # of a cluster of one row all is known
+    known = two_clusters_and_others([200.0, 200.0, 1.0], [[3.0, 3.0]])
+    assert known.score < plain.score - 0.1
+    assert known.standard_error < 0.3 * near.standard_error
     # a cluster that tells nothing of itself, of half the weight
     rng = np.random.default_rng(10)
     X = rng.normal(size=(61, 1)) * np.append(np.repeat([0.1, 1.0, 4.0], 20), 1)[:, None]
