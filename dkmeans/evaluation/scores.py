@@ -92,8 +92,10 @@ def silhouette_score(
     metric
         Only "euclidean".
     method
-        - "sampled": by Euclidean distances between rows, of a sample; with a confidence interval.
-          Exact, and scikit-learn's, if there are no more than `sample_size` rows.
+        - "sampled": by Euclidean distances between rows, of a sample; with a confidence interval,
+          which is wide where clusters lie on top of each other, and knows nothing of a few extreme
+          rows that are not in the sample. Exact, and scikit-learn's, if there are no more than
+          `sample_size` rows.
         - "squared": by squared distances between all rows, exact in linear time, as Spark's.
         - "simplified": by distances to the means of clusters.
     sample_size
