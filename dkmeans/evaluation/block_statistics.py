@@ -117,7 +117,7 @@ def _to_others(tile: Block, labels: Array, clusters: Clusters, offsets: Array) -
 def _others_factor(tile: Block, labels: Array, clusters: Clusters) -> Array:
     """What turns a mean over the rows of a cluster into one over those but one copy of the row.
 
-    0 for rows that are alone in their cluster, `(n_rows,)` float64.
+    `(n_rows,)` float64; NaN for rows that are alone in their cluster.
     """
     copy = np.minimum(tile.weights, 1.0)
     weight = clusters.weight[labels]
