@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     )
     from dkmeans.evaluation.evaluate import evaluate
     from dkmeans.evaluation.evaluation import Evaluation
-    from dkmeans.evaluation.profile import profile
-    from dkmeans.evaluation.profile_result import Profile
+    from dkmeans.evaluation.profiles.profile import profile
+    from dkmeans.evaluation.profiles.result import Profile
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.progress import reporting
@@ -42,14 +42,14 @@ _HOMES = {
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "MiniBatchKMeans": "dkmeans.estimators.minibatch",
     "Model": "dkmeans.models.model",
-    "Profile": "dkmeans.evaluation.profile_result",
+    "Profile": "dkmeans.evaluation.profiles.result",
     "ProgressCallback": "dkmeans.estimators.progress_callback",
     "Normalizer": "dkmeans.estimators.normalizer",
     "RobustScaler": "dkmeans.estimators.scalers",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
     "evaluate": "dkmeans.evaluation.evaluate",
-    "profile": "dkmeans.evaluation.profile",
+    "profile": "dkmeans.evaluation.profiles.profile",
     "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
     "write_clusters": "dkmeans.rows.clusters_out",

@@ -115,8 +115,8 @@ def test_evaluations_and_profiles_load_neither_nor_scipy_on_a_fresh_worker(tmp_p
         assert keys == described.boundary.row_numbers.tolist()
         loaded["profile"] = loaded_by_worker(client, names)
         # the worker does the work, and the check sees what it loads
-        assert "dkmeans.evaluation.survey" in loaded_by_worker(
-            client, ("dkmeans.evaluation.survey",)
+        assert "dkmeans.evaluation.profiles.survey" in loaded_by_worker(
+            client, ("dkmeans.evaluation.profiles.survey",)
         )
     assert loaded == {"before": [], "evaluate": [], "profile": []}
 

@@ -15,9 +15,9 @@ from dkmeans.cli.options import (
     weight_option,
 )
 from dkmeans.cli.rows_for import exit_if_left_out, left_out, rows_for, tell_of_weights
-from dkmeans.evaluation.profile import QUANTILES, checked_levels
-from dkmeans.evaluation.profile import profile as profiled
-from dkmeans.evaluation.profile_result import Profile
+from dkmeans.evaluation.profiles.profile import QUANTILES, checked_levels
+from dkmeans.evaluation.profiles.profile import profile as profiled
+from dkmeans.evaluation.profiles.result import Profile
 from dkmeans.evaluation.shown import Shown
 from dkmeans.evaluation.statistics import check_integer
 from dkmeans.models.model import Model

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dkmeans.evaluation.sampled_silhouette import importance_of_clusters
+from dkmeans.evaluation.silhouettes.sampled import importance_of_clusters
 from dkmeans.evaluation.statistics import Clusters, Task
 from dkmeans.kernels.block import Array, Block, Labels
 from dkmeans.kernels.nearest import nearest, nearest_other, nearest_two, sq_distances_to

@@ -4,9 +4,9 @@ from collections.abc import Set
 
 import numpy as np
 
-from dkmeans.evaluation.edges import most_edges
+from dkmeans.evaluation.profiles.edges import most_edges
+from dkmeans.evaluation.profiles.survey import has_scatter, sample_rows
 from dkmeans.evaluation.statistics import AFTER_MEANS, Need, Sampling
-from dkmeans.evaluation.survey import has_scatter, sample_rows
 from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.models.model import Model

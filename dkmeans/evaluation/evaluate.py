@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dkmeans.errors import ArgumentError
-from dkmeans.evaluation.agreement import Agreement
+from dkmeans.evaluation.agreement.agreement import Agreement
 from dkmeans.evaluation.asked import model_of, rows_of
 from dkmeans.evaluation.demand import evaluation_demand
 from dkmeans.evaluation.evaluation import Evaluation

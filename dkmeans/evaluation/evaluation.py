@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkmeans.evaluation.agreement import Agreement
+from dkmeans.evaluation.agreement.agreement import Agreement
 from dkmeans.evaluation.metrics import METRICS, Figure
 from dkmeans.evaluation.shown import Section, Shown, decimals, number, plain, share
 from dkmeans.kernels.block import Array

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dkmeans.errors import ArgumentError
-from dkmeans.evaluation.sampled_silhouette import importance_of_clusters, silhouette_of
+from dkmeans.evaluation.silhouettes.sampled import importance_of_clusters, silhouette_of
 from dkmeans.evaluation.statistics import Clusters, Need, Statistics
 from dkmeans.kernels.block import Array
 from dkmeans.rows.progress import reporter

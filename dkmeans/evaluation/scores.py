@@ -7,10 +7,11 @@ w copies of a row.
 from typing import Any, Literal
 
 from dkmeans.errors import ArgumentError
-from dkmeans.evaluation import agreement, metrics
-from dkmeans.evaluation.agreement import AverageMethod
+from dkmeans.evaluation import metrics
+from dkmeans.evaluation.agreement import agreement
+from dkmeans.evaluation.agreement.agreement import AverageMethod
 from dkmeans.evaluation.passes import of_labels
-from dkmeans.evaluation.silhouette_score import SilhouetteMethod, SilhouetteScore, metric_of
+from dkmeans.evaluation.silhouettes.score import SilhouetteMethod, SilhouetteScore, metric_of
 from dkmeans.evaluation.statistics import Need, Sampling, Statistics
 from dkmeans.partials.contingency import Contingency
 from dkmeans.rows.reading import as_rows

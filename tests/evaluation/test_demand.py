@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dkmeans.evaluation import survey
 from dkmeans.evaluation.demand import profile_demand
-from dkmeans.evaluation.survey import Count, Survey, profile_step
+from dkmeans.evaluation.profiles import survey
+from dkmeans.evaluation.profiles.survey import Count, Survey, profile_step
 from dkmeans.kernels.block import Block
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling

@@ -1,0 +1,1 @@
+"""How well clusters agree with true labels."""

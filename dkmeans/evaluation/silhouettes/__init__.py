@@ -1,0 +1,1 @@
+"""The Euclidean silhouette, exact in memory and estimated from a sample."""
