@@ -135,7 +135,10 @@ def check(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[[Job], None
                 f"\n{job}: formula {formula / 2**20:.1f} MiB, peak {peak / 2**20:.1f} MiB, "
                 f"ratio {peak / formula:.2f}\n"
             )
-        assert 0.6 * formula < peak <= formula
+        assert peak <= formula
+        # a leaf gives no more examples than it has rows, which the formula does not know
+        if 8 * job.k * job.n_examples < job.data.block_bytes // (4 * job.d):
+            assert peak > 0.6 * formula
 
     return check
 
