@@ -1,12 +1,15 @@
-"""What evaluations are asked about: a model, and rows that have its features."""
+"""What evaluations are asked about, a model and rows that have its features, and their passes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from dkmeans.errors import ArgumentError
 from dkmeans.models.model import Model
+from dkmeans.rows.progress import reporter
+from dkmeans.rows.requests import Request
 from dkmeans.rows.rows import Rows
-from dkmeans.rows.with_features import rows_with
+from dkmeans.rows.with_features import rows_with, tell
 
 
 def model_of(model: Any) -> Model:
@@ -29,8 +32,11 @@ def model_of(model: Any) -> Model:
     )
 
 
-def rows_of(model: Model, X: Any, sample_weight: Any, labels: Sequence[Any] = ()) -> Rows:
-    """Open X as rows with the features, and the dtype, of a model.
+@contextmanager
+def opened(model: Model, X: Any, sample_weight: Any, labels: Sequence[Any] = ()) -> Iterator[Rows]:
+    """Open X as rows with the features, the dtype and the filling of a model, for a while.
+
+    What passes over `Rows` of the user cost is told to these.
 
     Raises
     ------
@@ -53,4 +59,18 @@ def rows_of(model: Model, X: Any, sample_weight: Any, labels: Sequence[Any] = ()
         raise ArgumentError(
             f"the rows are {rows.dtype}, the model {model.dtype}; read them with dtype=."
         )
-    return rows
+    try:
+        yield rows
+    finally:
+        if isinstance(X, Rows):
+            tell(X, rows)
+        else:
+            rows.close()
+
+
+def answer(rows: Rows, request: Request) -> Any:
+    """Make one pass that answers a request, and report what it cost."""
+    record: dict[str, Any] = {}
+    (partial,) = rows.run([request], record)
+    reporter().ended(record)
+    return partial

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dkmeans.evaluation.silhouettes.formula import silhouettes
 from dkmeans.evaluation.silhouettes.sampled import importance_of_clusters
 from dkmeans.evaluation.statistics import Clusters, Task
 from dkmeans.kernels.block import Array, Block, Labels
@@ -124,14 +125,6 @@ def _others_factor(tile: Block, labels: Array, clusters: Clusters) -> Array:
     left = weight - copy
     alone = left <= 1e-12 * weight
     return np.where(alone, np.nan, weight / np.where(alone, 1.0, left))
-
-
-def silhouettes(own: Array, other: Array) -> Array:
-    """Return `(other - own) / max(own, other)`; 0 where that is 0 / 0 or `own` is NaN."""
-    greatest = np.maximum(own, other)
-    with np.errstate(invalid="ignore"):
-        found = np.where(greatest > 0, (other - own) / np.where(greatest > 0, greatest, 1.0), 0.0)
-    return np.nan_to_num(found, nan=0.0)
 
 
 def _sampled(tile: Block, labels: Array, task: Task) -> WeightedSample:

@@ -5,7 +5,7 @@ from typing import Any
 
 from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.agreement.agreement import Agreement
-from dkmeans.evaluation.asked import model_of, rows_of
+from dkmeans.evaluation.asked import model_of, opened
 from dkmeans.evaluation.demand import evaluation_demand
 from dkmeans.evaluation.evaluation import Evaluation
 from dkmeans.evaluation.metrics import METRICS, Figure
@@ -16,7 +16,6 @@ from dkmeans.rows.input_digest import input_digest
 from dkmeans.rows.reading import is_lazy, is_out_of_memory
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.task_memory import check_fits
-from dkmeans.rows.with_features import tell
 
 
 def evaluate(
@@ -82,14 +81,9 @@ def evaluate(
     chosen = chosen_metrics(metrics)
     sampling = Sampling.checked(sample_size, random_state)
     check_truth(y_true, X)
-    rows = rows_of(model, X, sample_weight, () if y_true is None else (y_true,))
-    try:
+    labels = () if y_true is None else (y_true,)
+    with opened(model, X, sample_weight, labels) as rows:
         return _evaluated(model, rows, chosen, y_true is not None, sampling)
-    finally:
-        if isinstance(X, Rows):
-            tell(X, rows)
-        else:
-            rows.close()
 
 
 def check_truth(y_true: Any, X: Any) -> None:

@@ -9,10 +9,11 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
+from dkmeans.evaluation.asked import answer
 from dkmeans.evaluation.block_statistics import of_block
 from dkmeans.evaluation.statistics import AFTER_MEANS, Clusters, Need, Sampling, Statistics, Task
 from dkmeans.kernels.block import Array
@@ -20,8 +21,7 @@ from dkmeans.models.model import Model
 from dkmeans.partials.labelled_sums import LabelledSums
 from dkmeans.partials.together import Together
 from dkmeans.rows.known import RowsChanged
-from dkmeans.rows.progress import reporter
-from dkmeans.rows.requests import Reduce, Request, Scan
+from dkmeans.rows.requests import Reduce, Scan
 from dkmeans.rows.rows import Rows
 
 _INERTIAS: frozenset[Need] = frozenset(("inertias",))
@@ -74,13 +74,13 @@ def _of_model(
         now: frozenset[Need] = (needs - AFTER_MEANS) | _INERTIAS
         # that "within" takes a pass of its own is rare, and then rows are assigned again
         last = needs - _WITHIN <= now
-        answer = passes.run("clusters", Task(now, values, centers), last=last)
-        sums = answer["inertias"]
+        of_centers = passes.run("clusters", Task(now, values, centers), last=last)
+        sums = of_centers["inertias"]
         means = sums.centers(otherwise=centers)
         clusters = Clusters.about_centers(
             sums.weight, means, sums.sq_distances, centers, sums.n_rows
         )
-        found = _taken(Statistics(clusters, sums.sq_distances), answer)
+        found = _taken(Statistics(clusters, sums.sq_distances), of_centers)
         needs -= now
     return _about_means(passes, found, needs - _INERTIAS, values, centers, sampling)
 
@@ -103,7 +103,7 @@ def _of_labels(
 ) -> tuple[tuple[Any, ...], Statistics]:
     passes = _Passes(rows)
     origin = rows.pilot_mean()
-    sums = cast(LabelledSums, passes.ask(Reduce("labels", LabelledSums.from_block, (origin,))))
+    sums: LabelledSums = answer(rows, Reduce("labels", LabelledSums.from_block, (origin,)))
     means = origin + sums.sums / np.where(sums.weight > 0, sums.weight, 1.0)[:, None]
     clusters = Clusters.about_centers(sums.weight, means, sums.sq_sums, origin, sums.n_rows)
     found = Statistics(clusters)
@@ -132,12 +132,12 @@ def _about_means(
     return _sampled(passes, found, task)
 
 
-def _taken(found: Statistics, answer: Together) -> Statistics:
+def _taken(found: Statistics, more: Together) -> Statistics:
     """Add what a pass has found."""
-    changes: dict[str, Any] = {name: answer[name] for name in ("truth", "sample") if name in answer}
-    changes |= {name: answer[name].totals[0] for name in ("margins", "squared") if name in answer}
-    if "spread" in answer:
-        sq_spread, changes["spread"] = answer["spread"].totals
+    changes: dict[str, Any] = {name: more[name] for name in ("truth", "sample") if name in more}
+    changes |= {name: more[name].totals[0] for name in ("margins", "squared") if name in more}
+    if "spread" in more:
+        sq_spread, changes["spread"] = more["spread"].totals
         changes["clusters"] = replace(found.clusters, sq_spread=sq_spread, precise=True)
     return replace(found, **changes)
 
@@ -164,15 +164,9 @@ class _Passes:
 
     def run(self, kind: str, task: Task, *, last: bool) -> Together:
         self._tasks = (*self._tasks, (task,))
-        answer = self.ask(Scan(kind, of_block, self._tasks, self._name, last))
-        assert isinstance(answer, Together)
-        return answer
-
-    def ask(self, request: Request) -> Any:
-        record: dict[str, Any] = {}
-        (answer,) = self._rows.run([request], record)
-        reporter().ended(record)
-        return answer
+        found = answer(self._rows, Scan(kind, of_block, self._tasks, self._name, last))
+        assert isinstance(found, Together)
+        return found
 
 
 def _most_key(sampling: Sampling | None, weight: float) -> float:

@@ -8,6 +8,9 @@ import numpy as np
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.by_label import ByLabel
 
+_LOST = 1e6
+"""How many times a variance the square of what is taken off may be."""
+
 
 @dataclass(frozen=True, eq=False)
 class ClusterMoments:
@@ -134,6 +137,13 @@ class ClusterMoments:
     def variance(self) -> Array:
         """Weighted population variance, `(n_clusters, n_features)`; NaN for empty clusters."""
         return np.maximum(self._divided(self.sq_sums) - self._divided(self.sums) ** 2, 0.0)
+
+    @property
+    def precise(self) -> bool:
+        """Whether no variance lost more than a few digits, because its origin was far away."""
+        varied = ~self.empty[:, None] & (self.minimum < self.maximum)
+        moved = np.where(varied, self._divided(self.sums), 0.0) ** 2
+        return not (varied & (moved > _LOST * self.variance)).any()
 
     def _divided(self, sums: Array) -> Array:
         weight = np.where(self.empty, np.nan, self.weight)

@@ -85,24 +85,13 @@ class Agreement(Shown):
     """The weight of each pair of a label and a cluster."""
 
     @classmethod
-    def of(
-        cls,
-        contingency: Contingency,
-        average_method: AverageMethod = "arithmetic",
-        beta: float = 1.0,
-    ) -> Self:
-        """Compute all figures; the parameters are those of the functions of their names.
-
-        Raises
-        ------
-        ArgumentError
-            If `average_method` or `beta` cannot be.
-        """
+    def of(cls, contingency: Contingency) -> Self:
+        """Compute all figures."""
         return cls(
             adjusted_rand(contingency),
-            adjusted_mutual_info(contingency, average_method),
-            normalized_mutual_info(contingency, average_method),
-            *homogeneity_completeness_v_measure(contingency, beta),
+            adjusted_mutual_info(contingency),
+            normalized_mutual_info(contingency),
+            *homogeneity_completeness_v_measure(contingency),
             fowlkes_mallows(contingency),
             purity(contingency),
             contingency,

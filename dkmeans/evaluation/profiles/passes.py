@@ -3,36 +3,31 @@
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from dkmeans.errors import ArgumentError, FeaturesMismatch
+from dkmeans.evaluation.asked import answer
 from dkmeans.evaluation.demand import profile_demand
 from dkmeans.evaluation.profiles.edges import Bins, joined, most_edges, own_edges
 from dkmeans.evaluation.profiles.parts import Examples, Histogram
 from dkmeans.evaluation.profiles.statistics import ProfileStatistics
 from dkmeans.evaluation.profiles.survey import Count, Survey, profile_step
-from dkmeans.evaluation.statistics import check_integer
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.nearest import nearest, nearest_other
 from dkmeans.kernels.threads import one_blas_thread
-from dkmeans.models.arrays import wrong_width
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Normalization
-from dkmeans.partials.base import Partial
 from dkmeans.partials.cells import Cells
 from dkmeans.partials.cluster_scatter import ClusterScatter
 from dkmeans.partials.extremes import Extremes
 from dkmeans.partials.together import Together
 from dkmeans.partials.weighted_sample import WeightedSample
 from dkmeans.rows.known import RowsChanged
-from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Scan
 from dkmeans.rows.row_lookup import lookup
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.task_memory import check_fits
-from dkmeans.rows.with_features import tell
 
 MOST_MARGIN = 0.5
 """Rows that are less than half as far from their own center as from the next are on no boundary,
@@ -46,15 +41,16 @@ def profile_statistics(
 
     The first assigns each row, adds up moments and products, and draws a sample, from which edges
     are chosen; the second counts exactly what lies between these. Rows of unknown number, or whose
-    missing values nobody can fill yet, are passed over once more before. Examples take their key
-    columns from the row groups that hold them.
+    missing values nobody can fill yet, are passed over once more before; so are rows that are so
+    far from the centers of the model that digits would be lost. Examples take their key columns
+    from the row groups that hold them.
 
     Parameters
     ----------
     model
-        The model. Missing values of rows with `missing="mean"` are filled as it says.
+        The model.
     rows
-        The samples, with the features and the dtype of the model, scaled or not.
+        The samples, with the features, the dtype and the filling of the model, scaled or not.
     n_examples
         Typical rows, and rows on the boundary, to find of each cluster.
     seed
@@ -62,39 +58,33 @@ def profile_statistics(
 
     Raises
     ------
-    ArgumentError
-        If `n_examples` or `seed` is negative or no integer, or the dtypes differ.
-    FeaturesMismatch
-        If the rows have other features than the model.
     TooLarge
         If a task does not fit in the memory of the workers.
     """
-    _check(model, rows, n_examples, seed)
-    view = _filled(rows.scaled(None), model)
-    try:
-        view.prepare()
-        check_fits(view, profile_demand(model, n_examples), view.engine.slots())
-        while True:
-            # what was found so far is of files, too, that had to be left out
-            with suppress(RowsChanged):
-                return _statistics(model, view, n_examples, seed)
-            view = _filled(view, model)
-    finally:
-        tell(rows, view)
+    rows = rows.scaled(None)
+    rows.prepare()
+    check_fits(rows, profile_demand(model, n_examples), rows.engine.slots())
+    while True:
+        # what was found so far is of files, too, that had to be left out
+        with suppress(RowsChanged):
+            return _statistics(model, rows, n_examples, seed)
 
 
 def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> ProfileStatistics:
     pilot = rows.pilot_mean() if isinstance(model.scaling, Normalization) else None
     survey = Survey.of(model, pilot, _known_rows(rows), n_examples, seed)
-    name = f"profile-{uuid.uuid4().hex}"
-    first = _pass(rows, Scan("profile", profile_step, ((survey,),), name))
-    assert isinstance(first, Together)
+    name, first = _surveyed(rows, survey)
+    if not first["moments"].precise:
+        # centers are far from their rows: once more, from where the rows are
+        means = np.where(first["moments"].empty[:, None], survey.origins, first["moments"].mean)
+        survey = replace(survey, origins=means)
+        name, first = _surveyed(rows, survey)
     moments, sample = first["moments"], first["sample"]
     scatter = first.parts.get("scatter")
     assert scatter is None or isinstance(scatter, ClusterScatter)
     edges, bins = _cuts(survey, sample)
     both = ((survey,), (Count(edges),))
-    cells = _pass(rows, Scan("cells", profile_step, both, name, last=True))
+    cells = answer(rows, Scan("cells", profile_step, both, name, last=True))
     assert isinstance(cells, Cells)
     counts, other = bins.counts(cells.regrouped(edges, bins.edges[None]).weight)
     found = [first[name] for name in ("typical", "boundary") if name in first]
@@ -109,7 +99,6 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
         maximum=np.where(empty, np.nan, moments.maximum),
         sq_distances=moments.sq_distances,
         covariance=None if scatter is None else scatter.covariance,
-        covariance_left_out=scatter is None,
         cells=cells,
         edges=edges,
         histogram=Histogram(bins, counts, other),
@@ -121,11 +110,12 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
     )
 
 
-def _pass(rows: Rows, request: Scan) -> Partial:
-    record: dict[str, Any] = {}
-    (answer,) = rows.run([request], record)
-    reporter().ended(record)
-    return answer
+def _surveyed(rows: Rows, survey: Survey) -> tuple[str, Together]:
+    """Make the first pass of a scan; return the scan's name, too."""
+    name = f"profile-{uuid.uuid4().hex}"
+    first = answer(rows, Scan("profile", profile_step, ((survey,),), name))
+    assert isinstance(first, Together)
+    return name, first
 
 
 def _cuts(survey: Survey, sample: WeightedSample) -> tuple[Array, Bins]:
@@ -185,28 +175,3 @@ def _next(model: Model, one: Extremes) -> Array:
     with one_blas_thread():
         scaled = model.scale(np.asfortranarray(one.X))
         return nearest_other(scaled, model.scaled_centers, one.labels)[0]
-
-
-def _check(model: Model, rows: Rows, n_examples: int, seed: int) -> None:
-    check_integer("n_examples", n_examples, 0)
-    check_integer("seed", seed, 0)
-    if rows.n_features != model.n_features:
-        raise FeaturesMismatch(wrong_width(rows.n_features, model.n_features))
-    if rows.columns is not None and model.columns is not None and rows.columns != model.columns:
-        names = [column.name for column in model.columns]
-        raise FeaturesMismatch(
-            f"the rows have the feature columns {[column.name for column in rows.columns]}, the "
-            f"model {names}; read them with columns={names}."
-        )
-    if rows.dtype != model.dtype:
-        raise ArgumentError(
-            f"the rows are {rows.dtype}, the model {model.dtype}; read them with dtype=."
-        )
-
-
-def _filled(rows: Rows, model: Model) -> Rows:
-    """Rows with what they lack filled in as the model says, if they are to be filled."""
-    known = rows.known.filling
-    if model.filling is None or (known is not None and known.name == model.filling.name):
-        return rows
-    return rows.filled(model.filling)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dkmeans.errors import ArgumentError
-from dkmeans.evaluation.asked import model_of, rows_of
+from dkmeans.evaluation.asked import model_of, opened
 from dkmeans.evaluation.profiles.parts import Quantiles
 from dkmeans.evaluation.profiles.passes import profile_statistics
 from dkmeans.evaluation.profiles.result import Profile
@@ -16,7 +16,6 @@ from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
 from dkmeans.rows.rows import Rows
-from dkmeans.rows.with_features import tell
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Those that a profile has unless others are asked for."""
@@ -34,8 +33,8 @@ def profile(
     """Describe the clusters of a model, in the units of the data: two passes over the rows.
 
     Missing values count as what the model fills them with. One more pass counts rows of unknown
-    number (Dask DataFrames). The statistics of a cluster of one or two rows are these rows: beware
-    where they are personal data.
+    number (Dask DataFrames), or is made where rows are very far from the centers. The statistics of
+    a cluster of one or two rows are these rows: beware where they are personal data.
 
     Parameters
     ----------
@@ -74,15 +73,9 @@ def profile(
     levels = checked_levels(quantiles)
     n_examples = check_integer("n_examples", n_examples, 0)
     seed = check_integer("random_state", random_state, 0)
-    rows = rows_of(model, X, sample_weight)
-    try:
+    with opened(model, X, sample_weight) as rows:
         found = profile_statistics(model, rows, n_examples=n_examples, seed=seed)
         return _profile_of(model, rows, found, levels)
-    finally:
-        if isinstance(X, Rows):
-            tell(X, rows)
-        else:
-            rows.close()
 
 
 def checked_levels(quantiles: Sequence[float]) -> Array:

@@ -41,10 +41,7 @@ class ProfileStatistics:
 
     covariance: Array | None
     """`(n_clusters, n_features, n_features)` float64: population covariance, in the space of the
-    model; NaN for empty clusters. None if it was left out."""
-
-    covariance_left_out: bool
-    """Whether there are too many clusters and features for covariances."""
+    model; NaN for empty clusters. None where there are too many clusters and features for it."""
 
     cells: Cells
     """The weight between `edges`."""

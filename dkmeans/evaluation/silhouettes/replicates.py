@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dkmeans.evaluation.silhouettes.delete_a_group import Groups
+from dkmeans.evaluation.silhouettes.formula import silhouettes
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.pairwise import distance_sums
 from dkmeans.kernels.sums import weight_by_label
@@ -126,16 +127,16 @@ def replicated_scores(
         means[..., n == 0] = np.inf
         means[i, :, labels] = np.inf
         found = np.zeros((3, *a.shape))
-        found[0] = _silhouettes(a, means.min(axis=2))
+        found[0] = silhouettes(a, means.min(axis=2))
         whole = means[:, 0].copy()
         nearest = whole.argmin(axis=1)
         whole[i, nearest] = np.inf
-        otherwise = _silhouettes(a[:, 0], whole.min(axis=1))
+        otherwise = silhouettes(a[:, 0], whole.min(axis=1))
         if n_replicates > 1:
             means[..., guessed] = np.inf
             choices = means.argmin(axis=2)
-            found[1] = _silhouettes(a[:, :1], np.take_along_axis(means[:, 0], choices, axis=1))
-            found[2] = _silhouettes(a, np.take_along_axis(means, choices[..., None], 2)[..., 0])
+            found[1] = silhouettes(a[:, :1], np.take_along_axis(means[:, 0], choices, axis=1))
+            found[2] = silhouettes(a, np.take_along_axis(means, choices[..., None], 2)[..., 0])
         found[:, alone] = otherwise[alone] = 0
 
         share = mass[:, 0] / weights[0, labels] * total / cluster_weight.sum()
@@ -152,12 +153,3 @@ def replicated_scores(
         return ReplicatedScores(
             scores[0] / masses, (scores[1] / masses[0])[1:], (scores[2] / masses)[1:], without
         )
-
-
-def _silhouettes(a: Array, b: Array) -> Array:
-    """Return `(b - a) / max(a, b)`, 0 where both are 0; 1 where `b` is infinite."""
-    larger = np.maximum(a, b)
-    out = np.ones_like(larger)
-    np.divide(b - a, larger, out=out, where=(larger > 0) & np.isfinite(larger))
-    out[larger == 0] = 0
-    return out

@@ -10,7 +10,8 @@ import pytest
 
 import dkmeans
 from dkmeans import Rows
-from dkmeans.errors import ArgumentError, FeaturesMismatch, TooLarge
+from dkmeans.errors import TooLarge
+from dkmeans.evaluation.asked import opened
 from dkmeans.evaluation.demand import profile_demand
 from dkmeans.evaluation.profiles import survey
 from dkmeans.evaluation.profiles.edges import Bins
@@ -18,7 +19,6 @@ from dkmeans.evaluation.profiles.parts import Examples, Histogram
 from dkmeans.evaluation.profiles.passes import profile_statistics
 from dkmeans.evaluation.profiles.statistics import ProfileStatistics
 from dkmeans.kernels.block import Array
-from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.filling import Filling
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Normalization, Scaling
@@ -103,7 +103,6 @@ def test_statistics_are_those_of_numpy_on_all_rows(X, scale, weighted, dtype):
     values, low, high = found.quantiles(LEVELS)
     assert found.n_rows == N
     assert found.n_sampled == (copies > 0).sum()
-    assert not found.covariance_left_out
     for c in range(K):
         own = np.repeat(np.flatnonzero(labels == c), copies[labels == c])
         assert found.weight[c] == len(own)
@@ -320,8 +319,7 @@ def test_covariances_are_left_out_where_they_are_too_large(X, monkeypatch):
     monkeypatch.setattr(survey, "SCATTER_BYTES", K * D * D * 8 - 1)
     found = profile_statistics(model_of(X), rows_of(X), n_examples=1)
     assert found.covariance is None
-    assert found.covariance_left_out
-    left = replace(with_them, covariance=None, covariance_left_out=True)
+    left = replace(with_them, covariance=None)
     assert_same(found, left)
 
 
@@ -330,7 +328,8 @@ def test_missing_values_are_filled_as_the_model_says(X):
     holes[::7, 0] = np.nan
     model = replace(model_of(X), filling=Filling(np.array([2.5, 0.0, 0.0])))
     rows = rows_of(holes, missing="mean")
-    found = profile_statistics(model, rows, n_examples=1)
+    with opened(model, rows, None) as filled:
+        found = profile_statistics(model, filled, n_examples=1)
     assert rows.n_passes == 2
     assert rows.rows_read == 2 * N
     filled = rows_of(np.where(np.isnan(holes), 2.5, holes))
@@ -401,7 +400,8 @@ def test_files_that_are_left_out_leave_nothing_behind(X, folder, fills):
     else:
         X = X[np.r_[0:1000, 2000:N]]
     rows = read(folder, on_bad_file="skip", stage="none", missing=missing)
-    found = profile_statistics(model, rows, n_examples=2)
+    with opened(replace(model, columns=rows.columns), rows, None) as filled:
+        found = profile_statistics(model, filled, n_examples=2)
     assert rows.parquet is not None
     assert [url.rpartition("/")[2] for url, _ in rows.parquet.skipped] == ["part-1.parquet"]
     assert found.n_rows == len(X)
@@ -412,19 +412,6 @@ def test_files_that_are_left_out_leave_nothing_behind(X, folder, fills):
     assert found.typical is not None
     left_out = (50, 1050) if fills else (1000, 2000)
     assert not set(range(*left_out)) & set(found.typical.row_numbers.tolist())
-
-
-def test_rows_that_are_not_the_model_s_are_refused(X, folder):
-    model = model_of(X)
-    with pytest.raises(ArgumentError, match="n_examples=-1 should be an integer from 0 on"):
-        profile_statistics(model, rows_of(X), n_examples=-1)
-    with pytest.raises(FeaturesMismatch, match="2 features"):
-        profile_statistics(model, rows_of(X[:, :2]))
-    with pytest.raises(ArgumentError, match="the rows are float32, the model float64"):
-        profile_statistics(model, rows_of(X.astype("float32")))
-    named = replace(model, columns=tuple(map(FeatureColumn, ("a", "b", "c"))))
-    with pytest.raises(FeaturesMismatch, match=r"columns \['f0', .* the model \['a', 'b', 'c'\]"):
-        profile_statistics(named, read(folder))
 
 
 def test_a_profile_that_does_not_fit_is_refused_before_it_begins(X, monkeypatch):
@@ -438,3 +425,16 @@ def test_a_profile_that_does_not_fit_is_refused_before_it_begins(X, monkeypatch)
     slots[0] = Slot("large enough", 2, 2 * need)
     profile_statistics(model, rows, n_examples=3)
     assert rows.n_passes == 2
+
+
+@pytest.mark.parametrize("offset", [1e5, 1e8])
+def test_rows_far_from_the_centers_lose_no_digits(X, offset):
+    model = model_of(X)
+    far = X + offset
+    rows = rows_of(far)
+    found = profile_statistics(model, rows)
+    assert rows.n_passes == 3
+    labels = labels_of(model, far)
+    for c in np.unique(labels):
+        np.testing.assert_allclose(found.mean[c], far[labels == c].mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(found.variance[c], far[labels == c].var(axis=0), rtol=1e-9)
