@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dkmeans.kernels import choice, compiled, plain
 from tests.contract_summary import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]
@@ -137,3 +138,18 @@ def bucket(s3: dict) -> str:
     # not mkdir: it sends the default region as a constraint, which S3 refuses
     s3fs.S3FileSystem(**s3).call_s3("create_bucket", Bucket=name)
     return f"s3://{name}"
+
+
+def loops_without_vectors(dtype):
+    assign, measure = compiled._compile(plain, dtype)
+    return compiled.Loops(assign, measure, plain.PANEL, 1, 1)
+
+
+@pytest.fixture(scope="module", params=["numpy", "vectors", "plain"])
+def each_kernel(request):
+    """Have rows of any shape computed by one kernel."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "_ENOUGH", float("inf") if request.param == "numpy" else 0)
+        if request.param == "plain":
+            patch.setattr(compiled, "_loops", loops_without_vectors)
+        yield request.param

@@ -4,8 +4,8 @@ import numpy as np
 
 from dkmeans.algorithms.minibatch_start import sample_rows
 from dkmeans.algorithms.settings import KMeansSettings, MiniBatchSettings, Settings
-from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
+from dkmeans.kernels.choice import scratch_bytes
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.partials.quantiles import MOST_EXACT
 from dkmeans.rows.demand import Demand
@@ -35,8 +35,7 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         sampled_rows=drawn + 1,
         scaling_bytes=_scaling_bytes(settings, d),
         samples_under_centers=False,
-        scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(candidates, nearest.TILE_CENTERS)) * item
-        + candidates * d * item,
+        scratch_bytes=scratch_bytes(d, candidates, item),
         row_bytes=(2 * (item + 4) + 1) * settings.n_init,
         tile_bytes=TILE_ROWS * 10 * 8,
         has_pilot=first,
@@ -66,8 +65,7 @@ def minibatch_demand(settings: MiniBatchSettings, n_features: int, dtype: str) -
         sampled_rows=sample_rows(settings, d * item) + 1,
         scaling_bytes=_scaling_bytes(settings, d),
         samples_under_centers=False,
-        scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
-        + k * d * item,
+        scratch_bytes=scratch_bytes(d, k, item),
         row_bytes=item + 4 + 2,
         tile_bytes=TILE_ROWS * 10 * 8,
         has_pilot=True,

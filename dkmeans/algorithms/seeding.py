@@ -14,7 +14,7 @@ from dkmeans.algorithms.settings import Settings
 from dkmeans.errors import ArgumentError, TooLarge
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.draws import generator
-from dkmeans.kernels.nearest import nearest
+from dkmeans.kernels.nearest import bring_up_to_date
 from dkmeans.kernels.threads import one_blas_thread
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.partials.weighted_sample import WeightedSample
@@ -151,14 +151,13 @@ def _draw_step(
     index, int32.
     """
     if len(newest):
-        labels, sq_distances = nearest(block.X, newest)
-        labels += n_before
-        if state is not None:
-            # in place: there may be more rows than features are worth
-            before = ~(sq_distances < state[0])
-            np.copyto(sq_distances, state[0], where=before)
-            np.copyto(labels, state[1], where=before)
-        state = (sq_distances, labels)
+        if state is None:
+            sq_distances = np.full(block.n_rows, np.inf, block.X.dtype)
+            state = sq_distances, np.zeros(block.n_rows, np.int32)
+        else:
+            # the store's own stay as they are: a repeated task may find them again
+            state = state[0].copy(), state[1].copy()
+        bring_up_to_date(block.X, newest, n_before, state[1], state[0])
     assert state is not None
     if size == 0:
         n_candidates = n_before + len(newest)

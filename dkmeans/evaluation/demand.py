@@ -7,8 +7,8 @@ import numpy as np
 from dkmeans.evaluation.profiles.edges import most_edges
 from dkmeans.evaluation.profiles.survey import has_scatter, sample_rows
 from dkmeans.evaluation.statistics import AFTER_MEANS, Need, Sampling
-from dkmeans.kernels import nearest
 from dkmeans.kernels.block import TILE_ROWS
+from dkmeans.kernels.choice import scratch_bytes
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Normalization
 from dkmeans.partials.cluster_sums import ClusterSums
@@ -33,8 +33,7 @@ def evaluation_demand(model: Model, needs: Set[Need], sampling: Sampling) -> Dem
         scaling_bytes=_TRUTH_BYTES if "truth" in needs else 0,
         samples_under_centers=True,
         # as the kernel wants them: matrices of scores, and centers by feature
-        scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
-        + 2 * k * d * item,
+        scratch_bytes=scratch_bytes(d, k, item) + k * d * item,
         # labels, of this pass and as they were kept
         row_bytes=2 * 4,
         tile_bytes=TILE_ROWS * 16 * 8,
@@ -73,8 +72,7 @@ def profile_demand(model: Model, n_examples: int = 0) -> Demand:
         # beside the sample, in the first pass
         scaling_bytes=moments + scatter + examples,
         samples_under_centers=True,
-        scratch_bytes=nearest.TILE_ROWS * (d + 1 + min(k, nearest.TILE_CENTERS)) * item
-        + k * d * item,
+        scratch_bytes=scratch_bytes(d, k, item),
         # the scaled row, label, squared distance, importance and its factors; with examples two
         # of label and distance, the label apart, both distances, the margin and its factors
         row_bytes=scaled + (2 * (4 + item) + 4 + 16 + 24 if n_examples else 4 + item + 16),

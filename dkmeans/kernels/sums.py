@@ -3,6 +3,7 @@
 import numpy as np
 
 from dkmeans.kernels.block import Array
+from dkmeans.kernels.choice import kernels
 
 
 def weight_by_label(labels: Array, values: Array | None, n_clusters: int) -> Array:
@@ -33,12 +34,30 @@ def sums_by_label(
     sums
         `(n_clusters, n_features)` float64.
     """
-    sums = np.empty((n_clusters, X.shape[1]))
-    labels = labels.astype(np.intp)
-    for feature in range(X.shape[1]):
-        column = X[:, feature].astype(np.float64)
-        column -= origin[feature]
-        if weight is not None:
-            column *= weight
-        sums[:, feature] = np.bincount(labels, column, minlength=n_clusters)
-    return sums
+    return kernels(X, 1).sums_by_label(X, labels, weight, origin, n_clusters)
+
+
+def sums_of_nearest(
+    X: Array, weight: Array | None, centers: Array, origin: Array
+) -> tuple[Array, Array, Array]:
+    """Add up the rows nearest to each center, in one go over the rows.
+
+    Parameters
+    ----------
+    X
+        `(n_rows, n_features)` float32 or float64, any layout; fastest feature-major.
+    weight
+        `(n_rows,)` float64, or None for ones.
+    centers
+        `(n_centers, n_features)`, at least one.
+    origin
+        `(n_features,)` float64.
+
+    Returns
+    -------
+    weight, sums, sq_distances
+        `(n_centers,)`, `(n_centers, n_features)` and `(n_centers,)` float64: of the rows nearest to
+        each center the weight, the weighted sum measured from `origin`, and the weighted sum of the
+        squared distances to the center.
+    """
+    return kernels(X, len(centers)).sums_of_nearest(X, weight, centers, origin)

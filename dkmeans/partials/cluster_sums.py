@@ -6,8 +6,7 @@ from typing import Self
 import numpy as np
 
 from dkmeans.kernels.block import Array, Block
-from dkmeans.kernels.nearest import nearest
-from dkmeans.kernels.sums import sums_by_label, weight_by_label
+from dkmeans.kernels.sums import sums_by_label, sums_of_nearest, weight_by_label
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +42,8 @@ class ClusterSums:
     @classmethod
     def from_block(cls, block: Block, centers: Array, origin: Array) -> Self:
         """Assign each row of `block` to the nearest of `centers` and add up what it contributes."""
-        labels, sq_distances = nearest(block.X, centers)
-        return cls.from_labels(block, labels, sq_distances, len(centers), origin)
+        found = sums_of_nearest(block.X, block.weight, centers, origin)
+        return cls(origin, *found, block.n_rows)
 
     @classmethod
     def from_labels(

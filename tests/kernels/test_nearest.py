@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dkmeans.kernels.nearest import (
+    bring_up_to_date,
     distances,
     nearest,
     nearest_other,
@@ -15,6 +16,8 @@ from dkmeans.kernels.nearest import (
 )
 
 DTYPES = ["float32", "float64"]
+
+pytestmark = pytest.mark.usefixtures("each_kernel")
 
 
 def brute_force(X, centers):
@@ -71,15 +74,20 @@ def test_any_number_of_centers(n_centers, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n_features", [1, 2, 3, 8, 31, 100])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 8, 31, 100, 256, 257, 700])
 def test_any_number_of_features(n_features, dtype):
     check(*normal(2500, 40, n_features, dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n_rows", [1, 7, 2047, 2048, 2049, 6145])
+@pytest.mark.parametrize("n_rows", [1, 7, 31, 32, 33, 2047, 2048, 2049, 6145])
 def test_any_number_of_rows(n_rows, dtype):
     check(*normal(n_rows, 20, 6, dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_many_centers_of_many_features(dtype):
+    check(*normal(700, 1100, 600, dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -286,3 +294,55 @@ def test_squared_distances_to_given_centers(n_rows, dtype):
     assert found.dtype == X.dtype
     expected = brute_force(X, centers)[np.arange(n_rows), labels]
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("n_rows", [0, 1, 3000])
+def test_centers_that_come_in_parts_are_found_as_if_together(n_rows, order, dtype):
+    X, centers = normal(n_rows, 60, 5, dtype)
+    X = np.asarray(X, order=order)
+    # halfway, so that ties must go to the earlier ones
+    X[::3] = (centers[10] + centers[40]) / 2
+    labels, sq_distances = np.zeros(n_rows, np.int32), np.full(n_rows, np.inf, dtype)
+    for first, last in pairwise([0, 1, 9, 40, 60]):
+        bring_up_to_date(X, centers[first:last], first, labels, sq_distances)
+    rtol, atol = tolerances(X, centers) if n_rows else (0, 0)
+    true = brute_force(X, centers)
+    np.testing.assert_allclose(sq_distances, true.min(axis=1), rtol=rtol, atol=atol)
+    found = true[np.arange(n_rows), labels]
+    np.testing.assert_allclose(found, true.min(axis=1), rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_nearer_center_changes_nothing(dtype):
+    X, centers = normal(2500, 12, 4, dtype)
+    labels, sq_distances = nearest(X, centers)
+    before = labels.copy(), sq_distances.copy()
+    bring_up_to_date(X, centers[3:5] + 20, 100, labels, sq_distances)
+    np.testing.assert_array_equal(labels, before[0])
+    np.testing.assert_array_equal(sq_distances, before[1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize(("n_features", "n_centers"), [(2, 8), (8, 20), (64, 300), (768, 100)])
+def test_labels_are_those_of_float64_but_for_true_ties(n_features, n_centers, offset, dtype):
+    # every center has a twin that is hardly to be told from it
+    rng = np.random.default_rng(1)
+    X = np.asfortranarray(rng.normal(offset, size=(6000, n_features)), dtype)
+    centers = rng.normal(offset, 0.3, size=(n_centers, n_features))
+    spacing = float(np.spacing(np.asarray(offset + 1, dtype)))
+    half = n_centers // 2
+    centers[half:] = centers[:half] + spacing * rng.integers(-8, 9, size=(half, n_features))
+    centers = centers.astype(dtype).astype(np.float64)
+    shift = centers.mean(axis=0)
+    moved, rows = centers - shift, X.astype(np.float64) - shift
+    scores = (moved**2).sum(axis=1) - 2 * rows @ moved.T
+    labels, _ = nearest(X, centers)
+    every_row = np.arange(len(X))
+    lost = scores[every_row, labels] - scores.min(axis=1)
+    # what the score is added up from, not what is left of it where that cancels
+    sizes = 2 * np.linalg.norm(rows, axis=1) * np.linalg.norm(moved[labels], axis=1)
+    assert (lost <= 4 * np.spacing(sizes.astype(dtype))).all()
+    assert len(np.unique(labels)) > half

@@ -13,6 +13,8 @@ from tests.strategies import CutRows, blocks_of, cut_rows
 CENTERS = np.array([[0, 2, -1, 0], [3, 0, 4, -7], [0, 2, -1, 0], [-9, 1, 2, 3]], np.float64)
 ORIGIN = np.array([1, -2, 0, 5], np.float64)
 
+pytestmark = pytest.mark.usefixtures("each_kernel")
+
 FOUR = np.array([[0, 0], [0.5, 0], [0.5, 1], [1, 1]])
 ZERO = np.zeros(2)
 
