@@ -99,9 +99,7 @@ def _architectures(child: Child) -> list[str]:
 def _copy(threads: int, n_bytes: int, n_runs: int) -> tuple[str, Timing, str]:
     source = np.ones(n_bytes // 4, np.float32)
     target = np.zeros_like(source)
-    parts = list(
-        zip(np.array_split(source, threads), np.array_split(target, threads), strict=True)
-    )
+    parts = list(zip(np.array_split(source, threads), np.array_split(target, threads), strict=True))
     with ThreadPoolExecutor(threads) as pool:
 
         def copy() -> None:
@@ -163,7 +161,7 @@ def _tasks(threads: int, n_tasks: int, n_runs: int) -> list[tuple[str, Timing, s
 
     threaded = repeated(on_threads, n_runs=n_runs)
     with (
-        LocalCluster(threads, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=threads, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
 

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.peers import NOT_INSTALLED, PEERS, make
@@ -46,8 +47,9 @@ class Child:
         self.name = name
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._log = tempfile.NamedTemporaryFile(prefix="dkmeans-bench-", suffix=".log")
-        arguments = (name, threads, theirs, self._log.name)
+        self._folder = tempfile.TemporaryDirectory(prefix="dkmeans-bench-")
+        self._log = Path(self._folder.name, "said")
+        arguments = (name, threads, theirs, str(self._log))
         self._process = context.Process(target=_serve, args=arguments, daemon=False)
         with _environment(environment or {}):
             self._process.start()
@@ -102,8 +104,7 @@ class Child:
 
     def _last_words(self) -> str:
         self._process.join(10)
-        with open(self._log.name, errors="replace") as log:
-            said = log.read().strip().splitlines()[-3:]
+        said = self._log.read_text(errors="replace").strip().splitlines()[-3:]
         return f"its process ended ({self._process.exitcode}): {' | '.join(said)}"
 
     def close(self) -> None:
@@ -115,7 +116,7 @@ class Child:
             self._process.terminate()
             self._process.join(10)
         self._pipe.close()
-        self._log.close()
+        self._folder.cleanup()
 
 
 def _serve(name: str, threads: int, pipe: Connection, log: str) -> None:

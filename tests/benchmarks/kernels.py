@@ -100,12 +100,10 @@ def run(report: Report, asked: argparse.Namespace) -> None:
         shapes = [shapes[int(number)] for number in asked.shapes.split(",")]
     rivals = asked.peers.split(",") if asked.peers else list(RIVALS)
     environment = {"OPENBLAS_CORETYPE": asked.coretype} if asked.coretype else {}
-    lines = []
     with started([OURS, *rivals], asked.threads, report, environment) as children:
         for name, child in children.items():
             report.pools(label(name), child.call("pools"))
-        for shape in shapes:
-            lines.append(_measure(report, shape, children, medians, asked))
+        lines = [_measure(report, shape, children, medians, asked) for shape in shapes]
     report.table(
         "Ours",
         ["n x d, k", "ms", "GFLOP/s", "% of sgemm", "% of peak", "best peer", "ratio", "target"],
@@ -151,9 +149,7 @@ def _measure(
     return _judged(report, shape, ours, valid, medians)
 
 
-def _per_iteration(
-    child: Child, start: np.ndarray, n_iter: tuple[int, int]
-) -> Callable[[], float]:
+def _per_iteration(child: Child, start: np.ndarray, n_iter: tuple[int, int]) -> Callable[[], float]:
     few, more = n_iter
 
     def run() -> float:
@@ -190,7 +186,10 @@ def _checks(
             aim, what = wanted, ""
         away = reached / aim - 1
         agrees = abs(away) <= AGREEMENT
-        found[name] = (f"{what + ' ' if what else ''}{away:+.1e}{'' if agrees else ' WRONG'}", agrees)
+        found[name] = (
+            f"{what + ' ' if what else ''}{away:+.1e}{'' if agrees else ' WRONG'}",
+            agrees,
+        )
     return found
 
 

@@ -1,7 +1,8 @@
 """The most memory that a fit takes, of one array and of Parquet that is larger than what it may.
 
-Each library runs in a fresh process. What it holds once everything is imported is stated, and left
-out of the rest; the array counts. Spark's JVM is a process of its own, and counts with it.
+Each library runs in a fresh process. What it holds once everything is imported, and a few rows were
+fitted, is stated and left out of the rest; the array counts. Spark's JVM is a process of its own,
+and counts with it.
 """
 
 import argparse
@@ -73,11 +74,12 @@ def of_an_array(report: Report, asked: argparse.Namespace, folder: str) -> None:
     X = mixture(n, d, 8 * k)
     path = str(Path(folder, "X.npy"))
     np.save(path, X)
+    few = _few_rows(folder)
     names = asked.peers.split(",") if asked.peers else PEERS_HERE
     rows, taken = [], {}
     for name in names:
         try:
-            before, peak = _peak(name, path, k, asked.threads)
+            before, peak = _peak(name, path, few, k, asked.threads)
         except PeerFailed as error:
             report.note(f"{label(name)}: {error}")
             continue
@@ -87,7 +89,7 @@ def of_an_array(report: Report, asked: argparse.Namespace, folder: str) -> None:
     what = f"peak memory of a fit of {n} x {d}, k={k}"
     report.table(
         what,
-        ["", "MB after import", "MB more at the peak", "times the array"],
+        ["", "MB before", "MB more at the peak", "times the array"],
         rows,
         f"the array takes {X.nbytes / 1e6:.0f} MB; {N_ITER} iterations; one fresh process each",
     )
@@ -101,9 +103,16 @@ def of_an_array(report: Report, asked: argparse.Namespace, folder: str) -> None:
         report.compare(what, ours, others, unit="MB")
 
 
-def _peak(name: str, path: str, k: int, threads: int) -> tuple[int, int]:
+def _few_rows(folder: str) -> str:
+    path = str(Path(folder, "few.npy"))
+    np.save(path, mixture(1000, 4, 2))
+    return path
+
+
+def _peak(name: str, path: str, few: str, k: int, threads: int) -> tuple[int, int]:
     child = Child(name, threads)
     try:
+        child.call("warm_up", few)
         child.call("rest")
         before = most = resident(child.pid)
         for method, arguments in (("load", (path,)), ("fit", (k, N_ITER, 0))):
@@ -127,12 +136,13 @@ def of_parquet(report: Report, asked: argparse.Namespace, folder: str) -> None:
     for number in range(n_files):
         part = mixture(n // n_files, d, 4 * k, seed=number)
         write_parquet(Path(parquet, str(number)), part, n_files=1, groups=4)
+    few = write_parquet(Path(folder, "few"), mixture(1000, 4, 2))
     rows = []
     for stage in ("disk", "none"):
         try:
             child = Child("dkmeans-kmeans", asked.threads)
             try:
-                child.call("rest")
+                child.call("warm_up_parquet", few)
                 before = most = resident_anonymous(child.pid)
                 child.tell("fit_parquet", str(parquet), k, 3, stage, cap)
                 while not child.answered(LOOK_SECONDS):
@@ -149,7 +159,7 @@ def of_parquet(report: Report, asked: argparse.Namespace, folder: str) -> None:
         more = f"{(most - before) / 1e6:.0f}"
         rows.append([stage, more, f"{done.seconds:.1f}", f"{found:.4g} a row of the last file"])
     report.table(
-        f"dkmeans.KMeans on Parquet of {4 * n * d / 1e6:.0f} MB decoded, {cap / 1e6:.0f} MB granted",
+        f"KMeans on Parquet of {4 * n * d / 1e6:.0f} MB decoded, {cap / 1e6:.0f} MB granted",
         ["stage", "MB at the peak", "seconds", "inertia"],
         rows,
         "granted by RLIMIT_DATA beyond what was taken after import; mapped files are not counted",

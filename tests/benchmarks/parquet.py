@@ -30,9 +30,7 @@ def fit_dkmeans(folder: str, k: int, max_iter: int, workers: int) -> dict:
         command = [sys.executable, "-m", "dkmeans.cli.main", "fit", folder, "--json"]
         command += ["--k", str(k), "--max-iter", str(max_iter), "--scale", "none", "--seed", "0"]
         command += ["--model", model, "--workers", str(workers)]
-        done = subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
         result = json.loads(done.stdout)
         centers = dkmeans.Model.load(model).centers
     return {

@@ -15,6 +15,8 @@ class Listed:
     """What tables call it."""
 
     module: str
+    """Below this package, or all of its name."""
+
     kind: str
     """The class."""
 
@@ -44,13 +46,15 @@ PEERS = {
     "dask-ml": Listed("dask-ml", "dask_ml_", "DaskMl"),
     "spark": Listed("Spark", "spark", "Spark"),
     "blas": Listed("BLAS", "blas", "Blas"),
+    "minibatch-of-parquet": Listed("one fit", "tests.benchmarks.minibatch", "Fits"),
 }
 
 
 def make(name: str, threads: int) -> Any:
     """Load a peer; raises ImportError where it is not installed."""
     listed = PEERS[name]
-    module = importlib.import_module(f"tests.benchmarks.peers.{listed.module}")
+    name_of_module = listed.module if "." in listed.module else f"{__name__}.{listed.module}"
+    module = importlib.import_module(name_of_module)
     return getattr(module, listed.kind)(threads)
 
 

@@ -47,6 +47,12 @@ class Peer:
         """Fit with the default seeding and at most `budget` iterations, epochs or steps."""
         raise NotImplementedError
 
+    def warm_up(self, path: str) -> None:
+        """Fit to a few rows: what is imported, compiled or started at the first fit is there."""
+        self.load(path)
+        self.fit(2, 1, 0)
+        del self.X
+
     def pools(self) -> dict[str, Any]:
         """Return the thread pools of this process."""
         return pools.told()

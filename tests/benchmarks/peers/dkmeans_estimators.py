@@ -27,6 +27,10 @@ class KMeansPeer(Peer):
         seconds, _ = timed(model.fit, self.X)
         return Run(seconds, model.cluster_centers_, int(model.n_iter_))
 
+    def warm_up_parquet(self, folder: str) -> None:
+        """Fit to a few rows: everything is imported, and pools have their threads."""
+        dkmeans.KMeans(2, max_iter=1, random_state=0, stage="disk").fit(folder)
+
     def fit_parquet(self, folder: str, k: int, budget: int, stage: str, most_bytes: int) -> Run:
         """Fit to Parquet while no more than `most_bytes` beyond what is taken now can be had."""
         import resource

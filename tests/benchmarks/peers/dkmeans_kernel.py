@@ -33,7 +33,11 @@ class Kernel(Peer):
         self._pool = ThreadPoolExecutor(threads)
 
     def load(self, path: str, block_rows: int | None = None) -> None:
-        self.blocks = blocks_of(np.load(path), block_rows)
+        self.take(np.load(path), block_rows)
+
+    def take(self, X: np.ndarray, block_rows: int | None = None) -> None:
+        """Cut rows of this process into blocks."""
+        self.blocks = blocks_of(X, block_rows)
 
     def iterate(self, start: np.ndarray, n_iter: int) -> Run:
         seconds, centers = timed(self._iterate, start, n_iter)
