@@ -7,7 +7,7 @@ with the extra `bench`; one that is not installed is named, and left out.
 import argparse
 import importlib
 
-from tests.benchmarks import pools
+from tests.benchmarks import measure, pools
 
 COMMANDS = {
     "ceilings": "what the machine can do at most",
@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     own.add_argument("--threads", type=int, default=2, help="of every library (2)")
     own.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    own.add_argument("--runs", type=int, help="that count; 5, or 2 of small sizes")
     own.add_argument("--out", default="benchmark-results", help="folder of the JSON file")
     known, _ = own.parse_known_args([one for one in rest if one not in ("-h", "--help")])
     pools.pin(known.threads)
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     module = importlib.import_module(f"tests.benchmarks.{named.command}")
     module.add_arguments(own)
     asked = own.parse_args(rest)
+    asked.runs = asked.runs or (2 if asked.quick else measure.N_RUNS)
     if named.command == "results":
         module.compose(asked)
         return

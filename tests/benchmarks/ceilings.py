@@ -34,13 +34,13 @@ def repeated(function: Callable[..., Any], *args: Any, n_runs: int = N_RUNS) -> 
 
 
 def ceilings(
-    report: Report, threads: int, quick: bool, only: tuple[str, ...] = ("products", "copy")
+    report: Report, asked: argparse.Namespace, only: tuple[str, ...] = ("products", "copy")
 ) -> dict[str, float]:
     """Measure some ceilings, show them, and return their medians by name.
 
     `only` names groups: products, copy, disk, parquet, tasks.
     """
-    n_runs = 2 if quick else N_RUNS
+    threads, quick, n_runs = asked.threads, asked.quick, asked.runs
     found: list[tuple[str, Timing, str]] = []
     if "products" in only:
         found += _products(report, threads, quick, n_runs)
@@ -186,4 +186,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(report: Report, asked: argparse.Namespace) -> None:
     """Measure all of them."""
-    ceilings(report, asked.threads, asked.quick, ("products", "copy", "disk", "parquet", "tasks"))
+    ceilings(report, asked, ("products", "copy", "disk", "parquet", "tasks"))

@@ -13,7 +13,7 @@ from distributed import Client, LocalCluster
 import dkmeans
 from dkmeans.evaluation.metrics import METRICS
 from dkmeans.partials.cluster_sums import ClusterSums
-from tests.benchmarks.measure import N_RUNS, Timing, interleaved, seconds_of
+from tests.benchmarks.measure import Timing, interleaved, seconds_of
 from tests.benchmarks.report import Report
 
 ALL_BUT_SAMPLED = [metric.name for metric in METRICS if metric.name != "silhouette"]
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(report: Report, asked: argparse.Namespace) -> None:
     """Measure on threads, then on workers."""
-    n_runs = 2 if asked.quick else N_RUNS
+    n_runs = asked.runs
     with dask.config.set(scheduler="threads", num_workers=asked.threads):
         measure(report, asked.folder, asked.k, f"{asked.threads} threads", n_runs)
     with (

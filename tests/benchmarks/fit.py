@@ -18,7 +18,7 @@ from tests.benchmarks import parquet
 from tests.benchmarks.ceilings import ceilings
 from tests.benchmarks.child import Child, PeerFailed, started
 from tests.benchmarks.data import inertia_of, mixture, start_rows, write_parquet
-from tests.benchmarks.measure import N_RUNS, Timing, interleaved, ratio
+from tests.benchmarks.measure import Timing, interleaved, ratio
 from tests.benchmarks.peers import PEERS, label
 from tests.benchmarks.report import Report
 
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(report: Report, asked: argparse.Namespace) -> None:
     """Run all parts."""
-    ceilings(report, asked.threads, asked.quick)
+    ceilings(report, asked)
     parts = asked.parts.split(",")
     with tempfile.TemporaryDirectory(prefix="dkmeans-bench-") as folder:
         if "start" in parts:
@@ -107,7 +107,7 @@ def from_one_start(report: Report, asked: argparse.Namespace, folder: str) -> No
             report.pools(label(name), child.call("pools"))
         timings = interleaved(
             {name: runner(name, child) for name, child in children.items()},
-            2 if asked.quick else N_RUNS,
+            asked.runs,
             on_failure=lambda name, error: report.note(f"{label(name)}: {error}"),
         )
     ours = timings[OURS]

@@ -16,7 +16,7 @@ from dkmeans.partials.moments import Moments
 from dkmeans.rows.row_counts import RowCounts
 from tests.benchmarks.ceilings import ceilings
 from tests.benchmarks.data import mixture, start_rows, write_parquet
-from tests.benchmarks.measure import N_RUNS, Timing, interleaved, ratio, seconds_of
+from tests.benchmarks.measure import Timing, interleaved, ratio, seconds_of
 from tests.benchmarks.peers.dkmeans_kernel import Kernel
 from tests.benchmarks.report import Report
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(report: Report, asked: argparse.Namespace) -> None:
     """Run both parts."""
-    ceilings(report, asked.threads, asked.quick, ("copy", "disk", "parquet"))
+    ceilings(report, asked, ("copy", "disk", "parquet"))
     n = asked.rows or (200_000 if asked.quick else 8_000_000)
     X = mixture(n, D, 4 * K)
     with (
@@ -67,7 +67,7 @@ def staged(report: Report, asked: argparse.Namespace, X: np.ndarray, folder: str
             runs: dict[str, Callable[[], float]] = {"kernel on arrays in memory": alone}
             for name, data in {"staged on disk": on_disk, "staged in memory": in_memory}.items():
                 runs[name] = _pass(data, from_block, broadcast)
-            found = interleaved(runs, 2 if asked.quick else N_RUNS, far_behind=np.inf)
+            found = interleaved(runs, asked.runs, far_behind=np.inf)
             best = found["kernel on arrays in memory"].median
             for name, timing in found.items():
                 gigabytes = timing.per(X.nbytes / 1e9)
@@ -117,7 +117,7 @@ def decoded(report: Report, asked: argparse.Namespace, n_bytes: int, folder: str
         "dkmeans, stage memory": first_pass("memory"),
         "dkmeans, stage disk": first_pass("disk"),
     }
-    found = interleaved(runs, 2 if asked.quick else N_RUNS, far_behind=np.inf)
+    found = interleaved(runs, asked.runs, far_behind=np.inf)
     fastest = found["pyarrow, read_table"].median
     rows = [
         [

@@ -16,7 +16,7 @@ import numpy as np
 from tests.benchmarks.ceilings import ceilings, peak
 from tests.benchmarks.child import Child, PeerFailed, started
 from tests.benchmarks.data import inertia_of, lloyd_step, mixture, start_rows
-from tests.benchmarks.measure import N_RUNS, Timing, interleaved, ratio
+from tests.benchmarks.measure import Timing, interleaved, ratio
 from tests.benchmarks.peers import PEERS, label
 from tests.benchmarks.report import Report
 
@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(report: Report, asked: argparse.Namespace) -> None:
     """Measure all shapes."""
-    medians = ceilings(report, asked.threads, asked.quick)
+    medians = ceilings(report, asked)
     shapes = [quick(shape) if asked.quick else shape for shape in SHAPES]
     if asked.shapes:
         shapes = [shapes[int(number)] for number in asked.shapes.split(",")]
@@ -129,7 +129,7 @@ def _measure(
     failed: dict[str, str] = {}
     timings = interleaved(
         {name: _per_iteration(child, start, shape.n_iter) for name, child in children.items()},
-        2 if asked.quick else N_RUNS,
+        asked.runs,
         on_failure=lambda name, error: failed.update({name: str(error)}),
     )
     checks = _checks(X, start, shape.n_iter[1], {name: children[name] for name in timings})

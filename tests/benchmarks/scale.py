@@ -16,7 +16,7 @@ from dkmeans.rows.layout import BLOCK_BYTES, LEAF_BLOCKS
 from tests.benchmarks.ceilings import ceilings
 from tests.benchmarks.child import Child
 from tests.benchmarks.data import mixture, start_rows
-from tests.benchmarks.measure import N_RUNS, Timing, seconds_of, slope
+from tests.benchmarks.measure import Timing, seconds_of, slope
 from tests.benchmarks.report import Report
 from tests.benchmarks.simulated import many_workers, seconds_a_pass
 from tests.benchmarks.timed_sums import TimedSums
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(report: Report, asked: argparse.Namespace) -> None:
     """Run all parts."""
-    ceilings(report, asked.threads, asked.quick, ("copy", "tasks"))
+    ceilings(report, asked, ("copy", "tasks"))
     parts = asked.parts.split(",")
     if "growth" in parts:
         growth(report, asked)
@@ -72,7 +72,7 @@ def _pass(child: Child, n: int, d: int, k: int, asked: argparse.Namespace) -> Ti
         np.save(path, X)
         child.call("load", path)
     start = start_rows(X, k)
-    n_runs = 3 if asked.quick else N_RUNS
+    n_runs = asked.runs
     return Timing(tuple([child.call("lloyd", start) for _ in range(1 + n_runs)][1:]))
 
 
@@ -86,7 +86,7 @@ def _growth_with_blocks(report: Report, asked: argparse.Namespace) -> None:
             X = mixture(count * block_rows, d, k)
             with dkmeans.Rows.from_array(X, block_rows=block_rows) as rows:
                 assert rows.n_blocks == count
-                times.append(_timed_passes(rows, start_rows(X, k), 3 if asked.quick else N_RUNS)[0])
+                times.append(_timed_passes(rows, start_rows(X, k), asked.runs)[0])
     _show_growth(report, "blocks", counts, times, f"blocks of {block_rows} x {d}, k={k}, threads")
 
 
@@ -134,7 +134,7 @@ def share(report: Report, asked: argparse.Namespace) -> None:
     from distributed import Client, LocalCluster
 
     n, d, k = (100_000, 32, 20) if asked.quick else (4_000_000, 32, 100)
-    n_runs = 3 if asked.quick else N_RUNS
+    n_runs = asked.runs
     X = mixture(n, d, 8 * k)
     start = start_rows(X, k)
     rows: list[list[Any]] = []
@@ -180,7 +180,7 @@ def simulated(report: Report, asked: argparse.Namespace) -> None:
     d, k = 32, 100
     n_workers = 20 if asked.quick else N_WORKERS
     leaves = [one // 10 for one in LEAVES] if asked.quick else list(LEAVES)
-    n_runs = 2 if asked.quick else 3
+    n_runs = min(asked.runs, 3)
     leaf_rows = LEAF_BLOCKS * BLOCK_BYTES // (4 * d)
     rate = _rows_a_second(d, k, asked)
     rows: list[list[Any]] = []
