@@ -67,6 +67,10 @@ class TestMeasure:
         found = interleaved({"a": lambda: 1.0, "b": lambda: 3.5, "c": lambda: 2.5}, n_runs=4)
         assert {name: len(one.values) for name, one in found.items()} == {"a": 4, "b": 1, "c": 4}
 
+    def test_ours_counts_with_all_runs(self) -> None:
+        found = interleaved({"a": lambda: 1.0, "b": lambda: 9.0}, n_runs=4, always="b")
+        assert {name: len(one.values) for name, one in found.items()} == {"a": 4, "b": 4}
+
     def test_differences_that_drown_in_noise_put_nobody_behind(self) -> None:
         assert not is_far_behind(1.0, [1.0, -0.5], 3)
         assert not is_far_behind(-1.0, [-1.0], 3)
@@ -94,6 +98,10 @@ class TestMeasure:
 
         with pytest.raises(PeerFailed, match="no"):
             interleaved({"bad": fails}, 1)
+
+    def test_a_spread_that_reaches_zero_is_noise(self) -> None:
+        assert Timing((1.0, 0.1)).is_clear
+        assert not Timing((1.0, -0.1, 2.0)).is_clear
 
     def test_rates_and_ratios(self) -> None:
         assert Timing((2.0, 4.0, 1.0)).per(8).values == (4, 2, 8)
@@ -143,6 +151,12 @@ class TestTargets:
             (100_000, 768, 1000): 1.1,
         }
         assert [shape.d for shape in kernels.SHAPES if shape.unpruned] == [768]
+
+    def test_noise_is_nobodys_best(self) -> None:
+        rivals = {"onedal": Timing((0.1, -0.1, 0.2)), "faiss": Timing((4.0,))}
+        ceilings = {"sgemm cube 4096, as installed": 1000.0}
+        line = kernels._judged(a_report(), kernels.SHAPES[0], Timing((1.0,)), rivals, ceilings)
+        assert line[-3:] == ["FAISS", "4.00", "3.5: met"]
 
     def test_a_peer_that_prunes_does_not_count_where_only_whole_distances_do(self) -> None:
         shape = kernels.SHAPES[-1]

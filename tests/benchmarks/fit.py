@@ -108,6 +108,7 @@ def from_one_start(report: Report, asked: argparse.Namespace, folder: str) -> No
         timings = interleaved(
             {name: runner(name, child) for name, child in children.items()},
             asked.runs,
+            always=OURS,
             on_failure=lambda name, error: report.note(f"{label(name)}: {error}"),
         )
     ours = timings[OURS]

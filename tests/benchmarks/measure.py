@@ -26,6 +26,11 @@ class Timing:
         """The middle."""
         return statistics.median(self.values)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether no difference of times came out negative, or nothing: else it is all noise."""
+        return min(self.values) > 0
+
     def scaled(self, factor: float) -> "Timing":
         """Return the same in other units."""
         return Timing(tuple(value * factor for value in self.values))
@@ -57,6 +62,7 @@ def interleaved(
     runs: Mapping[str, Callable[[], float]],
     n_runs: int = N_RUNS,
     far_behind: float = FAR_BEHIND,
+    always: str = "",
     on_failure: Callable[[str, Exception], None] | None = None,
 ) -> dict[str, Timing]:
     """Run each in turn, A/B/A/B, and leave out the first round.
@@ -69,6 +75,8 @@ def interleaved(
         Rounds that count.
     far_behind
         What took so many times longer than the fastest in the first round counts with one run.
+    always
+        The one that counts with all rounds whatever it took.
     on_failure
         Is told of what raised, which is left out from then on; None lets it raise.
     """
@@ -78,7 +86,8 @@ def interleaved(
         for name, run in runs.items():
             if name not in values:
                 continue
-            if number > 1 and is_far_behind(first[name], first.values(), far_behind):
+            behind = is_far_behind(first[name], first.values(), far_behind) if number > 1 else False
+            if behind and name != always:
                 continue
             try:
                 taken = run()
