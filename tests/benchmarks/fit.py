@@ -45,6 +45,9 @@ TO_A_QUALITY = (
     "dask-ml",
     "spark",
 )
+VARIANTS = ("sklearn-minibatch-16k", "faiss-sampled", "dask-ml-tuned")
+"""The same libraries with other settings; not for small sizes."""
+
 BUDGETS = (1, 2, 3, 5, 8, 12, 20, 40, 80, 160)
 LEVELS = (1.01, 1.001)
 N_SEEDS = 3
@@ -176,9 +179,10 @@ def to_a_quality(report: Report, asked: argparse.Namespace, folder: str) -> None
     n, k, n_seeds = (5_000, 10, 1) if asked.quick else (500_000, 100, N_SEEDS)
     # more components than clusters, of different size and width: there is always more to find
     X = mixture(n, 16, 6 * k, spread=1.5, even=False)
+    names = TO_A_QUALITY if asked.quick else (*TO_A_QUALITY, *VARIANTS)
     path = str(Path(folder, "quality.npy"))
     np.save(path, X)
-    with started(_wanted(TO_A_QUALITY, asked), asked.threads, report) as children:
+    with started(_wanted(names, asked), asked.threads, report) as children:
         best = np.inf
         for name, child in children.items():
             child.call("load", path)

@@ -44,6 +44,11 @@ PEERS = {
     "superkmeans": Listed("SuperKMeans", "super_kmeans", "Pruned", own_start=True, prunes=True),
     "superkmeans-gemm": Listed("SuperKMeans, unpruned", "super_kmeans", "Unpruned", own_start=True),
     "dask-ml": Listed("dask-ml", "dask_ml_", "DaskMl"),
+    "sklearn-minibatch-16k": Listed(
+        "scikit-learn MiniBatchKMeans, 16k", "scikit_learn", "LargeBatch"
+    ),
+    "faiss-sampled": Listed("FAISS, 256 rows a cluster", "faiss_cpu", "FaissSampled"),
+    "dask-ml-tuned": Listed("dask-ml, tuned seeding", "dask_ml_", "Tuned"),
     "spark": Listed("Spark", "spark", "Spark"),
     "blas": Listed("BLAS", "blas", "Blas"),
     "minibatch-of-parquet": Listed("one fit", "tests.benchmarks.minibatch", "Fits"),

@@ -13,6 +13,9 @@ _EVERYTHING = 2**31 - 1
 class Faiss(Peer):
     """`faiss.Kmeans`; nothing is subsampled, nothing ends it early."""
 
+    samples = False
+    """Whether it may take the sample that is its default."""
+
     options: dict[str, Any] = {}  # noqa: RUF012
 
     def __init__(self, threads: int) -> None:
@@ -35,8 +38,8 @@ class Faiss(Peer):
         seed: int = 1234,
         init_centroids: np.ndarray | None = None,
     ) -> Run:
-        most = min(_EVERYTHING, -(-len(self.X) // k) + 1)
-        assert most * k >= len(self.X), "FAISS would take a sample"
+        most = 256 if self.samples else min(_EVERYTHING, -(-len(self.X) // k) + 1)
+        assert self.samples or most * k >= len(self.X), "FAISS would take a sample"
         model = faiss.Kmeans(
             self.X.shape[1],
             k,
@@ -55,3 +58,9 @@ class FaissSuper(Faiss):
     """The same with `use_super_kmeans`, which prunes dimensions."""
 
     options = {"use_super_kmeans": True}  # noqa: RUF012
+
+
+class FaissSampled(Faiss):
+    """With its default of at most 256 rows a cluster."""
+
+    samples = True

@@ -35,9 +35,22 @@ class Elkan(Lloyd):
 class MiniBatch(Peer):
     """`MiniBatchKMeans`; a budget is one of epochs, and nothing ends it before."""
 
+    batch_size = 1024
+
     def fit(self, k: int, budget: int, seed: int) -> Run:
         model = MiniBatchKMeans(
-            k, n_init=1, max_iter=budget, max_no_improvement=None, random_state=seed
+            k,
+            n_init=1,
+            batch_size=self.batch_size,
+            max_iter=budget,
+            max_no_improvement=None,
+            random_state=seed,
         )
         seconds, _ = timed(model.fit, self.X)
         return Run(seconds, model.cluster_centers_, None)
+
+
+class LargeBatch(MiniBatch):
+    """With the batches that are our default."""
+
+    batch_size = 16 * 1024
