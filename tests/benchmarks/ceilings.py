@@ -161,7 +161,7 @@ def _tasks(threads: int, n_tasks: int, n_runs: int) -> list[tuple[str, Timing, s
 
     threaded = repeated(on_threads, n_runs=n_runs)
     with (
-        LocalCluster(n_workers=threads, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=threads, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
 

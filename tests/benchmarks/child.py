@@ -1,8 +1,8 @@
 """Processes of one library each, of which only the one that is told to works.
 
 Libraries bring several OpenMP and BLAS runtimes along, which would wait for work on the same cores
-and set each other's limits: each gets a process of its own, which waits while another is timed. Five of
-them in one process had medians that were up to a tenth higher, and spreads several times as wide.
+and set each other's limits: each gets a process of its own, which waits while another is timed.
+Five of them in one process had medians up to a tenth higher, and spreads several times as wide.
 """
 
 import multiprocessing

@@ -49,7 +49,7 @@ def fit_dask_ml(folder: str, k: int, max_iter: int, workers: int) -> dict:
     from distributed import Client, LocalCluster, wait
 
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster),
         warnings.catch_warnings(),
     ):

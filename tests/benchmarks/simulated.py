@@ -42,7 +42,7 @@ def many_workers(n_workers: int, protocol: str) -> Iterator[Client]:
             threads_per_worker=1,
             processes=False,
             protocol=protocol,
-            dashboard_address=None,
+            dashboard_address=":0",
             memory_limit=0,
         ) as cluster,
         Client(cluster) as client,
