@@ -1,7 +1,5 @@
 """A fit by mini-batches against scikit-learn's `MiniBatchKMeans`, on the same Parquet files.
 
-    python -m tests.benchmarks.minibatch FOLDER [--k 100] [--batch-size 16384] [--seeds 5]
-
 Each fit runs in a process of its own and is timed from the files to the fitted centers, loading
 included; the systems take turns. scikit-learn gets `n_init=1`, and its rows by pyarrow into one
 float32 array. Inertias of both are computed by the same float64 evaluator, outside of the timed
@@ -9,18 +7,15 @@ region.
 """
 
 import argparse
-import json
-import os
-import platform
-import statistics
-import subprocess
-import sys
 import time
-import warnings
 
+import dask
 import numpy as np
 
-from tests.benchmarks.fit import evaluate
+from tests.benchmarks.child import Child
+from tests.benchmarks.data import inertia_of_parquet
+from tests.benchmarks.measure import Timing
+from tests.benchmarks.report import Report
 
 
 def fit_dkmeans(folder: str, k: int, batch_size: int, seed: int) -> dict:
@@ -35,7 +30,7 @@ def fit_dkmeans(folder: str, k: int, batch_size: int, seed: int) -> dict:
         "steps": fitted.n_steps_,
         "rows": rows.rows_read,
         "reported": fitted.inertia_,
-        "centers": fitted.cluster_centers_.tolist(),
+        "centers": fitted.cluster_centers_,
     }
 
 
@@ -56,62 +51,79 @@ def fit_sklearn(folder: str, k: int, batch_size: int, seed: int) -> dict:
         "steps": fitted.n_steps_,
         "rows": n_rows,
         "reported": float(fitted.inertia_),
-        "centers": fitted.cluster_centers_.astype(np.float64).tolist(),
+        "centers": fitted.cluster_centers_.astype(np.float64),
     }
 
 
 SYSTEMS = {"dkmeans": fit_dkmeans, "scikit-learn": fit_sklearn}
 
 
+class Fits:
+    """What a fresh process does: one fit of one system."""
+
+    def __init__(self, threads: int) -> None:
+        dask.config.set(scheduler="threads", num_workers=threads)
+
+    def fit(self, system: str, folder: str, k: int, batch_size: int, seed: int) -> dict:
+        """Fit, and return what came out."""
+        return SYSTEMS[system](folder, k, batch_size, seed)
+
+    def close(self) -> None:
+        """Nothing is left to end."""
+
+
 def in_a_process(system: str, asked: argparse.Namespace, seed: int) -> dict:
     """Fit in a fresh process, and evaluate the centers."""
-    command = [sys.executable, "-m", "tests.benchmarks.minibatch", asked.folder, "--one", system]
-    command += ["--k", str(asked.k), "--batch-size", str(asked.batch_size), "--seed", str(seed)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    row: dict = json.loads(done.stdout)
-    row["inertia"] = evaluate(asked.folder, np.array(row.pop("centers")))
-    print(
-        f"{system:13} {seed:4d} {row['seconds']:8.1f} {row['steps']:6d} {row['rows']:12,d} "
-        f"{row['reported']:13.6g} {row['inertia']:13.6g}",
-        flush=True,
-    )
+    child = Child("minibatch-of-parquet", asked.threads)
+    try:
+        row: dict = child.call("fit", system, asked.folder, asked.k, asked.batch_size, seed)
+    finally:
+        child.close()
+    row["inertia"] = inertia_of_parquet(asked.folder, row.pop("centers"))
     return row
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what can be asked."""
     parser.add_argument("folder")
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--batch-size", type=int, default=16384)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--one", choices=SYSTEMS, help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            row = SYSTEMS[asked.one](asked.folder, asked.k, asked.batch_size, asked.seed)
-        print(json.dumps(row))
-        return
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, k={asked.k}")
-    print(f"{'':13} seed  seconds  steps    rows read      reported       inertia")
+
+
+def run(report: Report, asked: argparse.Namespace) -> None:
+    """Fit all seeds, the systems taking turns."""
     found: dict[str, list[dict]] = {name: [] for name in SYSTEMS}
-    for seed in range(asked.seeds):
+    seeds = range(2 if asked.quick else asked.seeds)
+    for seed in seeds:
         for name in SYSTEMS:
             found[name].append(in_a_process(name, asked, seed))
-    ours, theirs = found["dkmeans"], found["scikit-learn"]
-
-    def median(rows: list[dict], what: str) -> float:
-        return statistics.median(row[what] for row in rows)
-
-    ratio = statistics.median(
-        one["seconds"] / other["seconds"] for one, other in zip(ours, theirs, strict=True)
+    table = [
+        [
+            name,
+            seed,
+            f"{row['seconds']:.1f}",
+            row["steps"],
+            f"{row['rows']:,}",
+            f"{row['reported']:.6g}",
+            f"{row['inertia']:.6g}",
+        ]
+        for name, rows in found.items()
+        for seed, row in zip(seeds, rows, strict=True)
+    ]
+    seconds = {name: Timing(tuple(row["seconds"] for row in rows)) for name, rows in found.items()}
+    inertias = {name: Timing(tuple(row["inertia"] for row in rows)) for name, rows in found.items()}
+    ours, theirs = seconds["dkmeans"], seconds["scikit-learn"]
+    ratios = Timing(tuple(a / b for a, b in zip(ours.values, theirs.values, strict=True)))
+    difference = inertias["dkmeans"].median / inertias["scikit-learn"].median - 1
+    report.table(
+        f"Mini-batch fits of Parquet, k={asked.k}, batches of {asked.batch_size}",
+        ["", "seed", "seconds", "steps", "rows read", "reported", "inertia"],
+        table,
+        f"seconds {ours.shown()} against {theirs.shown()}, ratios {ratios.shown()}; "
+        f"median inertia {difference:+.2%}",
     )
-    print(f"median seconds {median(ours, 'seconds'):.1f} against {median(theirs, 'seconds'):.1f}")
-    print(f"time, median of the ratios: {ratio:.2f} of scikit-learn's")
-    print(f"median inertia {median(ours, 'inertia') / median(theirs, 'inertia') - 1:+.2%}")
-
-
-if __name__ == "__main__":
-    main()
+    what = f"mini-batch fit of Parquet, k={asked.k}"
+    report.compare(what, ours, {"scikit-learn": theirs})
+    others = {"scikit-learn": inertias["scikit-learn"]}
+    report.compare(f"{what}, inertia", inertias["dkmeans"], others, unit="")

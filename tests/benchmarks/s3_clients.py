@@ -1,7 +1,5 @@
 """What fetches from S3 best: s3fs, or pyarrow's own filesystem, over a server that also fails.
 
-    python -m tests.benchmarks.s3_clients [--mib 96] [--times 3] [--threads 4]
-
 The same pass over the same Parquet, of moto, behind the proxy of the tests, which is a process of
 its own. Clients take turns, so that both meet the same load of the machine. Seconds and requests
 are medians; "worst" is the slowest time.
@@ -9,9 +7,6 @@ are medians; "worst" is the slowest time.
 
 import argparse
 import multiprocessing
-import os
-import platform
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,6 +25,7 @@ import s3fs
 
 import dkmeans
 from dkmeans.partials.moments import Moments
+from tests.benchmarks.report import Report
 from tests.conftest import free_port, wait_for_port
 from tests.fault_proxy import FaultProxy
 
@@ -140,24 +136,24 @@ def medians(costs: list[Cost]) -> Cost:
     return Cost(*(statistics.median(figures) for figures in zip(*costs, strict=True)))
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what can be asked."""
     parser.add_argument("--mib", type=int, default=96)
     parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=4)
-    asked = parser.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()} of {socket.gethostname()}, "
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {asked.mib} MiB in {N_FILES} files"
-    )
-    print(f"{'':24} threads  client  seconds   worst  requests   MB sent  arrow / s3fs")
+    parser.add_argument("--most-threads", type=int, default=4, help="that wait for the store")
+
+
+def run(report: Report, asked: argparse.Namespace) -> None:
+    """Measure both clients in all cases."""
+    if asked.quick:
+        asked.mib, asked.times = 8, 1
+    table = []
     with moto() as upstream, proxied(upstream) as (url, pipe):
         n_rows = write(upstream, asked.mib)
         for client in CLIENTS:
             one_pass(client, url, pipe, [], 1, n_rows)
         for name, rules in CASES:
-            for threads in (1, asked.threads):
+            for threads in (1, asked.most_threads):
                 costs: dict[str, list[Cost]] = {client: [] for client in CLIENTS}
                 for number in range(asked.times):
                     for client in CLIENTS if number % 2 == 0 else CLIENTS[::-1]:
@@ -166,15 +162,13 @@ def main() -> None:
                 middle = {client: medians(costs[client]) for client in CLIENTS}
                 for client, cost in middle.items():
                     ratio = cost.seconds / middle["s3fs"].seconds
-                    print(
-                        f"{name:24} {threads:7d}  {client:6}  {cost.seconds:7.2f} "
-                        f"{max(costs[client]).seconds:7.2f}  {cost.requests:8.0f}  "
-                        f"{cost.n_bytes / 1e6:8.1f}  "
-                        f"{'' if client == 's3fs' else f'{ratio:12.2f}'}",
-                        flush=True,
-                    )
-    print(f"load at the end {os.getloadavg()[0]:.1f}")
-
-
-if __name__ == "__main__":
-    main()
+                    row = [name, threads, client, f"{cost.seconds:.2f}"]
+                    row += [f"{max(costs[client]).seconds:.2f}", f"{cost.requests:.0f}"]
+                    row += [f"{cost.n_bytes / 1e6:.1f}", f"{ratio:.2f}"]
+                    table.append(row)
+                    print(*row, flush=True)
+    report.table(
+        f"Clients of S3, {asked.mib} MiB in {N_FILES} files",
+        ["", "threads", "client", "seconds", "worst", "requests", "MB sent", "of s3fs' seconds"],
+        table,
+    )
