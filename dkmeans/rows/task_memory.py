@@ -10,6 +10,7 @@ from dkmeans.rows.demand import Demand
 from dkmeans.rows.engine import Slot
 from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.parquet_source import BATCH_BYTES, READ_AHEAD_BYTES
+from dkmeans.rows.read_ahead import MAPPED_BYTES
 from dkmeans.rows.staging import LABEL_BYTES
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
 
     In all: the results of other leaves and groups that wait to be merged, the broadcast as it came,
     what is taken by the tile and the kernel's scratch, which are not given back between blocks,
-    parsed footers and, of stores, the next row group. The pass of a fit that samples rows, or
-    learns quantiles, has neither centers nor scale yet.
+    parsed footers and what is read ahead: of stores the next row group, of local disks some pieces.
+    The pass of a fit that samples rows, or learns quantiles, has neither centers nor scale yet.
 
     Of some 180 fits of one kind, whose peaks were otherwise alike to 2 MB, 3 took 12 MB more for a
     moment; why is not known.
@@ -68,6 +69,8 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
             ahead = min(stored, READ_AHEAD_BYTES)
         if max(group.n_rows for group in groups) > block_rows:
             still_open = stored + decoding
+    if rows.staging.stage == "disk":
+        ahead += MAPPED_BYTES
     broadcast = demand.n_runs * demand.broadcast_bytes
     tile = demand.tile_bytes * min(block_rows, TILE_ROWS) // TILE_ROWS
     drawn = min(demand.drawn_rows, block_rows) * (row + beside + PLACE_BYTES)
