@@ -4,6 +4,7 @@ A scheduler takes about a millisecond for a task, whatever it is, and one proces
 workers: with a task a leaf it would be busier than they are.
 """
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -38,13 +39,15 @@ class Span:
 
 def most_leaves(n_leaves: int, n_slots: int, tasks_a_slot: int) -> int:
     """Return how many leaves a task may walk."""
-    return min(_MOST_LEAVES, max(1, -(-n_leaves // (tasks_a_slot * max(1, n_slots)))))
+    return min(_MOST_LEAVES, max(1, math.ceil(n_leaves / (tasks_a_slot * max(1, n_slots)))))
 
 
 def cut_spans(
     leaves: Sequence[Leaf], places: Sequence[Hashable], most: Callable[[Any], int], first: int = 0
 ) -> list[Span]:
-    """Cut leaves into spans of nearly one length, none longer than `most` of its place.
+    """Cut leaves into spans of nearly one length, about as long as `most` of its place at most.
+
+    Long ones end where leaves that merge do, so that they give few results.
 
     Parameters
     ----------
@@ -60,13 +63,35 @@ def cut_spans(
     spans: list[Span] = []
     for place, members in groupby(places):
         n = len(list(members))
-        n_spans = -(-n // most(place))
-        cuts = [first + n * i // n_spans for i in range(n_spans + 1)]
+        n_spans = math.ceil(n / most(place))
+        cuts = [first, *(_even(first + n * i // n_spans, n // n_spans) for i in range(1, n_spans))]
+        cuts.append(first + n)
         spans += [
             Span(start, tuple(leaves[start:stop]), len(leaves)) for start, stop in pairwise(cuts)
         ]
         first += n
     return spans
+
+
+def _even(cut: int, length: int) -> int:
+    return cut if length < FAN_IN else round(cut / FAN_IN) * FAN_IN
+
+
+def held_results(n_leaves: int, slots: Sequence[int]) -> int:
+    """Return how many results a process may hold: of spans, and of joins at each level.
+
+    `slots` are tasks at a time, of each process.
+    """
+    most = 0
+    for tasks in (FREE_TASKS, HOME_TASKS):
+        n_of_span = most_leaves(n_leaves, sum(slots), tasks)
+        n = math.ceil(n_leaves / n_of_span / max(1, len(slots)))
+        held = min(n, FAN_IN) * min(n_of_span, FAN_IN)
+        while n > FAN_IN:
+            n = math.ceil(n / FAN_IN)
+            held += min(n, FAN_IN) * FAN_IN
+        most = max(most, held)
+    return min(n_leaves, most)
 
 
 def count_tasks(n_leaves: int, slots: Sequence[int]) -> int:
@@ -77,11 +102,11 @@ def count_tasks(n_leaves: int, slots: Sequence[int]) -> int:
     most, dealt, n = most_leaves(n_leaves, sum(slots), FREE_TASKS), 0, 0
     for i in range(len(slots)):
         stop = n_leaves * sum(slots[: i + 1]) // sum(slots)
-        n += -(-(stop - dealt) // most)
+        n += math.ceil((stop - dealt) / most)
         dealt = stop
     total = n
     while n > 1:
-        n = -(-n // FAN_IN)
+        n = math.ceil(n / FAN_IN)
         total += n
     return total
 
