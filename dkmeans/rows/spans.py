@@ -7,12 +7,12 @@ workers: with a task a leaf it would be busier than they are.
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import Any
 
 from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.leaf import Leaf, Pass
-from dkmeans.rows.stretch import Lacking, Stretch, joined
+from dkmeans.rows.stretch import Lacking, Stretch, joined, n_pieces
 from dkmeans.rows.walk import run_leaf
 
 FREE_TASKS = 4
@@ -62,36 +62,61 @@ def cut_spans(
     """
     spans: list[Span] = []
     for place, members in groupby(places):
-        n = len(list(members))
-        n_spans = math.ceil(n / most(place))
-        cuts = [first, *(_even(first + n * i // n_spans, n // n_spans) for i in range(1, n_spans))]
-        cuts.append(first + n)
+        stop = first + len(list(members))
         spans += [
-            Span(start, tuple(leaves[start:stop]), len(leaves)) for start, stop in pairwise(cuts)
+            Span(start, tuple(leaves[start:end]), len(leaves))
+            for start, end in pairwise(_cuts(first, stop, most(place)))
         ]
-        first += n
+        first = stop
     return spans
 
 
-def _even(cut: int, length: int) -> int:
-    return cut if length < FAN_IN else round(cut / FAN_IN) * FAN_IN
-
-
 def held_results(n_leaves: int, slots: Sequence[int]) -> int:
-    """Return how many results a process may hold: of spans, and of joins at each level.
+    """Return how many results a process may hold that wait to be joined.
 
-    `slots` are tasks at a time, of each process.
+    Of one that is ahead of all others, so that nothing is joined but what is its own: of spans, and
+    of joins at each level. `slots` are tasks at a time, of each process.
     """
-    most = 0
+    most = 1
     for tasks in (FREE_TASKS, HOME_TASKS):
-        n_of_span = most_leaves(n_leaves, sum(slots), tasks)
-        n = math.ceil(n_leaves / n_of_span / max(1, len(slots)))
-        held = min(n, FAN_IN) * min(n_of_span, FAN_IN)
-        while n > FAN_IN:
-            n = math.ceil(n / FAN_IN)
-            held += min(n, FAN_IN) * FAN_IN
-        most = max(most, held)
-    return min(n_leaves, most)
+        of_span = most_leaves(n_leaves, sum(slots), tasks)
+        for first, stop in _shares(n_leaves, slots):
+            waiting: list[list[tuple[int, int]]] = [[]]
+            for cut in pairwise(_cuts(first, stop, of_span)):
+                _join_counted(waiting, cut)
+                held = sum(n_pieces(*one, n_leaves) for level in waiting for one in level)
+                most = max(most, held)
+    return most
+
+
+def _join_counted(waiting: list[list[tuple[int, int]]], found: tuple[int, int]) -> None:
+    """Add leaves to those of each level that wait; full levels are joined after they are seen."""
+    for level in waiting:
+        if len(level) == FAN_IN:
+            joined_here = (level[0][0], level[-1][1])
+            level.clear()
+            level.append(found)
+            found = joined_here
+        else:
+            level.append(found)
+            return
+    waiting.append([found])
+
+
+def _shares(n_leaves: int, slots: Sequence[int]) -> list[tuple[int, int]]:
+    """Deal leaves out to processes, in one run each."""
+    total, dealt = max(1, sum(slots)), [0, *accumulate(slots)]
+    return [(n_leaves * a // total, n_leaves * b // total) for a, b in pairwise(dealt)]
+
+
+def _cuts(first: int, stop: int, most: int) -> list[int]:
+    """Cut a run of leaves into spans; long ones end where leaves that merge do."""
+    n = stop - first
+    n_spans = math.ceil(n / most)
+    inner = (first + n * i // n_spans for i in range(1, n_spans))
+    if n >= FAN_IN * n_spans:
+        inner = (round(cut / FAN_IN) * FAN_IN for cut in inner)
+    return [first, *inner, stop] if n else [first]
 
 
 def count_tasks(n_leaves: int, slots: Sequence[int]) -> int:
@@ -99,11 +124,8 @@ def count_tasks(n_leaves: int, slots: Sequence[int]) -> int:
 
     `slots` are tasks at a time, of each process.
     """
-    most, dealt, n = most_leaves(n_leaves, sum(slots), FREE_TASKS), 0, 0
-    for i in range(len(slots)):
-        stop = n_leaves * sum(slots[: i + 1]) // sum(slots)
-        n += math.ceil((stop - dealt) / most)
-        dealt = stop
+    most = most_leaves(n_leaves, sum(slots), FREE_TASKS)
+    n = sum(math.ceil((stop - first) / most) for first, stop in _shares(n_leaves, slots))
     total = n
     while n > 1:
         n = math.ceil(n / FAN_IN)

@@ -72,6 +72,21 @@ def join(found: Sequence[Stretch | Lacking], n_leaves: int) -> Stretch | Lacking
     return joined((one for one in found if isinstance(one, Stretch)), n_leaves)
 
 
+def n_pieces(first: int, stop: int, n_leaves: int) -> int:
+    """Return how many results the stretch of leaves `first` to `stop` holds."""
+    total = 0
+    while stop > first and n_leaves > 1:
+        whole = -(-first // FAN_IN) * FAN_IN
+        if whole >= stop:
+            return total + stop - first
+        total += whole - first
+        end = n_leaves if stop == n_leaves else stop // FAN_IN * FAN_IN
+        # of the last group, what is there is merged
+        total += stop > end
+        first, stop, n_leaves = (-(-at // FAN_IN) for at in (whole, end, n_leaves))
+    return total + stop - first
+
+
 def _add(done: list[Piece], piece: Piece, n_leaves: int) -> None:
     """Put a piece behind others, merged with what comes before it if its place is there."""
     n_below, n_here = _n_nodes(piece.level - 1, n_leaves), _n_nodes(piece.level, n_leaves)

@@ -294,7 +294,7 @@ def test_memory_of_a_task_grows_with_the_rows_of_a_block(X, dtype):
 def test_remedies_help(X):
     rows = Rows.from_array(X, block_rows=2000)
     need = rows.plan(KMeans(50)).task_bytes
-    assert Rows.from_array(X, block_rows=100).plan(KMeans(50)).task_bytes < need
+    assert Rows.from_array(X, block_rows=500).plan(KMeans(50)).task_bytes < need
     assert rows.plan(KMeans(40)).task_bytes < need
     assert rows.plan(KMeans(50, init="random")).task_bytes < need
     assert rows.plan(KMeans(50, n_init=2)).task_bytes > need
