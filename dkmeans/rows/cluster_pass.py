@@ -2,8 +2,8 @@
 
 import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import RLock
 from typing import Any
@@ -16,69 +16,13 @@ from dkmeans.errors import ClusterLost
 from dkmeans.rows.engine import OnLeaf, tree
 from dkmeans.rows.homes import Homes, balanced
 from dkmeans.rows.leaf import Home, Leaf, LeafResult, Pass
+from dkmeans.rows.pass_tree import Node, Place
 from dkmeans.rows.spans import FREE_TASKS, HOME_TASKS, Span, cut_spans, most_leaves, run_span
 from dkmeans.rows.stretch import Lacking, Stretch, join
 from dkmeans.rows.walk import merge_results, run_leaf
 
 _MOST_MERGES = 5
 """How often merging may kill workers before that is what is wrong."""
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where a leaf is to run."""
-
-    worker: str = ""
-    """Where its blocks are, or should be; empty for wherever Dask likes."""
-
-    only: bool = False
-    """Whether it may run there alone."""
-
-    sent: int = -1
-    """The leaf, if its data are sent along: it has a task of its own."""
-
-
-@dataclass(eq=False)
-class _Node:
-    """A task of the pass: it walks a span, or joins what its children have found."""
-
-    span: Span | None = None
-    place: _Place = _Place()
-    children: "list[_Node]" = field(default_factory=list)
-    parent: "_Node | None" = field(default=None, repr=False)
-    future: Future[Any] | None = None
-    """None if it is to be submitted, or was let go of because its parent is done."""
-
-    @classmethod
-    def joining(cls, children: Iterable["_Node"]) -> "_Node":
-        node = cls(children=list(children))
-        for child in node.children:
-            child.parent = node
-        return node
-
-    @property
-    def status(self) -> str:
-        """Of its future; "none" without."""
-        return "none" if self.future is None else str(self.future.status)
-
-    def release(self) -> None:
-        """Let workers forget what it has found."""
-        if self.future is not None:
-            self.future.release()
-            self.future = None
-
-    def walk(self) -> "Iterator[_Node]":
-        """Yield all below it, and it."""
-        for child in self.children:
-            yield from child.walk()
-        yield self
-
-    def outdate(self) -> None:
-        """Have it run again, and all above it."""
-        node: _Node | None = self
-        while node is not None:
-            node.release()
-            node = node.parent
 
 
 class ClusterPass:
@@ -112,7 +56,7 @@ class ClusterPass:
         """Where leaves should run, but for those whose worker is gone, or lost their blocks."""
 
         self._n_slots = 1
-        self._root = _Node()
+        self._root = Node()
         self._lock = RLock()
         """Held by who changes a future: children are let go of by another thread."""
 
@@ -143,7 +87,7 @@ class ClusterPass:
         self._n_slots = sum(int(worker["nthreads"]) for worker in workers.values())
         self._homes_wanted = balanced(self._leaves, self._homes, workers)
         tasks = self._cut(0, len(self._leaves))
-        self._root = tasks[0] if len(tasks) == 1 else tree(tasks, _Node.joining)
+        self._root = tasks[0] if len(tasks) == 1 else tree(tasks, Node.joining)
         n_merges = 0
         while True:
             with self._lock:
@@ -174,22 +118,22 @@ class ClusterPass:
 
     # what is where
 
-    def _cut(self, first: int, stop: int) -> list[_Node]:
+    def _cut(self, first: int, stop: int) -> list[Node]:
         """Cut leaves into tasks by where they are to run."""
         places = [self._place(i) for i in range(first, stop)]
         spans = cut_spans(self._leaves, places, self._most, first)
-        return [_Node(span, places[span.first - first]) for span in spans]
+        return [Node(span, places[span.first - first]) for span in spans]
 
-    def _place(self, position: int) -> _Place:
+    def _place(self, position: int) -> Place:
         """Where the blocks of a leaf are, and only there; or wherever Dask likes."""
         home = self._homes_wanted.get(self._leaves[position].number)
         kept = home is not None and home.complete
         if not kept and self._parts[position] is not None:
-            return _Place(sent=position)
+            return Place(sent=position)
         # Dask would let idle workers steal what is kept, which costs them a read of the source
-        return _Place() if home is None else _Place(home.worker, only=kept)
+        return Place() if home is None else Place(home.worker, only=kept)
 
-    def _most(self, place: _Place) -> int:
+    def _most(self, place: Place) -> int:
         if place.sent >= 0:
             return 1
         tasks = HOME_TASKS if place.only else FREE_TASKS
@@ -205,20 +149,11 @@ class ClusterPass:
                 span = node.span
                 if span is None or not any(leaf.number in lost for leaf in span.leaves):
                     continue
-                node.outdate()
-                new = self._cut(span.first, span.first + len(span.leaves))
-                if node.parent is None:
-                    self._root = new[0] if len(new) == 1 else _Node.joining(new)
-                    continue
-                siblings = node.parent.children
-                at = siblings.index(node)
-                siblings[at : at + 1] = new
-                for one in new:
-                    one.parent = node.parent
+                self._root = node.replaced(self._cut(span.first, span.first + len(span.leaves)))
 
     # what runs
 
-    def _submit(self, node: _Node) -> None:
+    def _submit(self, node: Node) -> None:
         """Submit what has no future yet, and is needed."""
         if node.future is not None:
             return
@@ -271,7 +206,7 @@ class ClusterPass:
         for _leaf in range(n_leaves):
             self._on_leaf()
 
-    def _let_go(self, node: _Node, joined: Future[Any]) -> None:
+    def _let_go(self, node: Node, joined: Future[Any]) -> None:
         """Let workers forget what was joined; called by a thread of the client."""
         with self._lock:
             # where blocks are lacking the others need not run again
@@ -284,7 +219,7 @@ class ClusterPass:
     def _look(self, workers: Mapping[str, Any]) -> None:
         """Raise `_HomesLost` if a leaf waits for a worker that is gone."""
         with self._lock:
-            waiting = list(_unfinished(self._root))
+            waiting = list(self._root.unfinished())
         lost = [
             leaf.number
             for node in waiting
@@ -294,7 +229,7 @@ class ClusterPass:
         if lost:
             raise _HomesLost(lost)
 
-    def _suspects(self) -> list[_Node]:
+    def _suspects(self) -> list[Node]:
         """Wait for all that can be done; return the tasks that were on workers that died."""
         while True:
             with self._lock:
@@ -305,9 +240,9 @@ class ClusterPass:
                 break
             except _HomesLost as lost:
                 self._run_anywhere(lost.leaves)
-        return [node for node in self._root.walk() if node.span is not None and _failed(node)]
+        return [node for node in self._root.walk() if node.span is not None and node.failed]
 
-    def _run_alone(self, node: _Node) -> None:
+    def _run_alone(self, node: Node) -> None:
         """Run leaves again while nothing else runs, a block at a time; blame the one that kills."""
         span = node.span
         assert span is not None
@@ -327,23 +262,8 @@ class ClusterPass:
                     ) from None
         with self._lock:
             node.outdate()
-            node.place = _Place()
+            node.place = Place()
             node.future = self._client.submit(_gather_alone, span, of_leaves, pure=False)
-
-
-def _unfinished(node: _Node) -> Iterator[_Node]:
-    """Yield what has no result yet, and is needed."""
-    if node.status in ("none", "pending", "lost"):
-        for child in node.children:
-            yield from _unfinished(child)
-        yield node
-
-
-def _failed(node: _Node) -> bool:
-    """Whether a task failed; of those that were let go of, any may be what failed to come back."""
-    if node.future is None and node.parent is not None:
-        return node.parent.status == "error"
-    return node.status == "error"
 
 
 def _gather_alone(span: Span, of_leaves: list[list[LeafResult]]) -> Stretch | Lacking:
