@@ -55,7 +55,7 @@ def plan(input_url: str, measure: bool, as_json: bool, **asked: Any) -> None:
         rows = replace(rows, staging=staging)
         demand = estimator.demand(rows.n_features, rows.dtype)
         check_fits(rows, demand, slots)
-        cost = plan_of(rows, demand, len(slots))
+        cost = plan_of(rows, demand, slots)
         if measure:
             cost = measured(rows, cost, demand, sum(slot.n_tasks for slot in slots))
     assert rows.parquet is not None

@@ -9,6 +9,10 @@ from dkmeans.kernels.block import Array, Block
 
 _TILE_ROWS = 8192
 
+_COMPILED_VALUES = 2**20
+"""Blocks of so many values are added up by compiled code, which takes a second to be imported or
+made; smaller ones by NumPy, and nobody waits."""
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -54,11 +58,21 @@ class Moments:
     @classmethod
     def from_block(cls, block: Block, origin: Array) -> Self:
         """Add up the rows of `block`."""
+        if block.X.size >= _COMPILED_VALUES:
+            return cls._compiled(block, origin)
         so_far = cls.zero(origin)
         for start in range(0, block.n_rows, _TILE_ROWS):
             weight = None if block.weight is None else block.weight[start : start + _TILE_ROWS]
             so_far = so_far.merge(cls._of_tile(block.X[start : start + _TILE_ROWS], weight, origin))
         return so_far
+
+    @classmethod
+    def _compiled(cls, block: Block, origin: Array) -> Self:
+        from dkmeans.kernels.moments import sums_of
+
+        return cls(
+            origin, block.n_rows, block.total_weight, *sums_of(block.X, block.weight, origin)
+        )
 
     @classmethod
     def _of_tile(cls, X: Array, weight: Array | None, origin: Array) -> Self:

@@ -1,11 +1,11 @@
-"""One pass on a Dask cluster: its leaves as tasks, submitted again until each has a result."""
+"""One pass on a Dask cluster: spans of leaves as tasks, run again until each has a result."""
 
 import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from dask.base import is_dask_collection
@@ -15,54 +15,25 @@ from dkmeans.cluster.waiting import wait_for, wait_until_over, workers_of
 from dkmeans.errors import ClusterLost
 from dkmeans.rows.engine import OnLeaf, tree
 from dkmeans.rows.homes import Homes, balanced
-from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.leaf import Home, Leaf, LeafResult, Pass
+from dkmeans.rows.pass_tree import Node, Place
+from dkmeans.rows.spans import FREE_TASKS, HOME_TASKS, Span, cut_spans, most_leaves, run_span
+from dkmeans.rows.stretch import Lacking, Stretch, join
 from dkmeans.rows.walk import merge_results, run_leaf
 
 _MOST_MERGES = 5
 """How often merging may kill workers before that is what is wrong."""
 
 
-@dataclass(eq=False)
-class _Group:
-    """Consecutive leaves, whose results are merged as soon as all are there."""
-
-    numbers: tuple[int, ...]
-    """Of the leaves."""
-
-    leaves: dict[int, Future[Any]] = field(default_factory=dict)
-    """Their tasks by number; empty once they are merged, when workers need not keep them."""
-
-    merged: Future[Any] | None = None
-    """The task that merges them; None if it is to be submitted."""
-
-    def let_go(self, merged: Future[Any]) -> None:
-        """Let workers forget the leaves, if `merged` still is what merges them, and has."""
-        if self.merged is merged and merged.status == "finished":
-            self.release_leaves()
-
-    def release_leaves(self) -> None:
-        for future in self.leaves.values():
-            future.release()
-        self.leaves = {}
-
-    def release(self) -> None:
-        """Let workers forget everything."""
-        self.release_leaves()
-        if self.merged is not None:
-            self.merged.release()
-
-
 class ClusterPass:
-    """The tasks of one pass.
+    """The tasks of one pass, as a tree: leaves walked by spans, and joined in order.
 
-    Leaves are merged in groups, as the tree has it; when a group is merged its leaves are let go
-    of, so that workers hold one result a group however many leaves there are. Should it be lost,
-    all of its leaves run again.
+    Whatever is joined is let go of, so that workers hold little however many leaves there are.
+    Should it be lost, what it was made of is made again, down to the leaves.
 
     Dask gives up on a task after it was on several workers that died, whether it was running there
-    or waiting. Here such a leaf is only a suspect: when all others are done it runs again, alone
-    and block by block, and a block that then kills its workers is named.
+    or waiting. Here such a task is only a suspect: when all others are done its leaves run again,
+    alone and block by block, and a block that then kills its workers is named.
     """
 
     def __init__(
@@ -75,26 +46,19 @@ class ClusterPass:
         on_leaf: OnLeaf,
     ) -> None:
         self._client, self._homes, self._on_leaf = client, homes, on_leaf
-        self._leaves = {leaf.number: leaf for leaf in leaves}
-        self._parts = {leaf.number: part for leaf, part in zip(leaves, parts, strict=True)}
+        self._leaves, self._parts = leaves, parts
         # one key of its own: sent once to each worker, and computed again if that worker is lost
         with warnings.catch_warnings():
             # of the candidates of k-means|| there may be more than Dask thinks good to send
             warnings.filterwarnings("ignore", "Sending large graph")
             self._shared = client.submit(_same, shared, key=f"dkmeans-shared-{uuid.uuid4().hex}")
-        numbers = list(self._leaves)
-        self._groups = [
-            _Group(tuple(numbers[i : i + FAN_IN])) for i in range(0, len(numbers), FAN_IN)
-        ]
-        self._group_of = {number: group for group in self._groups for number in group.numbers}
         self._homes_wanted: dict[int, Home] = {}
-        """Where leaves ran before, but for those whose worker is gone, or lost their blocks."""
+        """Where leaves should run, but for those whose worker is gone, or lost their blocks."""
 
-        self._pinned: dict[int, str] = {}
-        """Workers that leaves may run on alone."""
-
-        self._lock = Lock()
-        """Held by who changes what a group has: groups are let go of by another thread."""
+        self._n_slots = 1
+        self._root = Node()
+        self._lock = RLock()
+        """Held by who changes a future: children are let go of by another thread."""
 
     def result(self) -> LeafResult:
         """Run the pass.
@@ -109,26 +73,31 @@ class ClusterPass:
         finally:
             # Callbacks refer back to us: without this, workers would keep what the pass found until
             # Python looks for cycles, or do what is left of one that was given up.
-            for group in self._groups:
-                group.release()
+            with self._lock:
+                for node in self._root.walk():
+                    node.release()
             self._shared.release()
+        owner_of = {leaf.number: leaf.owner for leaf in self._leaves}
         for home in result.homes:
-            self._homes.of_leaf[self._leaves[home.leaf].owner, home.leaf] = home
+            self._homes.of_leaf[owner_of[home.leaf], home.leaf] = home
         return result
 
     def _result(self) -> LeafResult:
         workers = workers_of(self._client)
-        self._homes_wanted = balanced(list(self._leaves.values()), self._homes, workers)
-        for number in self._leaves:
-            self._submit(number)
+        self._n_slots = sum(int(worker["nthreads"]) for worker in workers.values())
+        self._homes_wanted = balanced(self._leaves, self._homes, workers)
+        tasks = self._cut(0, len(self._leaves))
+        self._root = tasks[0] if len(tasks) == 1 else tree(tasks, Node.joining)
         n_merges = 0
         while True:
-            merged = self._merged()
-            root = merged[0] if len(merged) == 1 else tree(merged, self._merge)
+            with self._lock:
+                self._submit(self._root)
+                root = self._root.future
+                assert root is not None
             try:
-                result: LeafResult = wait_for(self._client, root, on_look=self._look)
+                found: Stretch | Lacking = wait_for(self._client, root, on_look=self._look)
             except _HomesLost as lost:
-                self._submit_anywhere(lost.leaves)
+                self._run_anywhere(lost.leaves)
             except KilledWorker as error:
                 n_merges += 1
                 suspects = self._suspects()
@@ -137,147 +106,178 @@ class ClusterPass:
                         f"merging what leaves contribute killed its workers ({error.task}); give "
                         "them more memory, or ask for fewer clusters."
                     ) from None
-                for number in suspects:
-                    self._run_alone(self._leaves[number])
+                for node in suspects:
+                    self._run_alone(node)
+                for node in self._root.walk():
+                    if node.status == "error":
+                        node.outdate()
             else:
-                if not result.missing:
-                    return result
-                self._submit_anywhere(result.missing)
-            finally:
-                if root is not merged[0]:
-                    root.release()
+                if isinstance(found, Stretch):
+                    return found.whole
+                self._run_anywhere(found.leaves)
 
-    def _merged(self) -> list[Future[Any]]:
-        """Return the tasks that merge the groups, submitted again where leaves run again."""
-        for group in self._groups:
-            failed = group.merged is not None and group.merged.status == "error" and group.leaves
-            if group.merged is None or failed:
-                with self._lock:
-                    group.merged = self._merge([group.leaves[number] for number in group.numbers])
-                group.merged.add_done_callback(partial(self._let_go, group))
-        return [group.merged for group in self._groups if group.merged is not None]
+    # what is where
 
-    def _let_go(self, group: _Group, merged: Future[Any]) -> None:
-        """Called by a thread of the client as soon as a group is merged."""
-        with self._lock:
-            group.let_go(merged)
+    def _cut(self, first: int, stop: int) -> list[Node]:
+        """Cut leaves into tasks by where they are to run."""
+        places = [self._place(i) for i in range(first, stop)]
+        spans = cut_spans(self._leaves, places, self._most, first)
+        return [Node(span, places[span.first - first]) for span in spans]
 
-    def _merge(self, results: Iterable[Future[Any]]) -> Future[Any]:
-        # before leaves that wait: what they have found need not be held so long
-        merged: Future[Any] = self._client.submit(
-            merge_results, list(results), pure=False, priority=1
-        )
-        return merged
-
-    def _look(self, workers: Mapping[str, Any]) -> None:
-        """Raise `_HomesLost` if a leaf waits for a worker that is gone."""
-        lost = []
-        for group in self._groups:
-            if group.merged is not None and group.merged.done():
-                continue
-            for number in group.numbers:
-                leaf = group.leaves.get(number)
-                waits = leaf is None or not leaf.done()
-                if waits and self._pinned.get(number, "") not in ("", *workers):
-                    lost.append(number)
-        if lost:
-            raise _HomesLost(lost)
-
-    def _submit_anywhere(self, numbers: Iterable[int]) -> None:
-        """Run leaves again wherever Dask likes, and with them those that were let go of."""
-        numbers = list(numbers)
-        for number in numbers:
-            self._homes_wanted.pop(number, None)
-        for group in dict.fromkeys(self._group_of[number] for number in numbers):
-            with self._lock:
-                again = set(numbers) & set(group.numbers) if group.leaves else set(group.numbers)
-                self._put_aside(group)
-            for number in sorted(again):
-                self._submit(number)
-
-    def _submit(self, number: int) -> None:
-        """Run a leaf where its blocks are, and only there; or wherever Dask likes."""
-        leaf, home = self._leaves[number], self._homes_wanted.get(number)
+    def _place(self, position: int) -> Place:
+        """Where the blocks of a leaf are, and only there; or wherever Dask likes."""
+        home = self._homes_wanted.get(self._leaves[position].number)
         kept = home is not None and home.complete
-        part = None if kept else self._parts[number]
-        self._pinned.pop(number, None)
-        workers = None
-        if home is not None and part is None:
-            # Dask would let idle workers steal the leaf, which costs them a read of the source
-            workers = [home.worker]
-            if kept:
-                self._pinned[number] = home.worker
-        future = self._task(leaf, part, workers, others=not kept)
-        future.add_done_callback(lambda _: self._on_leaf())
-        self._put(number, future)
+        if not kept and self._parts[position] is not None:
+            return Place(sent=position)
+        # Dask would let idle workers steal what is kept, which costs them a read of the source
+        return Place() if home is None else Place(home.worker, only=kept)
 
-    def _put(self, number: int, future: Future[Any]) -> None:
-        """Take the task of a leaf into its group, which is to be merged again."""
-        group = self._group_of[number]
+    def _most(self, place: Place) -> int:
+        if place.sent >= 0:
+            return 1
+        tasks = HOME_TASKS if place.only else FREE_TASKS
+        return most_leaves(len(self._leaves), self._n_slots, tasks)
+
+    def _run_anywhere(self, numbers: Iterable[int]) -> None:
+        """Have leaves run again wherever Dask likes, and what is above them."""
+        lost = set(numbers)
+        for number in lost:
+            self._homes_wanted.pop(number, None)
         with self._lock:
-            group.leaves[number] = future
-            self._put_aside(group)
+            for node in list(self._root.walk()):
+                span = node.span
+                if span is None or not any(leaf.number in lost for leaf in span.leaves):
+                    continue
+                self._root = node.replaced(self._cut(span.first, span.first + len(span.leaves)))
 
-    def _put_aside(self, group: _Group) -> None:
-        """Have a group merged again; from now on its leaves are not let go of."""
-        if group.merged is not None:
-            group.merged.release()
-            group.merged = None
+    # what runs
+
+    def _submit(self, node: Node) -> None:
+        """Submit what has no future yet, and is needed."""
+        if node.future is not None:
+            return
+        if node.span is not None:
+            place = node.place
+            node.future = self._task(
+                run_span,
+                node.span,
+                [] if place.sent < 0 else [self._sent(place.sent)],
+                [place.worker] if place.worker else None,
+                others=not place.only,
+            )
+            node.future.add_done_callback(partial(self._progress, len(node.span.leaves)))
+            return
+        for child in node.children:
+            self._submit(child)
+        # before spans that wait: what was found need not be held so long
+        node.future = self._client.submit(
+            join,
+            [child.future for child in node.children],
+            len(self._leaves),
+            key=f"dkmeans-join-{uuid.uuid4().hex}",
+            priority=1,
+        )
+        node.future.add_done_callback(partial(self._let_go, node))
 
     def _task(
-        self, leaf: Leaf, part: Any, workers: list[str] | None, others: bool = True
+        self,
+        function: Any,
+        what: Any,
+        sent: Any,
+        workers: list[str] | None = None,
+        others: bool = True,
     ) -> Future[Any]:
-        if is_dask_collection(part):
-            part = self._client.compute(part)
         return self._client.submit(
-            run_leaf,
-            leaf,
+            function,
+            what,
             self._shared,
-            part,
-            key=f"dkmeans-leaf-{uuid.uuid4().hex}",
+            sent,
+            key=f"dkmeans-leaves-{uuid.uuid4().hex}",
             workers=workers,
             allow_other_workers=workers is not None and others,
         )
 
-    def _suspects(self) -> list[int]:
-        """Wait for all groups; return the leaves that were on workers that died."""
+    def _sent(self, position: int) -> Any:
+        part = self._parts[position]
+        return self._client.compute(part) if is_dask_collection(part) else part
+
+    def _progress(self, n_leaves: int, _: Future[Any]) -> None:
+        for _leaf in range(n_leaves):
+            self._on_leaf()
+
+    def _let_go(self, node: Node, joined: Future[Any]) -> None:
+        """Let workers forget what was joined; called by a thread of the client."""
+        with self._lock:
+            # where blocks are lacking the others need not run again
+            if node.future is joined and joined.status == "finished" and joined.type is Stretch:
+                for child in node.children:
+                    child.release()
+
+    # what goes wrong
+
+    def _look(self, workers: Mapping[str, Any]) -> None:
+        """Raise `_HomesLost` if a leaf waits for a worker that is gone."""
+        with self._lock:
+            waiting = list(self._root.unfinished())
+        lost = [
+            leaf.number
+            for node in waiting
+            if node.span is not None and node.place.only and node.place.worker not in workers
+            for leaf in node.span.leaves
+        ]
+        if lost:
+            raise _HomesLost(lost)
+
+    def _suspects(self) -> list[Node]:
+        """Wait for all that can be done; return the tasks that were on workers that died."""
         while True:
+            with self._lock:
+                self._submit(self._root)
+                futures = [node.future for node in self._root.walk() if node.future is not None]
             try:
-                wait_until_over(self._client, self._merged(), self._look)
+                wait_until_over(self._client, futures, self._look)
                 break
             except _HomesLost as lost:
-                self._submit_anywhere(lost.leaves)
-        suspects: list[int] = []
-        for group in self._groups:
-            if group.merged is not None and group.merged.status == "error":
-                # of those that were let go of, any may be it
-                suspects += [
-                    number
-                    for number in group.numbers
-                    if number not in group.leaves or group.leaves[number].status == "error"
-                ]
-        return suspects
+                self._run_anywhere(lost.leaves)
+        return [node for node in self._root.walk() if node.span is not None and node.failed]
 
-    def _run_alone(self, leaf: Leaf) -> None:
-        """Run a leaf again while nothing else runs, a block at a time; blame the one that kills."""
-        results = []
-        for number in leaf.blocks:
-            one = replace(leaf, blocks=(number,))
-            results.append(self._task(one, self._parts[leaf.number], None))
-            try:
-                wait_for(self._client, results[-1])
-            except KilledWorker:
-                raise ClusterLost(
-                    f"{leaf.source.describe(number)} kills every worker that reads it, also when "
-                    "nothing else runs there; give the workers more memory, make block_bytes "
-                    "smaller, or write the file with smaller row groups."
-                ) from None
-        self._pinned.pop(leaf.number, None)
-        self._put(leaf.number, self._merge(results))
+    def _run_alone(self, node: Node) -> None:
+        """Run leaves again while nothing else runs, a block at a time; blame the one that kills."""
+        span = node.span
+        assert span is not None
+        of_leaves: list[list[Future[Any]]] = []
+        for position, leaf in enumerate(span.leaves, span.first):
+            of_leaves.append([])
+            for number in leaf.blocks:
+                one = replace(leaf, blocks=(number,))
+                of_leaves[-1].append(self._task(run_leaf, one, self._sent(position)))
+                try:
+                    wait_for(self._client, of_leaves[-1][-1])
+                except KilledWorker:
+                    raise ClusterLost(
+                        f"{leaf.source.describe(number)} kills every worker that reads it, also "
+                        "when nothing else runs there; give the workers more memory, make "
+                        "block_bytes smaller, or write the file with smaller row groups."
+                    ) from None
+        with self._lock:
+            node.outdate()
+            node.place = Place()
+            node.future = self._client.submit(_gather_alone, span, of_leaves, pure=False)
+
+
+def _gather_alone(span: Span, of_leaves: list[list[LeafResult]]) -> Stretch | Lacking:
+    """Put together what the blocks of some leaves gave one by one."""
+    results = [merge_results(of_blocks) for of_blocks in of_leaves]
+    missing = tuple(number for result in results for number in result.missing)
+    if missing:
+        return Lacking(missing)
+    found = [Stretch.of_leaf(i, result) for i, result in enumerate(results, span.first)]
+    return join(found, span.n_leaves)
 
 
 class _HomesLost(Exception):
-    """Workers that leaves are pinned to are gone."""
+    """Workers that leaves are to run on alone are gone."""
 
     def __init__(self, leaves: list[int]) -> None:
         super().__init__(leaves)

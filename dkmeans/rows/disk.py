@@ -23,6 +23,7 @@ import dask.config
 import numpy as np
 
 from dkmeans.kernels.block import Array
+from dkmeans.rows.read_ahead import map_file, read_ahead
 
 _ALIGNED_BYTES = 64
 _RESERVE_BYTES = 256 * 2**20
@@ -30,8 +31,6 @@ _RESERVE_SHARE = 0.05
 """Space that is left to others: this share of the disk, at most `_RESERVE_BYTES`."""
 
 _PREFIX = "dkmeans-blocks-"
-_MADV_POPULATE_READ = 22
-"""Since Linux 5.14: map all pages in one call rather than by a fault each."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,7 @@ class StoredArrays:
         """
         mapped: mmap.mmap | bytes = b""
         if self.n_bytes:
-            with self.path.open("rb") as file:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            with suppress(OSError):
-                mapped.madvise(_MADV_POPULATE_READ)
+            mapped = map_file(self.path)
         return [
             None
             if place is None
@@ -67,10 +63,8 @@ class StoredArrays:
         ]
 
     def soon(self) -> None:
-        """Have the system read the file ahead, if it can."""
-        if hasattr(os, "posix_fadvise"):
-            with suppress(OSError), self.path.open("rb") as file:
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+        """Have the system read the file ahead, if it is not in memory."""
+        read_ahead(self.path, self.n_bytes)
 
     def remove(self) -> None:
         """Delete the file. What is mapped stays readable."""

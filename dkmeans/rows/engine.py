@@ -1,7 +1,7 @@
 """Run a pass: on Dask's local schedulers, or on a cluster.
 
-Both submit one task a leaf and merge the results in a tree of fixed shape, so that the bits are the
-same on either, with any number of threads or workers.
+Both walk spans of leaves by tasks and merge the results in a tree of fixed shape, so that the bits
+are the same on either, with any number of threads or workers.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +19,10 @@ from dask.delayed import delayed
 from dkmeans.rows.disk import free_bytes, temporary_root
 from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.leaf import Leaf, LeafResult, Pass
+from dkmeans.rows.spans import FREE_TASKS, cut_spans, most_leaves, run_span
 from dkmeans.rows.staging import Room
 from dkmeans.rows.store import release
-from dkmeans.rows.walk import merge_results, run_leaf
+from dkmeans.rows.stretch import Lacking, Stretch, join
 from dkmeans.storage.requests import give_up
 
 if TYPE_CHECKING:
@@ -92,11 +93,14 @@ class Engine(Protocol):
 
 
 def tree(level: Sequence[Any], merge: Callable[[Sequence[Any]], Any]) -> Any:
-    """Merge in order, `FAN_IN` at a time, until one is left; one alone is merged with nothing."""
-    while True:
+    """Merge in order, `FAN_IN` at a time, until one is left."""
+    while len(level) > 1:
         level = [merge(level[i : i + FAN_IN]) for i in range(0, len(level), FAN_IN)]
-        if len(level) == 1:
-            return level[0]
+    return level[0]
+
+
+def _with_one(task: Callable[[Sequence[Any]], Any], part: Any) -> Any:
+    return task([part])
 
 
 class LocalEngine:
@@ -110,47 +114,45 @@ class LocalEngine:
         self, leaves: Sequence[Leaf], parts: Sequence[Any], shared: Pass, on_leaf: OnLeaf
     ) -> LeafResult:
         """Run one pass."""
-
-        def task(leaf: Leaf, part: Any) -> LeafResult:
-            result = run_leaf(leaf, shared, part)
-            if not result.missing:
-                on_leaf()
-            return result
-
         owner_of = {leaf.number: leaf.owner for leaf in leaves}
         withheld = {leaf.number for leaf in leaves if (leaf.owner, leaf.number) in self._kept}
         while True:
-            result = self._run(task, leaves, parts, withheld)
-            if not result.missing:
+            sent = [
+                None if leaf.number in withheld else part
+                for leaf, part in zip(leaves, parts, strict=True)
+            ]
+            found = self._run(leaves, sent, shared, on_leaf)
+            if isinstance(found, Stretch):
                 break
-            withheld -= set(result.missing)
+            withheld -= set(found.leaves)
+        result = found.whole
         for home in result.homes:
             key = (owner_of[home.leaf], home.leaf)
             (self._kept.add if home.complete else self._kept.discard)(key)
         return result
 
     def _run(
-        self,
-        task: Callable[[Leaf, Any], LeafResult],
-        leaves: Sequence[Leaf],
-        parts: Sequence[Any],
-        withheld: set[int],
-    ) -> LeafResult:
-        parts = [
-            None if leaf.number in withheld else part
-            for leaf, part in zip(leaves, parts, strict=True)
-        ]
-        # leaves go in as part of the function: Dask would search arguments for collections
-        nodes = [
-            delayed(partial(task, leaf), pure=False)(part)
-            if is_dask_collection(part)
-            else delayed(partial(task, leaf, part), pure=False)()
-            for leaf, part in zip(leaves, parts, strict=True)
-        ]
-        root = tree(nodes, lambda results: delayed(merge_results, pure=False)(list(results)))
+        self, leaves: Sequence[Leaf], parts: Sequence[Any], shared: Pass, on_leaf: OnLeaf
+    ) -> Stretch | Lacking:
+        # what has to be computed first is not computed for several leaves at a time
+        alone = [i if is_dask_collection(part) else -1 for i, part in enumerate(parts)]
+        most = most_leaves(len(leaves), sum(slot.n_tasks for slot in self.slots()), FREE_TASKS)
+        # spans go in as part of the function: Dask would search arguments for collections
+        nodes = []
+        for span in cut_spans(leaves, alone, lambda _: most):
+            of_span = parts[span.first : span.first + len(span.leaves)]
+            task = partial(run_span, span, shared, on_leaf=on_leaf)
+            nodes.append(
+                delayed(_with_one, pure=False)(task, *of_span)
+                if alone[span.first] >= 0
+                else delayed(partial(task, of_span), pure=False)()
+            )
+        root = tree(
+            nodes, lambda level: delayed(join, pure=False)(list(level), n_leaves=len(leaves))
+        )
         with giving_up():
             (result,) = compute(root, scheduler=_scheduler(), optimize_graph=False)
-        assert isinstance(result, LeafResult)
+        assert isinstance(result, Stretch | Lacking)
         return result
 
     def map(

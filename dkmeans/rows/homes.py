@@ -27,7 +27,8 @@ def balanced(leaves: Sequence[Leaf], homes: Homes, workers: Mapping[str, Any]) -
     """Return where leaves should run: where they were, but for those that a newcomer takes over.
 
     A worker that was not there in the pass before gets its share, by threads, from the fullest
-    ones, and reads the blocks once.
+    ones, and reads the blocks once. Leaves that were nowhere are dealt out in one run for each
+    worker, so that few tasks walk them; there others may take them over.
     """
     owner = leaves[0].owner
     wanted = {
@@ -48,4 +49,11 @@ def balanced(leaves: Sequence[Leaf], homes: Homes, workers: Mapping[str, Any]) -
             of_worker[worker].append(number)
             wanted[number] = Home(number, worker, complete=False)
     homes.workers[owner] = frozenset(workers)
+    new = [leaf.number for leaf in leaves if leaf.number not in wanted]
+    start, dealt = 0, 0
+    for worker, n_threads in threads.items():
+        dealt += n_threads
+        stop = len(new) * dealt // sum(threads.values())
+        wanted |= {number: Home(number, worker, complete=False) for number in new[start:stop]}
+        start = stop
     return wanted

@@ -1,14 +1,15 @@
 """What a job will cost, before it is begun: passes, bytes, requests, memory, staging."""
 
-import math
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dkmeans.rows.demand import Demand
-from dkmeans.rows.layout import FAN_IN
+from dkmeans.rows.engine import Slot
 from dkmeans.rows.leaf import Pass
+from dkmeans.rows.spans import count_tasks
 from dkmeans.rows.task_memory import task_bytes
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Plan:
     blocks: int
     leaves: int
     tasks: int
-    """Tasks of one pass: leaves, and their merges."""
+    """Tasks of the first pass: spans of leaves, and their joins. Later ones may need fewer."""
 
     source_bytes: int
     """Bytes that one pass over the source reads."""
@@ -66,13 +67,13 @@ class Plan:
         return asdict(self)
 
 
-def plan_of(rows: "Rows", demand: Demand, n_processes: int = 1) -> Plan:
-    """See `Rows.plan`; tasks run in `n_processes`."""
+def plan_of(rows: "Rows", demand: Demand, slots: Sequence[Slot]) -> Plan:
+    """See `Rows.plan`; tasks run in `slots`."""
     parquet = rows.parquet
     leaves = rows.layout.leaves
     n_rows = sum(leaf.n_source_rows or 0 for leaf in leaves)
     source_bytes = 0 if parquet is None else parquet.n_bytes
-    source_requests = 0 if parquet is None else parquet.n_requests(n_processes)
+    source_requests = 0 if parquet is None else parquet.n_requests(len(slots))
     decoded = rows.decoded_bytes or 0
     stage = rows.staging.stage
     fills = rows.missing == "mean" and rows.known.filling is None
@@ -92,7 +93,7 @@ def plan_of(rows: "Rows", demand: Demand, n_processes: int = 1) -> Plan:
         features=rows.n_features,
         blocks=rows.n_blocks,
         leaves=len(leaves),
-        tasks=len(leaves) + _merges(len(leaves)),
+        tasks=count_tasks(len(leaves), [slot.n_tasks for slot in slots]),
         source_bytes=source_bytes,
         source_requests=source_requests,
         decoded_bytes=decoded,
@@ -131,13 +132,3 @@ def measured(rows: "Rows", plan: Plan, demand: Demand, n_tasks: int) -> Plan:
         staged_pass_seconds=later if plan.stage != "none" else None,
         most_seconds=first + later * (plan.most_passes - 1),
     )
-
-
-def _merges(n: int) -> int:
-    """Tasks of the tree that merges `n` leaves."""
-    total = 0
-    while True:
-        n = math.ceil(n / FAN_IN)
-        total += n
-        if n == 1:
-            return total

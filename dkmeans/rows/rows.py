@@ -477,7 +477,7 @@ class Rows:
         demand = what.demand(self.n_features, self.dtype)
         slots = self.engine.slots()
         check_fits(self, demand, slots)
-        plan = plan_of(self, demand, len(slots))
+        plan = plan_of(self, demand, slots)
         n_tasks = sum(slot.n_tasks for slot in slots)
         return measured(self, plan, demand, n_tasks) if measure else plan
 

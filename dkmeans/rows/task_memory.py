@@ -8,8 +8,9 @@ from dkmeans.errors import TooLarge
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.rows.demand import Demand
 from dkmeans.rows.engine import Slot
-from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.parquet_source import BATCH_BYTES, READ_AHEAD_BYTES
+from dkmeans.rows.read_ahead import MAPPED_BYTES
+from dkmeans.rows.spans import held_results
 from dkmeans.rows.staging import LABEL_BYTES
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ SAMPLED_BYTES = 24
 PLACE_BYTES = 64
 """What finding the place of a drawn row in its block takes for a moment."""
 
-COLUMN_BYTES = 28 * 2**10
+COLUMN_BYTES = 25 * 2**10
 """What Arrow's reader takes for each column, whatever is in it: fitted to measured peaks."""
 
 
@@ -40,13 +41,13 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     Scaling: the block and its scaled copy. Computing: the block, what is taken by the row, rows
     that a step draws, with their places, the broadcast as the kernel wants it, and partials: of the
     block, of the leaf, and of both merged. In both the row group, too, if it has more blocks.
-    Sending: the last partial of a group, what all are merged into, and two copies of that: Dask's
+    Sending: the last partial of a join, what all are merged into, and two copies of that: Dask's
     scheduler has it pickled into one text.
 
-    In all: the results of other leaves and groups that wait to be merged, the broadcast as it came,
+    In all: the results of other spans and joins that wait to be joined, the broadcast as it came,
     what is taken by the tile and the kernel's scratch, which are not given back between blocks,
-    parsed footers and, of stores, the next row group. The pass of a fit that samples rows, or
-    learns quantiles, has neither centers nor scale yet.
+    parsed footers and what is read ahead: of stores the next row group, of local disks some pieces.
+    The pass of a fit that samples rows, or learns quantiles, has neither centers nor scale yet.
 
     Of some 180 fits of one kind, whose peaks were otherwise alike to 2 MB, 3 took 12 MB more for a
     moment; why is not known.
@@ -68,14 +69,17 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
             ahead = min(stored, READ_AHEAD_BYTES)
         if max(group.n_rows for group in groups) > block_rows:
             still_open = stored + decoding
+    if rows.staging.stage == "disk":
+        ahead += MAPPED_BYTES
     broadcast = demand.n_runs * demand.broadcast_bytes
     tile = demand.tile_bytes * min(block_rows, TILE_ROWS) // TILE_ROWS
     drawn = min(demand.drawn_rows, block_rows) * (row + beside + PLACE_BYTES)
     # what was decoded goes once it is scaled; what was sent along stays
     held = block if rows.parquet is not None else 2 * block
+    n_held = held_results(len(rows.layout.leaves), [slot.n_tasks for slot in rows.engine.slots()])
     # of a block in one piece, alone in its leaf, there is nothing to merge
     in_pieces = block_rows > TILE_ROWS or any(len(leaf.blocks) > 1 for leaf in rows.layout.leaves)
-    n_merged, n_waiting = 3 if in_pieces else 1, _held_results(rows) - 1
+    n_merged, n_waiting = 3 if in_pieces else 1, n_held - 1
     by_rows = block_rows * demand.row_bytes
 
     def peak(of_leaf: int, of_all: int, centers: int, scaled: int) -> int:
@@ -102,13 +106,6 @@ def _first_bytes(demand: Demand, row: int, n_rows: int | None) -> int:
     """Bytes that so many rows contribute to the pass that samples; None for any number of rows."""
     sampled = demand.sampled_rows if n_rows is None else min(demand.sampled_rows, n_rows)
     return demand.n_runs * sampled * (row + SAMPLED_BYTES) + demand.scaling_bytes
-
-
-def _held_results(rows: "Rows") -> int:
-    """Results that a process may hold: of the leaves of a group, and of groups that are merged."""
-    n_leaves, n_processes = len(rows.layout.leaves), max(1, len(rows.engine.slots()))
-    n_groups = -(-n_leaves // FAN_IN)
-    return min(n_leaves, FAN_IN) + -(-(n_groups - 1) // n_processes)
 
 
 def source_is_remote(rows: "Rows") -> bool:

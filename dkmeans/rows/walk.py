@@ -15,8 +15,8 @@ from dkmeans.rows.requests import State, States, evaluate
 from dkmeans.rows.store import BlockStore, Key, Place, hold_by, process_store
 
 
-def run_leaf(leaf: Leaf, shared: Pass, part: Any = None) -> LeafResult:
-    """Answer all requests of a pass for the blocks of one leaf."""
+def run_leaf(leaf: Leaf, shared: Pass, part: Any = None, then: Leaf | None = None) -> LeafResult:
+    """Answer all requests of a pass for the blocks of one leaf; `then` is walked after it."""
     if shared.versions != (here := versions_here()):
         raise WorkersUnfit(
             f"worker {_worker()} has {' '.join(here)}, the client {' '.join(shared.versions)}; "
@@ -24,7 +24,7 @@ def run_leaf(leaf: Leaf, shared: Pass, part: Any = None) -> LeafResult:
         )
     hold_by(shared.lease, leaf.owner)
     try:
-        result = _walk(leaf, shared, part)
+        result = _walk(leaf, shared, part, then)
         # again, for what was stored may outlive a lease that was given up meanwhile
         hold_by(shared.lease, leaf.owner)
         return result
@@ -34,7 +34,7 @@ def run_leaf(leaf: Leaf, shared: Pass, part: Any = None) -> LeafResult:
         return LeafResult(bad_files=((error.url, str(error)),))
 
 
-def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
+def _walk(leaf: Leaf, shared: Pass, part: Any, then: Leaf | None) -> LeafResult:
     blocks = _Blocks(leaf, shared.steps, process_store())
     unread = [i for i in leaf.blocks if not blocks.has(i)]
     if unread and leaf.draw is not None:
@@ -50,6 +50,8 @@ def _walk(leaf: Leaf, shared: Pass, part: Any) -> LeafResult:
         for at, number in enumerate(wanted):
             if at + 1 < len(wanted):
                 blocks.soon(wanted[at + 1])
+            elif then is not None:
+                _Blocks(then, shared.steps, process_store()).soon(then.blocks[0])
             block = blocks.get(number, reader)
             if block is None:
                 return LeafResult(missing=(leaf.number,))

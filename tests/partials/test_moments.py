@@ -1,12 +1,16 @@
 """Moments: the laws, four points by hand, and NumPy, far from zero too."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 
 from dkmeans.kernels.block import Block
 from dkmeans.partials import Moments, merge_all
-from tests.laws import WeightsAsCopies, checked
+from dkmeans.partials import moments as module
+from tests.laws import WeightsAsCopies, assert_same, checked
 from tests.strategies import CutRows, blocks_of, cut_rows
 
 ORIGIN = np.array([1, -2, 0, 5], np.float64)
@@ -27,6 +31,65 @@ class TestLaws(WeightsAsCopies):
         assert np.isfinite(partial.mean).all()
         assert (partial.variance >= 0).all()
         assert partial.constant.dtype == bool
+
+
+class TestLawsCompiled(TestLaws):
+    """The laws of what adds up large blocks."""
+
+    def build(self, block):
+        return Moments._compiled(block, ORIGIN[: block.n_features])
+
+
+@checked
+@given(cut_rows())
+def test_compiled_sums_are_numpys_on_integers(rows: CutRows):
+    origin = ORIGIN[: rows.whole.n_features]
+    assert rows.whole.X.size < module._COMPILED_VALUES
+    assert_same(Moments._compiled(rows.whole, origin), Moments.from_block(rows.whole, origin))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_rows", [1, 31, 32, 33, 8191, 8192, 8193, 30_000])
+def test_compiled_sums_are_numpys_whatever_the_rows_and_their_order(dtype, weighted, n_rows):
+    rng = np.random.default_rng(n_rows)
+    wide = np.asfortranarray(3.0 + rng.normal(size=(2 * n_rows, 6)), dtype)
+    weight = rng.integers(0, 3, size=n_rows) * 0.7 if weighted else None
+    origin = np.full(3, 2.5)
+    # a tile of a larger block, some of its features, every other row, and row-major
+    some = (
+        wide[:n_rows, 1:4],
+        wide[n_rows:, ::2],
+        wide[::2, 3:],
+        np.ascontiguousarray(wide[1::2, :3]),
+    )
+    for X in some:
+        block = Block(X, ((0, n_rows),), weight)
+        expected, found = Moments.from_block(block, origin), Moments._compiled(block, origin)
+        np.testing.assert_allclose(found.weight, expected.weight, rtol=1e-14)
+        np.testing.assert_allclose(found.sums, expected.sums, rtol=1e-11, atol=1e-9)
+        np.testing.assert_allclose(found.sq_sums, expected.sq_sums, rtol=1e-11)
+        np.testing.assert_array_equal(found.minimum, expected.minimum)
+        np.testing.assert_array_equal(found.maximum, expected.maximum)
+
+
+LARGE = """
+import sys
+import numpy as np
+from dkmeans.kernels.block import Block
+from dkmeans.partials import Moments
+from dkmeans.partials.moments import _COMPILED_VALUES
+
+for n_rows in (_COMPILED_VALUES - 1, _COMPILED_VALUES):
+    X = np.ones((n_rows, 1), np.float32, order="F")
+    print(int(Moments.from_block(Block(X, ((0, n_rows),)), np.zeros(1)).sums[0]) == n_rows)
+    print("numba" in sys.modules)
+"""
+
+
+def test_only_large_blocks_wait_for_the_compiler():
+    ran = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["True", "False", "True", "True"]
 
 
 @checked

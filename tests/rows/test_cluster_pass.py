@@ -1,13 +1,15 @@
-"""A pass on a cluster lets go of leaves that are merged, and gets them back if that is lost."""
+"""A pass on a cluster has few tasks, lets go of what is joined, and gets it back if it is lost."""
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
@@ -15,8 +17,10 @@ from distributed import Client, LocalCluster
 import dkmeans
 from dkmeans.cluster import waiting
 from dkmeans.kernels.block import Block
+from dkmeans.rows import spans
 from dkmeans.rows.cluster_pass import ClusterPass
 from dkmeans.rows.layout import FAN_IN
+from dkmeans.rows.store import process_store
 from tests.conftest import wait_until, write_parquet
 
 N_BLOCKS = 1024
@@ -57,21 +61,28 @@ def rows(cluster: Client, tmp_path: Path) -> Iterator[dkmeans.Rows]:
         yield rows
 
 
-def leaves_held(dask_scheduler) -> int:
-    """Results of leaves that lie on workers."""
+def results_held(dask_scheduler) -> int:
+    """Results that lie on workers: of spans, and of their joins."""
     return sum(
-        str(key).startswith("dkmeans-leaf-") and task.state == "memory"
+        str(key).startswith(("dkmeans-leaves-", "dkmeans-join-")) and task.state == "memory"
         for key, task in dask_scheduler.tasks.items()
     )
 
 
-def test_workers_hold_few_results_of_leaves(cluster: Client, rows: dkmeans.Rows) -> None:
+@pytest.fixture
+def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One leaf a task."""
+    monkeypatch.setattr(spans, "_MOST_LEAVES", 1)
+
+
+@pytest.mark.usefixtures("many_tasks")
+def test_workers_hold_few_results(cluster: Client, rows: dkmeans.Rows) -> None:
     rows.reduce(Slow.from_block, 0.0)
     over, most = threading.Event(), [0]
 
     def watch() -> None:
         while not over.is_set():
-            most.append(cluster.run_on_scheduler(leaves_held))
+            most.append(cluster.run_on_scheduler(results_held))
             time.sleep(0.01)
 
     watcher = threading.Thread(target=watch)
@@ -82,36 +93,88 @@ def test_workers_hold_few_results_of_leaves(cluster: Client, rows: dkmeans.Rows)
         over.set()
         watcher.join()
     assert found.seen == tuple(range(N_BLOCKS * 4))
-    # those of groups that are not complete yet: workers share groups, and one may be ahead
+    # of each worker those of joins that are not complete yet, at each of three levels
     assert 0 < max(most) <= len(rows.layout.leaves) / 2
 
 
-def test_groups_that_are_lost_after_they_were_let_go_of_run_again(
+def test_a_pass_has_few_tasks_that_stay_at_home(cluster: Client, rows: dkmeans.Rows) -> None:
+    first = spans_of(cluster, lambda: rows.reduce(Slow.from_block, 0.0))
+    assert len(first) == 2 * spans.FREE_TASKS
+    assert {len(numbers) for numbers in first} == {16 * FAN_IN // len(first)}
+    again = spans_of(cluster, lambda: rows.reduce(Slow.from_block, 0.0))
+    assert sorted(number for numbers in again for number in numbers) == list(range(16 * FAN_IN))
+    assert len(again) <= len(first)
+
+
+def spans_of(cluster: Client, run: Callable[[], object]) -> list[list[int]]:
+    """The leaves of each task that `run` submits."""
+    found: list[list[int]] = []
+    submit = cluster.submit
+
+    def noting(function, what, *rest, **options):
+        if function is spans.run_span:
+            found.append([leaf.number for leaf in what.leaves])
+        return submit(function, what, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "submit", noting)
+        run()
+    return found
+
+
+@pytest.mark.usefixtures("many_tasks")
+def test_what_is_lost_after_it_was_let_go_of_runs_again(
     cluster: Client, rows: dkmeans.Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows.reduce(Slow.from_block, 0.0)
-    let_go: list[int] = []
     again: list[int] = []
-    look, submit_anywhere = ClusterPass._look, ClusterPass._submit_anywhere
+    look, run_anywhere = ClusterPass._look, ClusterPass._run_anywhere
     pid = next(iter(cluster.run(os.getpid).values()))
 
     def look_and_kill(run: ClusterPass, workers) -> None:
         look(run, workers)
-        let_go[:] = [n for group in run._groups if not group.leaves for n in group.numbers]
+        nodes = list(run._root.walk())
+        let_go = [node for node in nodes if node.span is not None and node.future is None]
         if len(let_go) >= 2 * FAN_IN and not killed.is_set():
             killed.set()
             os.kill(pid, signal.SIGKILL)
 
     def note(run: ClusterPass, numbers) -> None:
         again.extend(numbers)
-        submit_anywhere(run, again[-len(numbers) :])
+        run_anywhere(run, numbers)
 
     killed = threading.Event()
     monkeypatch.setattr(ClusterPass, "_look", look_and_kill)
-    monkeypatch.setattr(ClusterPass, "_submit_anywhere", note)
+    monkeypatch.setattr(ClusterPass, "_run_anywhere", note)
     found = rows.reduce(Slow.from_block, 0.002)
     assert killed.is_set()
     assert again
     assert found.seen == tuple(range(N_BLOCKS * 4))
     wait_until(lambda: len(cluster.scheduler_info()["workers"]) == 2)
     assert rows.reduce(Slow.from_block, 0.0).seen == found.seen
+
+
+def test_blocks_that_a_store_has_lost_are_sent_again_and_no_others(
+    cluster: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = np.random.default_rng(0).normal(size=(640, 2))
+    frame = da.from_array(X, chunks=(10, 2))
+    with dkmeans.Rows.from_dask(frame, client=cluster, stage="memory") as rows:
+        assert len(rows.layout.leaves) == 64
+        rows.reduce(Slow.from_block, 0.0)
+        owner = rows.layout.leaves[0].owner
+        lost = [3, 40]
+        for number in lost:
+            cluster.run(forget, owner, number)
+        tasks = spans_of(cluster, lambda: rows.reduce(Slow.from_block, 0.0))
+        alone = [numbers[0] for numbers in tasks if len(numbers) == 1]
+        assert set(lost) <= set(alone)
+        # the spans that they were in are walked again, others are not
+        walked = Counter(number for numbers in tasks for number in numbers)
+        assert set(walked.values()) == {1, 2}
+        assert sum(n == 2 for n in walked.values()) <= 2 * max(map(len, tasks))
+        assert rows.reduce(Slow.from_block, 0.0).seen == tuple(range(640))
+
+
+def forget(owner: str, number: int) -> None:
+    process_store().forget((owner, "block", "", number))
