@@ -30,6 +30,7 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
     return Demand(
         n_passes=int(first) + seeding + settings.max_iter + 1,
         n_runs=settings.n_init,
+        n_centers=candidates,
         broadcast_bytes=candidates * d * 8,
         partial_bytes=candidates * (d + 2) * 8,
         sampled_rows=drawn + 1,
@@ -60,6 +61,7 @@ def minibatch_demand(settings: MiniBatchSettings, n_features: int, dtype: str) -
     return Demand(
         n_passes=4 + settings.max_epochs,
         n_runs=1,
+        n_centers=k,
         broadcast_bytes=k * d * 8,
         partial_bytes=k * (d + 2) * 8,
         sampled_rows=sample_rows(settings, d * item) + 1,

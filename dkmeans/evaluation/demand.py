@@ -26,6 +26,7 @@ def evaluation_demand(model: Model, needs: Set[Need], sampling: Sampling) -> Dem
     return Demand(
         n_passes=2 if needs & AFTER_MEANS else 1,
         n_runs=1,
+        n_centers=k,
         # centers and means
         broadcast_bytes=2 * k * d * 8,
         partial_bytes=k * (d + 6) * 8,
@@ -65,6 +66,7 @@ def profile_demand(model: Model, n_examples: int = 0) -> Demand:
     return Demand(
         n_passes=2,
         n_runs=1,
+        n_centers=k,
         # centers and origins, and with these, which the second pass gets again, edges
         broadcast_bytes=k * (d * (2 + n_edges) + 3) * 8,
         partial_bytes=cells,

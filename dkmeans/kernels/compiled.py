@@ -1,8 +1,6 @@
 """The compiled loops, and rows, centers and results as they want them.
 
-Numba is imported, and loops are compiled or loaded from its cache, when the first rows come. What
-is compiled is kept in the folder that `NUMBA_CACHE_DIR` names, else beside the loops' file, else in
-the user's cache folder; where none can be written, each process compiles anew.
+Numba is imported, and loops are compiled or loaded from its cache, when the first rows come.
 """
 
 import logging
@@ -77,6 +75,8 @@ def _compile(
     import numba
     from numba import types
 
+    from dkmeans.kernels.jit import jitted
+
     value = numba.from_dtype(dtype)
 
     def given(kind: Any, n_dimensions: int) -> Any:
@@ -93,17 +93,7 @@ def _compile(
         written(f64, 2), written(f64, 2),
     )  # fmt: skip
     measure = types.void(X, labels, given(f64, 2), written(f64, 1), flat, flat, written(f64, 2))
-    return _cached(module.assign, assign), _cached(module.measure, measure)
-
-
-def _cached(function: Callable[..., None], signature: Any) -> Callable[..., None]:
-    from numba import njit
-
-    try:
-        return njit(signature, nogil=True, cache=True)(function)
-    except RuntimeError as error:
-        log.info("compiled loops are not kept, set NUMBA_CACHE_DIR: %s", error)
-        return njit(signature, nogil=True)(function)
+    return jitted(module.assign, assign), jitted(module.measure, measure)
 
 
 def _try(found: Loops, dtype: np.dtype) -> None:
@@ -269,9 +259,10 @@ def _distances(dtype: np.dtype) -> Callable[..., None]:
     from numba import types
 
     from dkmeans.kernels import plain
+    from dkmeans.kernels.jit import jitted
 
     wide, out = types.Array(types.float64, 2, "C"), types.Array(numba.from_dtype(dtype), 2, "C")
-    return _cached(plain.distances, types.void(wide, wide, out))
+    return jitted(plain.distances, types.void(wide, wide, out))
 
 
 def sums_by_label(

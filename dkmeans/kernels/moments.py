@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from dkmeans.kernels.block import Array
+from dkmeans.kernels.jit import jitted
 
 _TILE_ROWS = 8192
 """Rows whose weights stay in the cache while each feature passes by."""
@@ -52,7 +53,7 @@ def sums_of(X: Array, weight: Array | None, origin: Array) -> tuple[Array, Array
     return sums, sq_sums, minimum, maximum
 
 
-@njit(nogil=True, cache=True)
+@jitted
 def _add_up(
     flat: Array,
     step: int,

@@ -16,6 +16,9 @@ class Demand:
     n_runs: int
     """Runs that share the passes."""
 
+    n_centers: int
+    """Centers that rows are scored against, of one run."""
+
     broadcast_bytes: int
     """Of what is the same for all blocks, for one run."""
 

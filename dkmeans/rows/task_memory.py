@@ -6,6 +6,7 @@ import numpy as np
 
 from dkmeans.errors import TooLarge
 from dkmeans.kernels.block import TILE_ROWS
+from dkmeans.kernels.choice import COMPILER_BYTES, are_compiled
 from dkmeans.rows.demand import Demand
 from dkmeans.rows.engine import Slot
 from dkmeans.rows.parquet_source import BATCH_BYTES, READ_AHEAD_BYTES
@@ -36,7 +37,8 @@ COLUMN_BYTES = 25 * 2**10
 def task_bytes(rows: "Rows", demand: Demand) -> int:
     """Return the peak bytes of a task above an idle worker, what the block store keeps apart.
 
-    The greatest of four moments. Reading: the block that is filled, the row group that it comes
+    What a process compiles for its first task is part of it: see `compiler_bytes`. Else, the
+    greatest of four moments. Reading: the block that is filled, the row group that it comes
     from as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
     Scaling: the block and its scaled copy. Computing: the block, what is taken by the row, rows
     that a step draws, with their places, the broadcast as the kernel wants it, and partials: of the
@@ -99,7 +101,13 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
         first = peak(of_leaf, of_all, 0, 0)
     runs = demand.n_runs * demand.partial_bytes
     later = peak(runs, runs, drawn + broadcast, block) + known
-    return max(first, later) + tile + ahead + parsed
+    return max(first, later) + tile + ahead + parsed + compiler_bytes(rows, demand)
+
+
+def compiler_bytes(rows: "Rows", demand: Demand) -> int:
+    """Return what a process takes once, to compile what it computes, whatever tasks it runs."""
+    shape = rows.most_block_rows, rows.n_features, demand.n_centers
+    return COMPILER_BYTES if are_compiled(*shape) else 0
 
 
 def _first_bytes(demand: Demand, row: int, n_rows: int | None) -> int:
@@ -125,7 +133,8 @@ def check_fits(rows: "Rows", demand: Demand, slots: tuple[Slot, ...]) -> None:
         return
     need = task_bytes(rows, demand)
     best = max(slots, key=lambda slot: slot.free_bytes / slot.n_tasks)
-    if need * best.n_tasks > best.free_bytes:
+    once = compiler_bytes(rows, demand)
+    if (need - once) * best.n_tasks + once > best.free_bytes:
         largest = ""
         if rows.parquet is not None:
             group = max(rows.parquet.row_groups, key=lambda group: group.n_bytes)

@@ -356,7 +356,7 @@ def test_a_measured_plan_has_seconds_and_makes_no_pass(folder, stage):
     assert rows.n_passes == 0
     assert process_store().held_bytes == held
     # one row group of 20 holds the first block
-    assert rows.bytes_read <= 2 * rows.parquet.n_bytes / 18
+    assert rows.bytes_read <= 3 * rows.parquet.n_bytes / 18
 
 
 SECONDS = ("pass_seconds", "staged_pass_seconds", "most_seconds")
