@@ -17,7 +17,15 @@ from dkmeans.rows.engine import OnLeaf, tree
 from dkmeans.rows.homes import Homes, balanced
 from dkmeans.rows.leaf import Home, Leaf, LeafResult, Pass
 from dkmeans.rows.pass_tree import Node, Place
-from dkmeans.rows.spans import FREE_TASKS, HOME_TASKS, Span, cut_spans, most_leaves, run_span
+from dkmeans.rows.spans import (
+    FREE_TASKS,
+    HOME_TASKS,
+    PackedSpan,
+    Span,
+    cut_spans,
+    most_leaves,
+    run_packed,
+)
 from dkmeans.rows.stretch import Lacking, Stretch, join
 from dkmeans.rows.walk import merge_results, run_leaf
 
@@ -157,16 +165,16 @@ class ClusterPass:
         """Submit what has no future yet, and is needed."""
         if node.future is not None:
             return
-        if node.span is not None:
-            place = node.place
+        span, place = node.span, node.place
+        if span is not None:
             node.future = self._task(
-                run_span,
-                node.span,
+                run_packed,
+                PackedSpan(span.first, self._homes.pack(span.leaves), span.n_leaves),
                 [] if place.sent < 0 else [self._sent(place.sent)],
                 [place.worker] if place.worker else None,
                 others=not place.only,
             )
-            node.future.add_done_callback(partial(self._progress, len(node.span.leaves)))
+            node.future.add_done_callback(partial(self._progress, len(span.leaves)))
             return
         for child in node.children:
             self._submit(child)

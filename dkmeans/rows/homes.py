@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from distributed.protocol.pickle import dumps
+
 from dkmeans.rows.leaf import Home, Leaf
 
 
@@ -17,8 +19,24 @@ class Homes:
     workers: dict[str, frozenset[str]] = field(default_factory=dict)
     """Those that were there when an owner's last pass began."""
 
+    packed: dict[tuple[str, int, int], tuple[tuple[Leaf, ...], bytes]] = field(default_factory=dict)
+    """Leaves as they travel, by owner, number of the first one and how many they are."""
+
+    def pack(self, leaves: tuple[Leaf, ...]) -> bytes:
+        """Pickle leaves, once for all passes: the scheduler would do so again for each."""
+        if any(leaf.draw is not None for leaf in leaves):
+            # those of a step never come again
+            return bytes(dumps(leaves))
+        key = leaves[0].owner, leaves[0].number, len(leaves)
+        known, packed = self.packed.get(key, ((), b""))
+        if len(known) != len(leaves) or any(a is not b for a, b in zip(known, leaves)):
+            packed = bytes(dumps(leaves))
+            self.packed[key] = leaves, packed
+        return packed
+
     def forget(self, owner: str) -> None:
         """Forget the leaves of an owner."""
+        self.packed = {key: packed for key, packed in self.packed.items() if key[0] != owner}
         self.of_leaf = {key: home for key, home in self.of_leaf.items() if key[0] != owner}
         self.workers.pop(owner, None)
 

@@ -112,8 +112,8 @@ def spans_of(cluster: Client, run: Callable[[], object]) -> list[list[int]]:
     submit = cluster.submit
 
     def noting(function, what, *rest, **options):
-        if function is spans.run_span:
-            found.append([leaf.number for leaf in what.leaves])
+        if function is spans.run_packed:
+            found.append([leaf.number for leaf in what.unpacked().leaves])
         return submit(function, what, *rest, **options)
 
     with pytest.MonkeyPatch.context() as patch:
