@@ -31,7 +31,14 @@ from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
 from dkmeans.rows.sampling import sampled
 from dkmeans.rows.scan import RunningScan
-from dkmeans.rows.staging import STAGE_NAMES, StageName, Staging, decide, row_bytes
+from dkmeans.rows.staging import (
+    STAGE_NAMES,
+    StageName,
+    Staging,
+    decide,
+    row_bytes,
+    where_they_lie,
+)
 from dkmeans.rows.task_memory import check_fits
 from dkmeans.rows.values import MISSING_NAMES, MissingName
 from dkmeans.storage.filesystem import redact
@@ -202,12 +209,11 @@ class Rows:
         parts = parts.with_missing(missing)
         n_features = parts.sources[0].n_features
         n_rows = None if parts.lengths is None else sum(parts.lengths)
+        each = row_bytes(n_features, parts.dtype, True, len(parts.label_names))
+        decoded = None if n_rows is None else n_rows * each
         if parts.place == ("client" if isinstance(engine, LocalEngine) else "cluster"):
-            # they lie where they are wanted already
-            staging = Staging("none", "none", None, None, "the rows lie in memory already")
+            staging = where_they_lie(stage, parts.place, decoded, engine)
         else:
-            each = row_bytes(n_features, parts.dtype, True, len(parts.label_names))
-            decoded = None if n_rows is None else n_rows * each
             staging = decide(stage, decoded, n_rows, engine)
             staging.tell()
         known = Known(part_leaves(parts, staging.stage))

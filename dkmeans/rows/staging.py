@@ -90,6 +90,23 @@ def decide(
     return Staging(stage, asked, decoded_bytes, room)
 
 
+def where_they_lie(
+    asked: StageName, place: str, decoded_bytes: int | None, where: HasRoom
+) -> Staging:
+    """Decide for rows that lie in memory already, where tasks want them.
+
+    Arrays of the client lie row by row mostly, and kernels want them feature by feature: they are
+    turned, checked and scaled once, if another copy fits in half of what is free. Arrays that are
+    feature-major already are kept without a copy. Chunks on a cluster are left as they lie.
+    """
+    if asked in ("auto", "memory") and place == "client" and decoded_bytes is not None:
+        room = where.room()
+        if decoded_bytes <= MEMORY_SHARE * room.memory_bytes:
+            why = "the rows lie in memory, and are kept feature by feature"
+            return Staging("memory", asked, decoded_bytes, None, why)
+    return Staging("none", "none", None, None, "the rows lie in memory already")
+
+
 def row_bytes(n_features: int, dtype: str, weighted: bool, n_labels: int = 0) -> int:
     """Return the bytes of a decoded row."""
     return n_features * np.dtype(dtype).itemsize + (8 if weighted else 0) + LABEL_BYTES * n_labels
