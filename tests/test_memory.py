@@ -74,7 +74,8 @@ def workers(memory: str, n_workers: int = 2) -> Iterator[Client]:
 
 
 def fit_within(folder: Path, memory: str, block_bytes: int | None) -> tuple[int, int, int]:
-    """Fit with two workers; return their peak, the one before, and the stated bytes of a task."""
+    """Fit with two workers; return their peak, the one before, and the stated bytes: of a task, and
+    of what a worker compiles for the first one."""
     with workers(memory) as client:
         # what a worker imports and allocates whatever the data are is not the data's
         few = write(folder.parent / "few", 4000, n_files=4, row_group_rows=500)
@@ -86,7 +87,8 @@ def fit_within(folder: Path, memory: str, block_bytes: int | None) -> tuple[int,
             str(folder), stage="none", client=client, block_bytes=block_bytes
         )
         estimator = dkmeans.KMeans(20, random_state=0, init_rounds=2, max_iter=3)
-        task_bytes = rows.plan(estimator).task_bytes
+        plan = rows.plan(estimator)
+        assert plan.process_bytes
         estimator.fit(rows)
         assert rows.rows_read >= rows.shape[0] * estimator.n_passes_
         assert estimator.n_passes_ >= 5
@@ -96,7 +98,7 @@ def fit_within(folder: Path, memory: str, block_bytes: int | None) -> tuple[int,
         text = " ".join(message for lines in logs.values() for _, message in lines).lower()
         assert "paus" not in text
         assert "restart" not in text
-    return max(after.values()), max(before.values()), task_bytes
+    return max(after.values()), max(before.values()), plan.task_bytes + plan.process_bytes
 
 
 def report(capsys: pytest.CaptureFixture, decoded: int, peak: int, before: int, task: int) -> None:
@@ -113,22 +115,22 @@ def test_workers_keep_within_the_stated_bound(
     n_rows = 1_600_000
     folder = write(tmp_path / "in", n_rows, n_files=4, row_group_rows=40_000)
     assert n_rows * ROW_BYTES > 200e6
-    peak, before, task = fit_within(folder, "450MB", block_bytes=4 * 2**20)
+    peak, before, task = fit_within(folder, "650MB", block_bytes=4 * 2**20)
     report(capsys, n_rows * ROW_BYTES, peak, before, task)
     assert peak - before <= task
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_two_gigabytes_are_fitted_by_two_workers_of_600_mb(
+def test_two_gigabytes_are_fitted_by_two_workers_of_750_mb(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     n_rows = 16_000_000
     folder = write(tmp_path / "in", n_rows, n_files=16, row_group_rows=250_000)
     assert n_rows * ROW_BYTES > 2e9
-    peak, before, task = fit_within(folder, "600MB", block_bytes=None)
+    peak, before, task = fit_within(folder, "750MB", block_bytes=None)
     report(capsys, n_rows * ROW_BYTES, peak, before, task)
-    assert peak < 600e6
+    assert peak < 750e6
 
 
 def test_workers_of_a_plain_fit_import_neither_pandas_nor_scikit_learn(tmp_path: Path) -> None:

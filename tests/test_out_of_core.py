@@ -40,8 +40,8 @@ class Size:
     block_bytes: int
 
 
-SHORT = Size(2_750_000_000, 340_000_000, 2 * 2**20)
-LONG = Size(10_000_000_000, 600_000_000, 32 * 2**20)
+SHORT = Size(4_200_000_000, 520_000_000, 2 * 2**20)
+LONG = Size(10_000_000_000, 780_000_000, 32 * 2**20)
 
 
 def write(folder: Path, decoded_bytes: int) -> int:

@@ -31,7 +31,7 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         n_passes=int(first) + seeding + settings.max_iter + 1,
         n_runs=settings.n_init,
         n_centers=candidates,
-        broadcast_bytes=candidates * d * 8,
+        broadcast_bytes=max(candidates * item, k * 8) * d,
         partial_bytes=candidates * (d + 2) * 8,
         sampled_rows=drawn + 1,
         scaling_bytes=_scaling_bytes(settings, d),

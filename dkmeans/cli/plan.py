@@ -105,6 +105,9 @@ def _lines(cost: Plan, rows: Rows) -> list[tuple[str, str]]:
             f"; local disks: {cost.local_bytes_written / 1e6:,.1f} MB written, at most "
             f"{cost.local_bytes_read / 1e6:,.1f} MB read"
         )
+    once = ""
+    if cost.process_bytes:
+        once = f", and {cost.process_bytes / 1e6:,.0f} MB once a worker for compiled code"
     lines = [
         ("files", f"{cost.files:,}{skipped}"),
         ("rows", f"{cost.rows:,}"),
@@ -118,7 +121,7 @@ def _lines(cost: Plan, rows: Rows) -> list[tuple[str, str]]:
             f"at most {cost.most_passes:,}, reading at most {cost.most_bytes_read / 1e6:,.1f} MB "
             f"of the source{local}",
         ),
-        ("memory", f"{cost.task_bytes / 1e6:,.1f} MB for one task, above an idle worker"),
+        ("memory", f"{cost.task_bytes / 1e6:,.1f} MB for one task, above an idle worker{once}"),
     ]
     if cost.most_seconds is not None:
         later = (

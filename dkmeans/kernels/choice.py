@@ -7,18 +7,16 @@ from dkmeans.kernels import compiled, numpy_tiles
 from dkmeans.kernels.block import Array
 
 _ENOUGH = 2**18
-"""Values of rows and scores from which loops are compiled, which takes seconds on a new machine."""
+"""Values of rows, and scores, from which loops are compiled: importing Numba takes a second, and
+compiling takes some on a new machine."""
 
 COMPILER_BYTES = 180 * 2**20
 """What Numba, what it has compiled, and compiling take in a process, once."""
 
 
-def are_compiled(n_rows: int, n_features: int, n_centers: int) -> bool:
-    """Whether rows of this shape are left to compiled loops."""
-    return (
-        n_rows * (n_features + n_centers) >= _ENOUGH
-        and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
-    )
+def are_compiled(n_rows: int, n_values: int) -> bool:
+    """Whether so many rows of so many values and scores each are left to compiled loops."""
+    return n_rows * n_values >= _ENOUGH and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
 def kernels(X: Array, n_centers: int) -> ModuleType:
@@ -28,13 +26,13 @@ def kernels(X: Array, n_centers: int) -> ModuleType:
     they do as many operations a second as BLAS, and what follows costs them less.
     """
     n_rows, n_features = X.shape
-    return compiled if are_compiled(n_rows, n_features, n_centers) else numpy_tiles
+    return compiled if are_compiled(n_rows, n_features + n_centers) else numpy_tiles
 
 
 def scratch_bytes(n_features: int, n_centers: int, itemsize: int) -> int:
     """Return the most that either of them takes beside the rows and the results, in bytes."""
     n_tile = min(n_centers, numpy_tiles.TILE_CENTERS)
     tile = numpy_tiles.TILE_ROWS * (n_features + 1 + n_tile) * itemsize
-    # the centers moved, in panels, and in float64 with their features padded; sums padded
-    n_values = n_centers * (n_features + 8)
-    return tile + n_values * (3 * itemsize + 3 * 8)
+    # centers in panels, and these turned; then, beside the latter, in float64 with padded features
+    by_center = n_centers * (n_features + 8) * max(2 * itemsize, itemsize + 8)
+    return max(tile, by_center)

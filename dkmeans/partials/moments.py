@@ -6,12 +6,9 @@ from typing import Self
 import numpy as np
 
 from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.choice import are_compiled
 
 _TILE_ROWS = 8192
-
-_COMPILED_VALUES = 2**20
-"""Blocks of so many values are added up by compiled code, which takes a second to be imported or
-made; smaller ones by NumPy, and nobody waits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +55,7 @@ class Moments:
     @classmethod
     def from_block(cls, block: Block, origin: Array) -> Self:
         """Add up the rows of `block`."""
-        if block.X.size >= _COMPILED_VALUES:
+        if are_compiled(block.n_rows, block.n_features):
             return cls._compiled(block, origin)
         so_far = cls.zero(origin)
         for start in range(0, block.n_rows, _TILE_ROWS):

@@ -10,7 +10,7 @@ from dkmeans.rows.demand import Demand
 from dkmeans.rows.engine import Slot
 from dkmeans.rows.leaf import Pass
 from dkmeans.rows.spans import count_tasks
-from dkmeans.rows.task_memory import task_bytes
+from dkmeans.rows.task_memory import process_bytes, task_bytes
 
 if TYPE_CHECKING:
     from dkmeans.rows.rows import Rows
@@ -53,6 +53,10 @@ class Plan:
     local_bytes_written: int
     task_bytes: int
     """Peak memory of one task above an idle worker, kept blocks apart."""
+
+    process_bytes: int
+    """Memory that a worker takes once, whatever tasks it runs: compiled loops and their compiler.
+    0 where blocks are small."""
 
     pass_seconds: float | None = None
     """Of one pass over the source, from one block read and timed; None if not measured."""
@@ -105,6 +109,7 @@ def plan_of(rows: "Rows", demand: Demand, slots: Sequence[Slot]) -> Plan:
         local_bytes_read=on_disk * max(0, n - 1) + beside,
         local_bytes_written=on_disk * (1 + demand.n_scalings + int(fills)) + beside,
         task_bytes=task_bytes(rows, demand),
+        process_bytes=process_bytes(rows, demand),
     )
 
 

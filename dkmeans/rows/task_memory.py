@@ -30,14 +30,14 @@ SAMPLED_BYTES = 24
 PLACE_BYTES = 64
 """What finding the place of a drawn row in its block takes for a moment."""
 
-COLUMN_BYTES = 22 * 2**10
+COLUMN_BYTES = 28 * 2**10
 """What Arrow's reader takes for each column, whatever is in it: fitted to measured peaks."""
 
 
 def task_bytes(rows: "Rows", demand: Demand) -> int:
     """Return the peak bytes of a task above an idle worker, what the block store keeps apart.
 
-    What a process compiles for its first task is part of it: see `compiler_bytes`. Else, the
+    What a process takes once, for its first task, is not part of it: see `process_bytes`. The
     greatest of four moments. Reading: the block that is filled, the row group that it comes
     from as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
     Scaling: the block and its scaled copy. Computing: the block, what is taken by the row, rows
@@ -101,13 +101,16 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
         first = peak(of_leaf, of_all, 0, 0)
     runs = demand.n_runs * demand.partial_bytes
     later = peak(runs, runs, drawn + broadcast, block) + known
-    return max(first, later) + tile + ahead + parsed + compiler_bytes(rows, demand)
+    return max(first, later) + tile + ahead + parsed
 
 
-def compiler_bytes(rows: "Rows", demand: Demand) -> int:
-    """Return what a process takes once, to compile what it computes, whatever tasks it runs."""
-    shape = rows.most_block_rows, rows.n_features, demand.n_centers
-    return COMPILER_BYTES if are_compiled(*shape) else 0
+def process_bytes(rows: "Rows", demand: Demand) -> int:
+    """Return what a process takes once, whatever tasks it runs: compiled loops and their compiler.
+
+    It is more than an idle worker has, and stays.
+    """
+    n_values = rows.n_features + demand.n_centers
+    return COMPILER_BYTES if are_compiled(rows.most_block_rows, n_values) else 0
 
 
 def _first_bytes(demand: Demand, row: int, n_rows: int | None) -> int:
@@ -133,14 +136,14 @@ def check_fits(rows: "Rows", demand: Demand, slots: tuple[Slot, ...]) -> None:
         return
     need = task_bytes(rows, demand)
     best = max(slots, key=lambda slot: slot.free_bytes / slot.n_tasks)
-    once = compiler_bytes(rows, demand)
-    if (need - once) * best.n_tasks + once > best.free_bytes:
-        largest = ""
+    once = process_bytes(rows, demand)
+    if need * best.n_tasks + once > best.free_bytes:
+        largest, compiler = "", f", and compiled code {once / 1e6:,.0f} MB" if once else ""
         if rows.parquet is not None:
             group = max(rows.parquet.row_groups, key=lambda group: group.n_bytes)
             largest = f" (its largest row group has {group.n_bytes / 1e6:,.0f} MB stored)"
         raise TooLarge(
-            f"a task takes {need / 1e6:,.0f} MB{largest}; the roomiest worker has "
+            f"a task takes {need / 1e6:,.0f} MB{largest}{compiler}; the roomiest worker has "
             f"{best.free_bytes / 1e6:,.0f} MB free for {best.n_tasks} tasks at a time: use workers "
             "with more memory or fewer threads, smaller block_bytes, smaller row groups, or fewer "
             "clusters."

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 
 from dkmeans.kernels.block import Block
+from dkmeans.kernels.choice import are_compiled
 from dkmeans.partials import Moments, merge_all
-from dkmeans.partials import moments as module
 from tests.laws import WeightsAsCopies, assert_same, checked
 from tests.strategies import CutRows, blocks_of, cut_rows
 
@@ -44,7 +44,7 @@ class TestLawsCompiled(TestLaws):
 @given(cut_rows())
 def test_compiled_sums_are_numpys_on_integers(rows: CutRows):
     origin = ORIGIN[: rows.whole.n_features]
-    assert rows.whole.X.size < module._COMPILED_VALUES
+    assert not are_compiled(*rows.whole.X.shape)
     assert_same(Moments._compiled(rows.whole, origin), Moments.from_block(rows.whole, origin))
 
 
@@ -78,9 +78,9 @@ import sys
 import numpy as np
 from dkmeans.kernels.block import Block
 from dkmeans.partials import Moments
-from dkmeans.partials.moments import _COMPILED_VALUES
+from dkmeans.kernels.choice import _ENOUGH
 
-for n_rows in (_COMPILED_VALUES - 1, _COMPILED_VALUES):
+for n_rows in (_ENOUGH - 1, _ENOUGH):
     X = np.ones((n_rows, 1), np.float32, order="F")
     print(int(Moments.from_block(Block(X, ((0, n_rows),)), np.zeros(1)).sums[0]) == n_rows)
     print("numba" in sys.modules)
