@@ -8,7 +8,8 @@ from functools import partial
 from threading import RLock
 from typing import Any
 
-from dask.base import is_dask_collection
+from dask._task_spec import Task, TaskRef, parse_input
+from dask.base import annotate, is_dask_collection
 from distributed import Client, Future, KilledWorker
 
 from dkmeans.cluster.waiting import wait_for, wait_until_over, workers_of
@@ -86,8 +87,9 @@ class ClusterPass:
                     node.release()
             self._shared.release()
         owner_of = {leaf.number: leaf.owner for leaf in self._leaves}
-        for home in result.homes:
-            self._homes.of_leaf[owner_of[home.leaf], home.leaf] = home
+        for home, numbers in result.homes.items():
+            for number in numbers:
+                self._homes.of_leaf[owner_of[number], number] = home
         return result
 
     def _result(self) -> LeafResult:
@@ -99,7 +101,7 @@ class ClusterPass:
         n_merges = 0
         while True:
             with self._lock:
-                self._submit(self._root)
+                self._submit()
                 root = self._root.future
                 assert root is not None
             try:
@@ -161,50 +163,57 @@ class ClusterPass:
 
     # what runs
 
-    def _submit(self, node: Node) -> None:
-        """Submit what has no future yet, and is needed."""
-        if node.future is not None:
-            return
-        span, place = node.span, node.place
-        if span is not None:
-            node.future = self._task(
-                run_packed,
-                PackedSpan(span.first, self._homes.pack(span.leaves), span.n_leaves),
-                [] if place.sent < 0 else [self._sent(place.sent)],
-                [place.worker] if place.worker else None,
-                others=not place.only,
+    def _submit(self) -> None:
+        """Submit what has no future yet, and is needed: all in one graph, which is read once."""
+        nodes = list(self._root.needed())
+        graph: dict[str, Task] = {}
+        keys: dict[Node, str] = {}
+        workers: dict[str, list[str]] = {}
+        others: dict[str, bool] = {}
+        priority: dict[str, int] = {}
+        for node in nodes:
+            span, place = node.span, node.place
+            if span is not None and place.sent >= 0:
+                node.future = self._task(run_packed, self._packed(span), [self._sent(place.sent)])
+                continue
+            key = f"dkmeans-{'join' if span is None else 'leaves'}-{uuid.uuid4().hex}"
+            if span is None:
+                found = [child.future or TaskRef(keys[child]) for child in node.children]
+                graph[key] = Task(key, join, parse_input(found), len(self._leaves))
+            else:
+                graph[key] = Task(key, run_packed, self._packed(span), self._shared, [])
+            keys[node] = key
+            workers[key] = [place.worker] if place.worker else []
+            others[key] = bool(place.worker) and not place.only
+            # before spans that wait: what was found need not be held so long
+            priority[key] = int(span is None)
+        with (
+            warnings.catch_warnings(),
+            annotate(
+                workers=workers.__getitem__,
+                allow_other_workers=others.__getitem__,
+                priority=priority.__getitem__,
+            ),
+        ):
+            warnings.filterwarnings("ignore", "Sending large graph")
+            futures = self._client.get(graph, list(graph), sync=False) if graph else []
+        for node, future in zip(keys, futures, strict=True):
+            node.future = future
+        for node in nodes:
+            assert node.future is not None
+            done = (
+                partial(self._let_go, node)
+                if node.span is None
+                else partial(self._progress, len(node.span.leaves))
             )
-            node.future.add_done_callback(partial(self._progress, len(span.leaves)))
-            return
-        for child in node.children:
-            self._submit(child)
-        # before spans that wait: what was found need not be held so long
-        node.future = self._client.submit(
-            join,
-            [child.future for child in node.children],
-            len(self._leaves),
-            key=f"dkmeans-join-{uuid.uuid4().hex}",
-            priority=1,
-        )
-        node.future.add_done_callback(partial(self._let_go, node))
+            node.future.add_done_callback(done)
 
-    def _task(
-        self,
-        function: Any,
-        what: Any,
-        sent: Any,
-        workers: list[str] | None = None,
-        others: bool = True,
-    ) -> Future[Any]:
-        return self._client.submit(
-            function,
-            what,
-            self._shared,
-            sent,
-            key=f"dkmeans-leaves-{uuid.uuid4().hex}",
-            workers=workers,
-            allow_other_workers=workers is not None and others,
-        )
+    def _packed(self, span: Span) -> PackedSpan:
+        return PackedSpan(span.first, self._homes.pack(span.leaves), span.n_leaves)
+
+    def _task(self, function: Any, what: Any, sent: Any) -> Future[Any]:
+        key = f"dkmeans-leaves-{uuid.uuid4().hex}"
+        return self._client.submit(function, what, self._shared, sent, key=key)
 
     def _sent(self, position: int) -> Any:
         part = self._parts[position]
@@ -241,7 +250,7 @@ class ClusterPass:
         """Wait for all that can be done; return the tasks that were on workers that died."""
         while True:
             with self._lock:
-                self._submit(self._root)
+                self._submit()
                 futures = [node.future for node in self._root.walk() if node.future is not None]
             try:
                 wait_until_over(self._client, futures, self._look)

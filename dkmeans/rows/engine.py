@@ -126,9 +126,10 @@ class LocalEngine:
                 break
             withheld -= set(found.leaves)
         result = found.whole
-        for home in result.homes:
-            key = (owner_of[home.leaf], home.leaf)
-            (self._kept.add if home.complete else self._kept.discard)(key)
+        for home, numbers in result.homes.items():
+            for number in numbers:
+                key = (owner_of[number], number)
+                (self._kept.add if home.complete else self._kept.discard)(key)
         return result
 
     def _run(

@@ -65,13 +65,13 @@ def balanced(leaves: Sequence[Leaf], homes: Homes, workers: Mapping[str, Any]) -
             fullest = max(sorted(workers), key=lambda one: len(of_worker[one]) / threads[one])
             number = of_worker[fullest].pop()
             of_worker[worker].append(number)
-            wanted[number] = Home(number, worker, complete=False)
+            wanted[number] = Home(worker, complete=False)
     homes.workers[owner] = frozenset(workers)
     new = [leaf.number for leaf in leaves if leaf.number not in wanted]
     start, dealt = 0, 0
     for worker, n_threads in threads.items():
         dealt += n_threads
         stop = len(new) * dealt // sum(threads.values())
-        wanted |= {number: Home(number, worker, complete=False) for number in new[start:stop]}
+        wanted |= dict.fromkeys(new[start:stop], Home(worker, complete=False))
         start = stop
     return wanted

@@ -1,6 +1,6 @@
 """A leaf: consecutive blocks, where they come from, and what comes of walking them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -155,14 +155,13 @@ class Pass:
 
 @dataclass(frozen=True)
 class Home:
-    """Where a leaf ran."""
+    """Where leaves ran."""
 
-    leaf: int
     worker: str
     """Its address; empty on local schedulers."""
 
     complete: bool
-    """Whether all blocks of the leaf are kept there."""
+    """Whether all blocks of the leaves are kept there."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,8 @@ class LeafResult:
     n_unkept: int = 0
     """Blocks that should be kept and were not, for lack of room."""
 
-    homes: tuple[Home, ...] = ()
+    homes: Mapping[Home, tuple[int, ...]] = field(default_factory=dict)
+    """The numbers of the leaves that ran at each."""
 
     missing: tuple[int, ...] = ()
     """Leaves that lack blocks: neither in the store, nor sent along."""

@@ -73,6 +73,13 @@ class Node:
             return self.parent.status == "error"
         return self.status == "error"
 
+    def needed(self) -> "Iterator[Node]":
+        """Yield what is to be submitted, children first."""
+        if self.future is None:
+            for child in self.children:
+                yield from child.needed()
+            yield self
+
     def unfinished(self) -> "Iterator[Node]":
         """Yield what has no result yet, and is needed."""
         if self.status in ("none", "pending", "lost"):

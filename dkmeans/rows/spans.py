@@ -19,8 +19,8 @@ from dkmeans.rows.walk import run_leaf
 FREE_TASKS = 4
 """Tasks for each slot where leaves may run anywhere: who is done early takes from others."""
 
-HOME_TASKS = 2
-"""Tasks for each slot where leaves stay at home."""
+HOME_TASKS = 1
+"""Tasks for each slot where leaves stay at home: nobody can take from others."""
 
 _MOST_LEAVES = 32
 """Of a task: what is lost with a worker, and the time from one sign of progress to the next."""

@@ -93,7 +93,7 @@ def _walk(leaf: Leaf, shared: Pass, part: Any, then: Leaf | None) -> LeafResult:
         blocks.n_bytes,
         blocks.n_requests,
         blocks.n_unkept,
-        (Home(leaf.number, _worker(), complete),),
+        {Home(_worker(), complete): (leaf.number,)},
     )
 
 
@@ -101,6 +101,10 @@ def merge_results(results: Sequence[LeafResult]) -> LeafResult:
     """Merge what consecutive leaves contribute, in order."""
     missing = tuple(number for result in results for number in result.missing)
     bad_files = tuple(dict.fromkeys(file for result in results for file in result.bad_files))
+    homes: dict[Home, tuple[int, ...]] = {}
+    for result in results:
+        for home, leaves in result.homes.items():
+            homes[home] = homes.get(home, ()) + leaves
     partials: tuple[Partial, ...] = ()
     if not missing and not bad_files:
         partials = tuple(map(merge_all, zip(*(one.partials for one in results), strict=True)))
@@ -112,7 +116,7 @@ def merge_results(results: Sequence[LeafResult]) -> LeafResult:
         sum(result.n_bytes for result in results),
         sum(result.n_requests for result in results),
         sum(result.n_unkept for result in results),
-        tuple(home for result in results for home in result.homes),
+        homes,
         missing,
         bad_files,
     )

@@ -18,15 +18,13 @@ from tests.benchmarks.child import Child
 from tests.benchmarks.data import mixture, start_rows
 from tests.benchmarks.measure import Timing, seconds_of, slope
 from tests.benchmarks.report import Report
-from tests.benchmarks.simulated import many_workers, seconds_a_pass
+from tests.benchmarks.simulated import many_workers, passes
 from tests.benchmarks.timed_sums import TimedSums
 
 SLOPE, SHARE = 1.05, 0.10
 N_WORKERS = 200
-LEAVES = (200, 400, 800, 1600)
-"""Leaves of a pass on simulated workers; of the default size 1600 hold 400 GiB."""
-N_SENT = 3
-"""How many of these are tried with sockets, too, where one process does the work of all workers."""
+LEAVES = (2, 5, 10, 20)
+"""Of each simulated worker; 20 of the default size on 200 workers hold 1000 GiB."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -181,32 +179,37 @@ def simulated(report: Report, asked: argparse.Namespace) -> None:
     """What a pass takes on many workers that have nothing to do, against what kernels would."""
     d, k = 32, 100
     n_workers = 20 if asked.quick else N_WORKERS
-    leaves = [one // 10 for one in LEAVES] if asked.quick else list(LEAVES)
-    n_runs = min(asked.runs, 3)
     leaf_rows = LEAF_BLOCKS * BLOCK_BYTES // (4 * d)
     rate = _rows_a_second(d, k, asked)
     report.figure("rows a second of one worker", rate)
-    for protocol, counts in (("inproc", leaves), ("tcp", leaves[:N_SENT])):
-        rows: list[list[Any]] = []
-        found = 0.0
-        with many_workers(n_workers, protocol) as client:
-            for count in counts:
-                timing = seconds_a_pass(client, count, k, d, n_runs)
-                kernels = -(-count // n_workers) * leaf_rows / rate
-                found = timing.median / (timing.median + kernels)
-                each = f"{timing.median / count * 1e3:.2f}"
-                rows.append([count, timing.shown(), each, f"{kernels:.2f}", f"{found:.1%}"])
-        where = f"{n_workers} simulated workers, {protocol}"
-        what = f"Dask's share of a pass, {where}, {counts[-1]} leaves"
-        report.target(what, SHARE, found, at_least=False)
-        report.table(
-            f"A pass on {where}, k={k}, d={d}",
-            ["leaves", "s without kernels", "ms a leaf", "s of kernels", "share"],
-            rows,
-            f"kernels: leaves of {LEAF_BLOCKS} blocks of {BLOCK_BYTES / 2**20:.0f} MiB at "
-            f"{rate / 1e6:.1f} million rows a second and worker, as one thread was measured here; "
-            "all workers share one process, so their own work counts as if it were the scheduler's",
-        )
+    rows: list[list[Any]] = []
+    with many_workers(n_workers) as client:
+        for of_worker in LEAVES:
+            count = of_worker * n_workers
+            whole, busy, n_blocks = passes(client, count, k, d, min(asked.runs, 3))
+            kernels = of_worker * leaf_rows / rate
+            found = busy.median / (busy.median + kernels)
+            gib = n_blocks * BLOCK_BYTES / 2**30
+            cells = [whole.shown(), busy.shown(), f"{kernels:.2f}", f"{found:.1%}"]
+            rows.append([of_worker, f"{gib:.0f}", *cells])
+    what = f"Dask's share of a pass, {n_workers} simulated workers, {LEAVES[-1]} leaves each"
+    report.target(what, SHARE, found, at_least=False)
+    report.table(
+        f"A pass on {n_workers} simulated workers, k={k}, d={d}",
+        [
+            "leaves a worker",
+            "GiB of default blocks",
+            "s without kernels",
+            "s of scheduler and client",
+            "s of kernels",
+            "share",
+        ],
+        rows,
+        f"kernels: leaves of {LEAF_BLOCKS} blocks of {BLOCK_BYTES / 2**20:.0f} MiB at "
+        f"{rate / 1e6:.1f} million rows a second and worker, as one thread was measured here; "
+        "the share is of the processor time of scheduler and client: all workers share one "
+        "process, whose own work takes most of the seconds",
+    )
 
 
 def _rows_a_second(d: int, k: int, asked: argparse.Namespace) -> float:

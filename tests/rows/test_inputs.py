@@ -394,7 +394,8 @@ def test_persisted_chunks_are_used_where_they_lie(X, tmp_path, engine):
     lazy = noted_array(X, tmp_path / "calls")
     persisted = lazy.persist(scheduler="threads") if engine is None else engine.persist(lazy)
     rows = Rows.from_dask(persisted, client=engine)
-    assert rows.staging.stage == "none"
+    # in this process, turned feature by feature once; on a cluster as they lie
+    assert rows.staging.stage == ("memory" if engine is None else "none")
     for _ in range(3):
         np.testing.assert_array_equal(see(rows).X, X)
     assert computations(tmp_path / "calls") == 10

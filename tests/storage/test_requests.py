@@ -1,6 +1,8 @@
 """One policy for all requests: what is tried again, for how long, and what ends it."""
 
 import itertools
+import threading
+import time
 from types import SimpleNamespace
 
 import fsspec
@@ -24,15 +26,22 @@ URL = "memory://me:canary@bucket/a"
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that only waits move; it notes them."""
+    """A clock that only our waits move; it notes them. Threads of other tests keep the real one."""
     clock = SimpleNamespace(now=1000.0, waits=[])
+    ours = threading.get_ident()
 
     def sleep(seconds):
+        if threading.get_ident() != ours:
+            time.sleep(seconds)
+            return
         clock.waits.append(seconds)
         # each attempt takes its time, too
         clock.now += seconds + 0.01
 
-    clock.monotonic, clock.sleep = lambda: clock.now, sleep
+    def monotonic():
+        return clock.now if threading.get_ident() == ours else time.monotonic()
+
+    clock.monotonic, clock.sleep = monotonic, sleep
     monkeypatch.setattr("dkmeans.storage.requests.time", clock)
     return clock
 
