@@ -11,7 +11,7 @@ from dkmeans.rows.demand import Demand
 from dkmeans.rows.engine import Slot
 from dkmeans.rows.parquet_source import BATCH_BYTES, READ_AHEAD_BYTES
 from dkmeans.rows.read_ahead import MAPPED_BYTES
-from dkmeans.rows.spans import held_results
+from dkmeans.rows.spans import FREE_TASKS, held_results
 from dkmeans.rows.staging import LABEL_BYTES
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     drawn = min(demand.drawn_rows, block_rows) * (row + beside + PLACE_BYTES)
     # what was decoded goes once it is scaled; what was sent along stays
     held = block if rows.parquet is not None else 2 * block
-    n_held = held_results(len(rows.layout.leaves), [slot.n_tasks for slot in rows.engine.slots()])
+    n_leaves, n_tasks = len(rows.layout.leaves), [slot.n_tasks for slot in rows.engine.slots()]
+    # tasks that walk several leaves join them: two results, and what they come to
+    n_held = held_results(n_leaves, n_tasks) + (n_leaves > FREE_TASKS * max(1, sum(n_tasks)))
     # of a block in one piece, alone in its leaf, there is nothing to merge
     in_pieces = block_rows > TILE_ROWS or any(len(leaf.blocks) > 1 for leaf in rows.layout.leaves)
     n_merged, n_waiting = 3 if in_pieces else 1, n_held - 1

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from dkmeans.kernels import threads
 from dkmeans.kernels.threads import one_blas_thread
 
 NUMPYS_BLAS = """
@@ -41,8 +42,13 @@ def set_blas_threads(n_threads: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def two_blas_threads(blas_threads: Callable[[], set[int]]) -> Iterator[None]:
+def two_blas_threads(
+    blas_threads: Callable[[], set[int]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Give BLAS two threads, on machines of one core too."""
+    # tasks of other tests may still wait for a store that never answers, and hold the limit
+    monkeypatch.setattr(threads, "_users", 0)
+    monkeypatch.setattr(threads, "_limiter", None)
     before = blas_threads()
     set_blas_threads(2)
     assert blas_threads() == {2}
