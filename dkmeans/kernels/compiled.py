@@ -52,6 +52,8 @@ def loops(dtype: np.dtype) -> Loops:
 
 @cache
 def _loops(dtype: np.dtype) -> Loops:
+    from numba.core.errors import NumbaError
+
     from dkmeans.kernels import plain
 
     try:
@@ -61,7 +63,8 @@ def _loops(dtype: np.dtype) -> Loops:
         n_strip = simd.width(dtype.itemsize)
         found = Loops(assign, measure, simd.PANEL, n_strip, simd.DOUBLES)
         _try(found, dtype)
-    except Exception as error:
+    except (NumbaError, RuntimeError, ArithmeticError) as error:
+        # not whatever goes wrong once: workers that fall back on other loops give other bits
         log.warning("no vectors on this machine, clustering will be slower: %s", error)
         assign, measure = _compile(plain, dtype)
         found = Loops(assign, measure, plain.PANEL, 1, 1)

@@ -24,6 +24,6 @@ def jitted(function: Callable[..., Any], signature: Any = None) -> Callable[...,
     """
     try:
         return njit(signature, nogil=True, cache=True)(function)
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         log.info("what is compiled is not kept, set NUMBA_CACHE_DIR: %s", error)
         return njit(signature, nogil=True)(function)

@@ -117,3 +117,15 @@ compiled.loops(np.dtype("float32"))
     subprocess.run(run, check=True, timeout=120, env=environment)
     assert sorted(cache.rglob("simd.assign*.nbc")) == kept
     assert kept[0].stat().st_mtime_ns == written
+
+
+def test_a_full_disk_costs_the_cache_and_nothing_else(monkeypatch):
+    from numba.core import caching
+
+    def full(self, *args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
+    monkeypatch.setattr(caching.IndexDataCacheFile, "load", lambda self, key: None)
+    assign, _ = compiled._compile(simd, np.dtype("float32"))
+    assert assign.stats.cache_path is None
