@@ -279,16 +279,18 @@ def test_what_cannot_fit_is_refused_before_anything_is_read(folder, monkeypatch)
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_memory_of_a_task_grows_with_the_rows_of_a_block(X, dtype):
-    small, large = (Rows.from_array(X, dtype=dtype, block_rows=n) for n in (100, 2000))
+    small, large = (Rows.from_array(X, dtype=dtype, block_rows=n) for n in (300, 2000))
+    # few leaves, so that no task joins what it finds
+    assert len(small.layout.leaves) == 7
     item = np.dtype(dtype).itemsize
     for model in (KMeans(7, init="random"), KMeans(7, n_init=3)):
         grown = large.plan(model).task_bytes - small.plan(model).task_bytes
         # the block, its scaled copy, and label and distance of each row; scratch of some columns
-        least = 1900 * (2 * 3 * item + 4 + item)
-        assert least <= grown <= least + 1900 * 200
+        least = 1700 * (2 * 3 * item + 4 + item)
+        assert least <= grown <= least + 1700 * 200
         # candidates of k-means|| lie beside each row: those before the pass, and those after it
         if model.init == "k-means||":
-            assert grown >= 1900 * (2 * 3 * item + 2 * 3 * (4 + item))
+            assert grown >= 1700 * (2 * 3 * item + 2 * 3 * (4 + item))
 
 
 def test_remedies_help(X):
