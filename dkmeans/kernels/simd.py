@@ -214,10 +214,15 @@ def _scoring(n_best: int) -> Any:
             best = to.slots(vector, zero, n_best, _VECTORS)
             whose = to.slots(numbers, ir.Constant(numbers, [0] * vector.count), n_best, _VECTORS)
             places = [(b, r) for b in range(n_best) for r in range(_VECTORS)]
+            from_nothing = builder.and_(from_start, builder.icmp_signed("==", p0, to.integer(0)))
             for b, r in places:
                 at = (b * _VECTORS + r) * vector.count
-                builder.store(to.load(to.pointer(9, at), vector, itemsize), best[b][r])
-                builder.store(to.load(to.pointer(10, at), numbers, 4), whose[b][r])
+                so_far = to.load(to.pointer(9, at), vector, itemsize)
+                infinite = ir.Constant(vector, [float("inf")] * vector.count)
+                builder.store(builder.select(from_nothing, infinite, so_far), best[b][r])
+                so_far = to.load(to.pointer(10, at), numbers, 4)
+                first_one = ir.Constant(numbers, [0] * vector.count)
+                builder.store(builder.select(from_nothing, first_one, so_far), whose[b][r])
             with cgutils.for_range_slice(builder, p0, p1, to.integer(1)) as (p, _):
                 for q, r in tile:
                     norm = builder.load(to.pointer(5, to.times(p, PANEL), q))
@@ -290,6 +295,7 @@ def _measuring(adds: bool) -> Any:
         origin: Any,
         weight: Any,
         sums: Any,
+        totals: Any,
         sq_distances: Any,
     ) -> Any:
         """Take squared distances to the centers of `labels[at:]`, and add to the sums of these.
@@ -298,7 +304,9 @@ def _measuring(adds: bool) -> Any:
         to float64 there.
         """
         n = types.intp
-        signature = types.void(XT, n, n, labels, n, centers, origin, weight, sums, sq_distances)
+        signature = types.void(
+            XT, n, n, labels, n, centers, origin, weight, sums, totals, sq_distances
+        )
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             to = _Emitter(context, builder, signature, args)
@@ -310,10 +318,8 @@ def _measuring(adds: bool) -> Any:
             n_padded = to.times(
                 builder.sdiv(to.plus(n_features, DOUBLES - 1), to.integer(DOUBLES)), DOUBLES
             )
-            starts = [
-                to.times(builder.sext(builder.load(to.pointer(3, at, r)), _I64), n_padded)
-                for r in few
-            ]
+            labels_here = [builder.sext(builder.load(to.pointer(3, at, r)), _I64) for r in few]
+            starts = [to.times(label, n_padded) for label in labels_here]
             zeros = to.slots(narrow, ir.Constant(narrow, [0.0] * DOUBLES))
             zeros = builder.bitcast(zeros, scalar.as_pointer())
             totals = to.slots(wide, ir.Constant(wide, [0.0] * DOUBLES), DOUBLES)
@@ -341,7 +347,19 @@ def _measuring(adds: bool) -> Any:
             lanes = to.transposed([builder.load(total) for total in totals])
             while len(lanes) > 1:
                 lanes = [builder.fadd(a, b) for a, b in zip(lanes[::2], lanes[1::2], strict=True)]
-            to.store(lanes[0], to.pointer(9, at), 8)
+            to.store(lanes[0], to.pointer(10, at), 8)
+            if adds:
+                shares = to.load(to.pointer(7, at), wide, 8)
+                weighted = builder.fmul(shares, lanes[0])
+                pair = ir.VectorType(_F64, 2)
+                for r, label in enumerate(labels_here):
+                    lane = ir.Constant(_I32, r)
+                    both = ir.Constant(pair, ir.Undefined)
+                    for place, of_rows in enumerate((shares, weighted)):
+                        one = builder.extract_element(of_rows, lane)
+                        both = builder.insert_element(both, one, ir.Constant(_I32, place))
+                    so_far = to.pointer(9, to.times(label, 2))
+                    to.store(builder.fadd(to.load(so_far, pair, 8), both), so_far, 8)
             return context.get_dummy_value()
 
         return signature, emit
@@ -413,8 +431,6 @@ def assign(
     share, measured = np.ones(n_strip), np.empty(n_strip)
     for start in range(0, n_rows, n_strip):
         _pack(XT, start, shift, n_features, strip)
-        scores[:] = np.inf
-        found[:] = 0
         for p0 in range(0, n_panels, _MOST_PANELS):
             p1 = min(p0 + _MOST_PANELS, n_panels)
             for t0 in range(0, n_features, _MOST_FEATURES):
@@ -440,17 +456,13 @@ def assign(
                 if sums.size:
                     _measure_and_add(
                         XT, start + i, n_features, found, i, centers, origin, share, sums,
-                        measured,
+                        totals, measured,
                     )  # fmt: skip
                 else:
                     _measure(
                         XT, start + i, n_features, found[b * n_strip :], i, centers, origin,
-                        share, sums, measured,
+                        share, sums, totals, measured,
                     )  # fmt: skip
-            if sums.size:
-                for i in range(n_strip):
-                    totals[found[i], 0] += share[i]
-                    totals[found[i], 1] += share[i] * measured[i]
             if labels.size:
                 for i in range(n_strip):
                     scores[i] = measured[i]
@@ -489,15 +501,17 @@ def measure(
     """
     n_features, n_rows = XT.shape
     share = np.ones(DOUBLES)
+    totals = np.zeros((len(sums), 2))
     for start in range(0, n_rows, DOUBLES):
         if not sums.size:
             _measure(
-                XT, start, n_features, labels, start, centers, origin, share, sums, sq_distances
-            )
+                XT, start, n_features, labels, start, centers, origin, share, sums, totals,
+                sq_distances,
+            )  # fmt: skip
             continue
         if weight.size:
             share[:] = weight[start : start + DOUBLES]
         _measure_and_add(
-            XT, start, n_features, labels[start:], 0, centers, origin, share, sums,
+            XT, start, n_features, labels[start:], 0, centers, origin, share, sums, totals,
             sq_distances[start:],
         )  # fmt: skip
