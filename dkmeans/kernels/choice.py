@@ -10,8 +10,9 @@ _ENOUGH = 2**18
 """Values of rows, and scores, from which loops are compiled: importing Numba takes a second, and
 compiling takes some on a new machine."""
 
-COMPILER_BYTES = 180 * 2**20
-"""What Numba, what it has compiled, and compiling take in a process, once."""
+COMPILER_BYTES = 210 * 2**20
+"""What Numba, what it has compiled, and compiling take in a process, once: measured were 122 MiB
+where all comes from the cache, 192 where nothing does."""
 
 
 def are_compiled(n_rows: int, n_values: int) -> bool:
@@ -22,8 +23,9 @@ def are_compiled(n_rows: int, n_values: int) -> bool:
 def kernels(X: Array, n_centers: int) -> ModuleType:
     """Choose kernels for rows by their shape alone: never by timing, which bits must not depend on.
 
-    Where they are compiled, the loops are the fastest at every shape: on tiles that fit BLAS best
-    they do as many operations a second as BLAS, and what follows costs them less.
+    Whatever is large is left to compiled loops. BLAS alone may do more operations a second, where
+    it has code for the widest vectors; but its scores go through memory, and then have to be
+    compared.
     """
     n_rows, n_features = X.shape
     return compiled if are_compiled(n_rows, n_features + n_centers) else numpy_tiles

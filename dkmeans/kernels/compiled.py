@@ -155,7 +155,7 @@ def _pieces(found: Loops, X: Array) -> Iterator[tuple[slice, Array]]:
     """
     n_rows, d = X.shape
     step, start = found.n_strip, 0
-    if X.strides[0] == X.itemsize:
+    if X.strides[0] == X.itemsize and X.strides[1] % X.itemsize == 0:
         start = n_rows // step * step
         if start:
             yield slice(0, start), X[:start].T
@@ -280,6 +280,7 @@ def sums_by_label(
     origin = _padded(found, origin[None])
     sums = np.zeros((n_clusters, origin.shape[1]))
     for rows, XT in _pieces(found, X):
+        # how far rows are from anything is not looked at
         found.measure(
             XT, _part(labels, rows), sums, np.empty(XT.shape[1]), _weights(weight, rows, len(X)),
             origin[0], sums,

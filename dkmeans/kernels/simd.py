@@ -1,8 +1,10 @@
 """Score rows against centers, and add them up, at the speed of the processor's vector units.
 
 Two loops over strips of rows, compiled by Numba. Their inner parts are small intrinsics written as
-LLVM IR on vectors of fixed length, which LLVM lowers to AVX-512, AVX2 or NEON. `plain` has the same
-loops without vectors: it says what these compute, and takes their place where they do not compile.
+LLVM IR on vectors of fixed length, which LLVM lowers to those that the processor has: tested for
+AVX-512, AVX2 and SSE2; the sizes for NEON are chosen by its registers, and not tried yet. `plain`
+has the same loops without vectors: it says what these compute, and takes their place where they do
+not compile.
 
 Intrinsics and the loops that call them stay in one file: Numba's cache looks at the file of the
 loops alone to tell whether what it keeps is out of date.
@@ -55,7 +57,7 @@ class _Emitter:
     """LLVM IR on pointers and vectors, a line a thought."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
-        self.builder, self.args = builder, args
+        self.builder = builder
         self._arrays = {
             number: context.make_array(kind)(context, builder, args[number])
             for number, kind in enumerate(signature.args)
@@ -187,7 +189,7 @@ def _scoring(n_best: int) -> Any:
     ) -> Any:
         """Score a strip against panels p0 to p1, over features t0 to t1.
 
-        A register tile of 8 centers x 2 vectors of rows is added up over the features:
+        A register tile, of AVX-512 8 centers x 2 vectors of rows, is added up over the features:
 
                         rows 0 .. 15        rows 16 .. 31
             center 0    added[0][0]         added[0][1]
@@ -298,7 +300,7 @@ def _measuring(adds: bool) -> Any:
         totals: Any,
         sq_distances: Any,
     ) -> Any:
-        """Take squared distances to the centers of `labels[at:]`, and add to the sums of these.
+        """Take squared distances to the centers of `labels[at:]`; add to their sums and totals.
 
         Rows are turned row-major in registers, a square of rows x features at a time, and widened
         to float64 there.
@@ -322,7 +324,7 @@ def _measuring(adds: bool) -> Any:
             starts = [to.times(label, n_padded) for label in labels_here]
             zeros = to.slots(narrow, ir.Constant(narrow, [0.0] * DOUBLES))
             zeros = builder.bitcast(zeros, scalar.as_pointer())
-            totals = to.slots(wide, ir.Constant(wide, [0.0] * DOUBLES), DOUBLES)
+            far = to.slots(wide, ir.Constant(wide, [0.0] * DOUBLES), DOUBLES)
             step = to.integer(DOUBLES)
             with cgutils.for_range_slice(builder, to.integer(0), n_features, step) as (t, _):
                 columns = []
@@ -336,7 +338,7 @@ def _measuring(adds: bool) -> Any:
                 for r, row in enumerate(to.transposed(columns)):
                     center = to.load(to.pointer(5, starts[r], t), wide, 8)
                     off = builder.fsub(row, center)
-                    builder.store(to.multiply_add(off, off, builder.load(totals[r])), totals[r])
+                    builder.store(to.multiply_add(off, off, builder.load(far[r])), far[r])
                     if adds:
                         share = to.splat(builder.load(to.pointer(7, at, r)), wide)
                         sums_here = to.pointer(8, starts[r], t)
@@ -344,7 +346,7 @@ def _measuring(adds: bool) -> Any:
                         to.store(
                             to.multiply_add(moved, share, to.load(sums_here, wide, 8)), sums_here, 8
                         )
-            lanes = to.transposed([builder.load(total) for total in totals])
+            lanes = to.transposed([builder.load(of_row) for of_row in far])
             while len(lanes) > 1:
                 lanes = [builder.fadd(a, b) for a, b in zip(lanes[::2], lanes[1::2], strict=True)]
             to.store(lanes[0], to.pointer(10, at), 8)

@@ -19,7 +19,7 @@ from tests.benchmarks.ceilings import ceilings
 from tests.benchmarks.child import Child, PeerFailed, started
 from tests.benchmarks.data import inertia_of, mixture, start_rows, write_parquet
 from tests.benchmarks.measure import Timing, interleaved, ratio
-from tests.benchmarks.peers import PEERS, label
+from tests.benchmarks.peers import ESTIMATORS, PEERS, label
 from tests.benchmarks.report import Report
 
 OURS = "dkmeans-kmeans"
@@ -34,17 +34,6 @@ FROM_ONE_START = (
 )
 N_ITER, TARGET = 20, 1.8
 
-TO_A_QUALITY = (
-    OURS,
-    "dkmeans-minibatch",
-    "sklearn-lloyd",
-    "sklearn-minibatch",
-    "onedal",
-    "faiss",
-    "superkmeans",
-    "dask-ml",
-    "spark",
-)
 VARIANTS = ("sklearn-minibatch-16k", "faiss-sampled", "dask-ml-tuned")
 """The same libraries with other settings; not for small sizes."""
 
@@ -179,7 +168,7 @@ def to_a_quality(report: Report, asked: argparse.Namespace, folder: str) -> None
     n, k, n_seeds = (5_000, 10, 1) if asked.quick else (500_000, 100, N_SEEDS)
     # more components than clusters, of different size and width: there is always more to find
     X = mixture(n, 16, 6 * k, spread=1.5, even=False)
-    names = TO_A_QUALITY if asked.quick else (*TO_A_QUALITY, *VARIANTS)
+    names = ESTIMATORS if asked.quick else (*ESTIMATORS, *VARIANTS)
     path = str(Path(folder, "quality.npy"))
     np.save(path, X)
     with started(_wanted(names, asked), asked.threads, report) as children:

@@ -16,20 +16,9 @@ import psutil
 from tests.benchmarks.child import Child, PeerFailed
 from tests.benchmarks.data import inertia_of, mixture, write_parquet
 from tests.benchmarks.measure import Timing
-from tests.benchmarks.peers import PEERS, label
+from tests.benchmarks.peers import ESTIMATORS, PEERS, label
 from tests.benchmarks.report import Report
 
-PEERS_HERE = (
-    "dkmeans-kmeans",
-    "dkmeans-minibatch",
-    "sklearn-lloyd",
-    "sklearn-minibatch",
-    "onedal",
-    "faiss",
-    "superkmeans",
-    "dask-ml",
-    "spark",
-)
 N_ITER = 5
 LOOK_SECONDS = 0.01
 CAP_SHARE = 4
@@ -75,7 +64,7 @@ def of_an_array(report: Report, asked: argparse.Namespace, folder: str) -> None:
     path = str(Path(folder, "X.npy"))
     np.save(path, X)
     few = _few_rows(folder)
-    usual = [name for name in PEERS_HERE if not (asked.quick and name == "spark")]
+    usual = [name for name in ESTIMATORS if not (asked.quick and name == "spark")]
     names = asked.peers.split(",") if asked.peers else usual
     rows, taken = [], {}
     for name in names:

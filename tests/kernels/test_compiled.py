@@ -101,7 +101,7 @@ assert "dkmeans.kernels.simd" in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
-def test_what_is_compiled_is_kept_and_where_nothing_can_be_written_it_works(tmp_path):
+def test_what_is_compiled_is_kept(tmp_path):
     code = """
 import numpy as np
 from dkmeans.kernels import compiled
@@ -129,3 +129,14 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(monkeypatch):
     monkeypatch.setattr(caching.IndexDataCacheFile, "load", lambda self, key: None)
     assign, _ = compiled._compile(simd, np.dtype("float32"))
     assert assign.stats.cache_path is None
+
+
+def test_where_nothing_can_be_written_loops_are_compiled_all_the_same(monkeypatch, caplog):
+    from numba.core import caching
+
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    caplog.set_level("INFO")
+    right = compiled._compile(simd, np.dtype("float32"))
+    assert "NUMBA_CACHE_DIR" in caplog.text
+    loops = compiled.Loops(*right, simd.PANEL, simd.width(4), simd.DOUBLES)
+    compiled._try(loops, np.dtype("float32"))

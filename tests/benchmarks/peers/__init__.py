@@ -54,6 +54,19 @@ PEERS = {
     "minibatch-of-parquet": Listed("one fit", "tests.benchmarks.minibatch", "Fits"),
 }
 
+ESTIMATORS = (
+    "dkmeans-kmeans",
+    "dkmeans-minibatch",
+    "sklearn-lloyd",
+    "sklearn-minibatch",
+    "onedal",
+    "faiss",
+    "superkmeans",
+    "dask-ml",
+    "spark",
+)
+"""What a user would fit with, each with its own default seeding."""
+
 
 def make(name: str, threads: int) -> Any:
     """Load a peer; raises ImportError where it is not installed."""
