@@ -141,8 +141,7 @@ def bucket(s3: dict) -> str:
 
 
 def loops_without_vectors(dtype):
-    assign, measure = compiled._compile(plain, dtype)
-    return compiled.Loops(assign, measure, plain.PANEL, 1, 1)
+    return compiled.Loops(*compiled._compile(plain, dtype), plain.PANEL, 1, 1)
 
 
 @pytest.fixture(scope="module", params=["numpy", "vectors", "plain"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dkmeans.kernels import tables
 from dkmeans.kernels.block import Array
 
 log = logging.getLogger(__name__)
@@ -20,16 +21,23 @@ log = logging.getLogger(__name__)
 _COPIED_BYTES = 2**18
 """Rows that are not feature-major are copied so many bytes at a time."""
 
+_COPIES_BYTES = 2**14
+"""Sums of clusters are kept in so many copies as take no more than that."""
+
 _NONE, _NO_LABELS = np.empty(0), np.empty(0, np.int32)
-_NO_MATRIX = np.empty((0, 0))
+_VECTOR_BYTES = 64
+"""Of the widest vectors: memory is read in lines of as many bytes."""
 
 
 @dataclass(frozen=True)
 class Loops:
-    """The loops for one dtype."""
+    """The loops for one dtype, see `simd` and `tables`."""
 
     assign: Callable[..., None]
     measure: Callable[..., None]
+    fill_panels: Callable[..., None]
+    fill_table: Callable[..., None]
+    read_table: Callable[..., None]
 
     panel: int
     """Centers of a panel."""
@@ -37,8 +45,8 @@ class Loops:
     n_strip: int
     """Rows come in multiples of this."""
 
-    n_doubles: int
-    """Features of float64 arrays are padded to multiples of this."""
+    n_lanes: int
+    """Values of float64 in a vector."""
 
 
 _compiling = Lock()
@@ -59,21 +67,16 @@ def _loops(dtype: np.dtype) -> Loops:
     try:
         from dkmeans.kernels import simd
 
-        assign, measure = _compile(simd, dtype)
-        n_strip = simd.width(dtype.itemsize)
-        found = Loops(assign, measure, simd.PANEL, n_strip, simd.DOUBLES)
+        found = Loops(*_compile(simd, dtype), simd.PANEL, simd.width(dtype.itemsize), simd.DOUBLES)
         _try(found, dtype)
     except (NumbaError, RuntimeError, ArithmeticError) as error:
         # not whatever goes wrong once: workers that fall back on other loops give other bits
         log.warning("no vectors on this machine, clustering will be slower: %s", error)
-        assign, measure = _compile(plain, dtype)
-        found = Loops(assign, measure, plain.PANEL, 1, 1)
+        found = Loops(*_compile(plain, dtype), plain.PANEL, 1, 1)
     return found
 
 
-def _compile(
-    module: ModuleType, dtype: np.dtype
-) -> tuple[Callable[..., None], Callable[..., None]]:
+def _compile(module: ModuleType, dtype: np.dtype) -> tuple[Callable[..., None], ...]:
     """Compile for arrays of any layout, so that there is one version."""
     import numba
     from numba import types
@@ -86,66 +89,85 @@ def _compile(
         return types.Array(kind, n_dimensions, "A", readonly=True, aligned=False)
 
     def written(kind: Any, n_dimensions: int) -> Any:
-        return types.Array(kind, n_dimensions, "A")
+        return types.Array(kind, n_dimensions, "C")
 
     f64, i32, n = types.float64, types.int32, types.intp
     X, labels, flat = given(value, 2), given(i32, 1), given(f64, 1)
-    ranked = (given(value, 1), given(value, 1), given(value, 1), given(f64, 2))
-    assign = types.void(
-        X, *ranked, n, labels, n, written(i32, 2), written(value, 2), flat, flat,
-        written(f64, 2), written(f64, 2),
-    )  # fmt: skip
-    measure = types.void(X, labels, given(f64, 2), written(f64, 1), flat, flat, written(f64, 2))
-    return jitted(module.assign, assign), jitted(module.measure, measure)
+    panels, table = (written(value, 1),) * 3, written(f64, 2)
+    result = types.Array(i32, 2, "A"), types.Array(value, 2, "A")
+    assign = types.void(X, *panels, table, n, n, labels, n, *result, flat, flat)
+    measure = types.void(X, labels, table, n, written(f64, 1), flat, flat)
+    fill_panels = types.void(given(f64, 2), flat, n, *panels)
+    fill_table = types.void(given(f64, 2), n, n, table)
+    read_table = types.void(table, n, n, written(f64, 1), written(f64, 2), written(f64, 1))
+    return (
+        jitted(module.assign, assign),
+        jitted(module.measure, measure),
+        jitted(tables.fill_panels, fill_panels),
+        jitted(tables.fill_table, fill_table),
+        jitted(tables.read_table, read_table),
+    )
 
 
 def _try(found: Loops, dtype: np.dtype) -> None:
     """Check the loops on a few rows."""
     X = np.arange(found.n_strip, dtype=dtype)[:, None]
     centers = np.array([[0.0], [found.n_strip - 1.0]])
-    labels, sq_distances = _nearest(found, X, _ranked(found, centers, dtype), 1)
+    labels, sq_distances = _nearest(found, X, centers, 1)
     expected = (2 * X[:, 0] > found.n_strip - 1).astype(np.int32)
     if not np.array_equal(labels[0], expected) or sq_distances[0, 1] != 1:
         raise ArithmeticError("the compiled loops give wrong results.")
 
 
-@dataclass(frozen=True, eq=False)
-class _Ranked:
-    shift: Array
-    panels: Array
-    norms: Array
-    centers: Array
-
-    @property
-    def arrays(self) -> tuple[Array, ...]:
-        return self.shift, self.panels, self.norms, self.centers
-
-
-def _ranked(found: Loops, centers: Array, dtype: np.dtype, offsets: Array | None = None) -> _Ranked:
+def _panels(
+    found: Loops, centers: Array, dtype: np.dtype, offsets: Array = _NONE
+) -> tuple[Array, Array, Array]:
     k, d = centers.shape
-    wide = np.asarray(centers, np.float64)
-    # without it, float32 at an offset of 1e3 labels 13 % of the rows wrongly
-    shift = wide.mean(axis=0).astype(dtype)
-    panels = np.zeros((-(-k // found.panel), found.panel, d), dtype)
-    moved = panels.reshape(-1, d)[:k]
-    np.subtract(wide, shift, out=moved, casting="same_kind")
-    norms = np.full(len(panels) * found.panel, np.inf, dtype)
-    norms[:k] = np.einsum("ij,ij->i", moved, moved, dtype=np.float64)
-    if offsets is not None:
-        norms[:k] += offsets
-    moved *= -2
-    turned = panels.transpose(0, 2, 1).ravel()
-    # before the next large array is made
-    del panels, moved
-    return _Ranked(shift, turned, norms, _padded(found, wide))
+    n_padded = -(-k // found.panel) * found.panel
+    shift, norms = np.empty(d, dtype), np.full(n_padded, np.inf, dtype)
+    panels = np.zeros(n_padded * d, dtype)
+    found.fill_panels(centers, offsets, found.panel, shift, panels, norms)
+    return shift, panels, norms
 
 
-def _padded(found: Loops, matrix: Array) -> Array:
-    """A copy in float64, features padded by zeros."""
-    k, d = matrix.shape
-    out = np.zeros((k, -(-d // found.n_doubles) * found.n_doubles))
-    out[:, :d] = matrix
-    return out
+def _table(found: Loops, centers: Array, n_copies: int) -> Array:
+    """See `tables`; to add up if there are copies. Begins where a vector may begin in memory."""
+    k, d = centers.shape
+    length = tables.entry_length(d, found.n_lanes, n_copies > 0)
+    size = max(n_copies, 1) * k * length
+    values = np.zeros(size + _VECTOR_BYTES // 8)
+    start = -values.__array_interface__["data"][0] % _VECTOR_BYTES // 8
+    table = values[start : start + size].reshape(-1, length)
+    found.fill_table(centers, n_copies, found.n_lanes, table)
+    return table
+
+
+def _table_to_add_to(found: Loops, centers: Array) -> tuple[Array, int]:
+    """Return a table, and its copies: a power of two, one for each lane at most."""
+    k, d = centers.shape
+    n_bytes = 8 * k * tables.entry_length(d, found.n_lanes, True)
+    n_copies = 1
+    while n_copies < found.n_lanes and 2 * n_copies * n_bytes <= _COPIES_BYTES:
+        n_copies *= 2
+    return _table(found, centers, n_copies), n_copies
+
+
+def _read(
+    found: Loops, table: Array, n_copies: int, n_features: int
+) -> tuple[Array, Array, Array]:
+    """Weights, sums and squared distances, by center."""
+    k = len(table) // n_copies
+    weight, sums, sq_distances = np.empty(k), np.empty((k, n_features)), np.empty(k)
+    found.read_table(table, n_copies, found.n_lanes, weight, sums, sq_distances)
+    return weight, sums, sq_distances
+
+
+def _padded(found: Loops, origin: Array) -> Array:
+    """A copy in float64, padded by zeros to whole vectors."""
+    d = len(origin)
+    padded = np.zeros(-(-d // found.n_lanes) * found.n_lanes)
+    padded[:d] = origin
+    return padded
 
 
 def _pieces(found: Loops, X: Array) -> Iterator[tuple[slice, Array]]:
@@ -188,25 +210,31 @@ def _n_padded(found: Loops, n_rows: int) -> int:
 
 
 def _nearest(
-    found: Loops, X: Array, ranked: _Ranked, n_best: int, own: Array | None = None
+    found: Loops,
+    X: Array,
+    centers: Array,
+    n_best: int,
+    own: Array | None = None,
+    offsets: Array = _NONE,
 ) -> tuple[Array, Array]:
     """Nearest centers, `(n_best, n_rows)`; with `own`, `(1, n_rows)`, those left out."""
+    centers = np.asarray(centers, np.float64)
+    scored, table = _panels(found, centers, X.dtype, offsets), _table(found, centers, 0)
     n_wanted, n = (n_best if own is None else 1), _n_padded(found, len(X))
     labels = np.zeros((n_wanted, n), np.int32)
     sq_distances = np.full((n_wanted, n), np.inf, X.dtype)
     for rows, XT in _pieces(found, X):
         left_out = _NO_LABELS if own is None else _part(own, rows)
         found.assign(
-            XT, *ranked.arrays, n_best, left_out, 0, labels[:, rows], sq_distances[:, rows],
-            _NONE, _NONE, _NO_MATRIX, _NO_MATRIX,
+            XT, *scored, table, 0, n_best, left_out, 0, labels[:, rows], sq_distances[:, rows],
+            _NONE, _NONE,
         )  # fmt: skip
     return labels[:, : len(X)], sq_distances[:, : len(X)]
 
 
 def nearest(X: Array, centers: Array, n_best: int) -> tuple[Array, Array]:
     """See `nearest.nearest` and `nearest.nearest_two`; returns `(n_rows, n_best)`."""
-    found = loops(X.dtype)
-    labels, sq_distances = _nearest(found, X, _ranked(found, centers, X.dtype), n_best)
+    labels, sq_distances = _nearest(loops(X.dtype), X, centers, n_best)
     return labels.T, sq_distances.T
 
 
@@ -214,10 +242,9 @@ def nearest_other(
     X: Array, centers: Array, labels: Array, offsets: Array | None
 ) -> tuple[Array, Array]:
     """See `nearest.nearest_other`."""
-    found = loops(X.dtype)
-    ranked = _ranked(found, centers, X.dtype, offsets)
     own = labels.astype(np.int32, copy=False)
-    others, sq_distances = _nearest(found, X, ranked, 2, own)
+    offsets = _NONE if offsets is None else offsets
+    others, sq_distances = _nearest(loops(X.dtype), X, centers, 2, own, offsets)
     return others[0], sq_distances[0]
 
 
@@ -225,15 +252,14 @@ def bring_up_to_date(
     X: Array, newest: Array, first_label: int, labels: Array, sq_distances: Array
 ) -> None:
     """See `nearest.bring_up_to_date`."""
-    found = loops(X.dtype)
-    ranked = _ranked(found, newest, X.dtype)
+    found, newest = loops(X.dtype), np.asarray(newest, np.float64)
+    scored, table = _panels(found, newest, X.dtype), _table(found, newest, 0)
     for rows, XT in _pieces(found, X):
         n = min(rows.stop, len(X)) - rows.start
         so_far = _part(labels, rows)[None], _part(sq_distances, rows)[None]
         found.assign(
-            XT, *ranked.arrays, 1, _NO_LABELS, first_label, *so_far,
-            _NONE, _NONE, _NO_MATRIX, _NO_MATRIX,
-        )  # fmt: skip
+            XT, *scored, table, 0, 1, _NO_LABELS, first_label, *so_far, _NONE, _NONE
+        )
         if rows.stop > len(X):
             labels[rows], sq_distances[rows] = so_far[0][0, :n], so_far[1][0, :n]
 
@@ -241,10 +267,11 @@ def bring_up_to_date(
 def sq_distances_to(X: Array, centers: Array, labels: Array) -> Array:
     """See `nearest.sq_distances_to`."""
     found = loops(X.dtype)
-    labels, padded = labels.astype(np.int32, copy=False), _padded(found, centers)
+    table = _table(found, np.asarray(centers, np.float64), 0)
+    labels = labels.astype(np.int32, copy=False)
     sq_distances = np.empty(_n_padded(found, len(X)))
     for rows, XT in _pieces(found, X):
-        found.measure(XT, _part(labels, rows), padded, sq_distances[rows], _NONE, _NONE, _NO_MATRIX)
+        found.measure(XT, _part(labels, rows), table, 0, sq_distances[rows], _NONE, _NONE)
     return sq_distances[: len(X)].astype(X.dtype, copy=False)
 
 
@@ -276,29 +303,28 @@ def sums_by_label(
 ) -> Array:
     """See `sums.sums_by_label`."""
     found = loops(X.dtype)
-    labels = labels.astype(np.int32, copy=False)
-    origin = _padded(found, origin[None])
-    sums = np.zeros((n_clusters, origin.shape[1]))
+    labels, n_features = labels.astype(np.int32, copy=False), X.shape[1]
+    # how far rows are from anything is not looked at
+    table, n_copies = _table_to_add_to(found, np.zeros((n_clusters, n_features)))
+    origin = _padded(found, origin)
     for rows, XT in _pieces(found, X):
-        # how far rows are from anything is not looked at
         found.measure(
-            XT, _part(labels, rows), sums, np.empty(XT.shape[1]), _weights(weight, rows, len(X)),
-            origin[0], sums,
-        )  # fmt: skip
-    return sums[:, : X.shape[1]]
+            XT, _part(labels, rows), table, n_copies, _NONE, _weights(weight, rows, len(X)), origin
+        )
+    return _read(found, table, n_copies, n_features)[1]
 
 
 def sums_of_nearest(
     X: Array, weight: Array | None, centers: Array, origin: Array
 ) -> tuple[Array, Array, Array]:
     """See `sums.sums_of_nearest`."""
-    found = loops(X.dtype)
-    ranked = _ranked(found, centers, X.dtype)
-    sums, totals = np.zeros_like(ranked.centers), np.zeros((len(centers), 2))
-    origin = _padded(found, origin[None])[0]
+    found, centers = loops(X.dtype), np.asarray(centers, np.float64)
+    scored, (table, n_copies) = _panels(found, centers, X.dtype), _table_to_add_to(found, centers)
+    origin = _padded(found, origin)
+    none = np.empty((0, 0), np.int32), np.empty((0, 0), X.dtype)
     for rows, XT in _pieces(found, X):
         found.assign(
-            XT, *ranked.arrays, 1, _NO_LABELS, 0, np.empty((0, 0), np.int32),
-            np.empty((0, 0), X.dtype), _weights(weight, rows, len(X)), origin, sums, totals,
+            XT, *scored, table, n_copies, 1, _NO_LABELS, 0, *none,
+            _weights(weight, rows, len(X)), origin,
         )  # fmt: skip
-    return totals[:, 0].copy(), sums[:, : X.shape[1]].copy(), totals[:, 1].copy()
+    return _read(found, table, n_copies, X.shape[1])

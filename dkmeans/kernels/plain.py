@@ -4,6 +4,7 @@ The tested specification of those, and what takes their place where vectors do n
 """
 
 import numpy as np
+from numba import njit
 
 from dkmeans.kernels.block import Array
 
@@ -16,7 +17,8 @@ def assign(
     shift: Array,
     panels: Array,
     norms: Array,
-    centers: Array,
+    table: Array,
+    n_copies: int,
     n_best: int,
     own: Array,
     first_label: int,
@@ -24,8 +26,6 @@ def assign(
     sq_distances: Array,
     weight: Array,
     origin: Array,
-    sums: Array,
-    totals: Array,
 ) -> None:
     """Find the nearest centers of rows, and what the rows contribute to them: see `simd.assign`."""
     n_features, n_rows = XT.shape
@@ -39,7 +39,7 @@ def assign(
                 moved[t, i] = XT[t, start + i] - shift[t]
         scores[:] = np.inf
         found[:] = 0
-        for j in range(len(centers)):
+        for j in range(len(table)):
             added[:] = norms[j]
             for t in range(n_features):
                 value = panels[(j // PANEL * n_features + t) * PANEL + j % PANEL]
@@ -57,43 +57,48 @@ def assign(
             if own.size and found[0, i] == own[row]:
                 found[0, i] = found[1, i]
             share = weight[row] if weight.size else 1.0
-            for b in range(max(len(labels), 1)):
-                j = found[b, i]
-                measured = 0.0
-                for t in range(n_features):
-                    measured += (XT[t, row] - centers[j, t]) ** 2
-                if labels.size:
-                    added[0] = measured
-                    if added[0] < sq_distances[b, row]:
-                        sq_distances[b, row], labels[b, row] = added[0], j + first_label
-                if sums.size:
-                    totals[j, 0] += share
-                    totals[j, 1] += share * measured
-                    for t in range(n_features):
-                        sums[j, t] += share * (XT[t, row] - origin[t])
+            if n_copies:
+                _add(XT, row, table[found[0, i]], share, origin)
+            for b in range(len(labels)):
+                # of the rows' dtype
+                added[0] = _sq_distance(XT, row, table[found[b, i]])
+                if added[0] < sq_distances[b, row]:
+                    sq_distances[b, row], labels[b, row] = added[0], found[b, i] + first_label
 
 
 def measure(
     XT: Array,
     labels: Array,
-    centers: Array,
+    table: Array,
+    n_copies: int,
     sq_distances: Array,
     weight: Array,
     origin: Array,
-    sums: Array,
 ) -> None:
-    """Measure rows from the centers of their labels, and add them up: see `simd.measure`."""
-    n_features, n_rows = XT.shape
-    for i in range(n_rows):
-        j = labels[i]
-        share = weight[i] if weight.size else 1.0
-        measured = 0.0
-        for t in range(n_features):
-            measured += (XT[t, i] - centers[j, t]) ** 2
-        sq_distances[i] = measured
-        if sums.size:
-            for t in range(n_features):
-                sums[j, t] += share * (XT[t, i] - origin[t])
+    """Measure rows from the centers of their labels, or add them up: see `simd.measure`."""
+    for i in range(XT.shape[1]):
+        entry = table[labels[i]]
+        if n_copies:
+            _add(XT, i, entry, weight[i] if weight.size else 1.0, origin)
+        else:
+            sq_distances[i] = _sq_distance(XT, i, entry)
+
+
+@njit
+def _sq_distance(XT: Array, row: int, center: Array) -> float:
+    total = 0.0
+    for t in range(len(XT)):
+        total += (XT[t, row] - center[t]) ** 2
+    return total
+
+
+@njit
+def _add(XT: Array, row: int, entry: Array, share: float, origin: Array) -> None:
+    """Add a row to an entry of a table: see `tables`."""
+    entry[1] += share
+    for t in range(len(XT)):
+        entry[0] += share * (XT[t, row] - entry[2 * t + 2]) ** 2
+        entry[2 * t + 3] += share * (XT[t, row] - origin[t])
 
 
 def distances(XT: Array, centers: Array, out: Array) -> None:

@@ -10,6 +10,7 @@ Intrinsics and the loops that call them stay in one file: Numba's cache looks at
 loops alone to tell whether what it keeps is out of date.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,9 @@ loses few digits."""
 _MOST_PANELS = 64
 """Panels whose unfinished scores are held while there are more features to come."""
 
+_TILE_BYTES, _MOST_STRIPS = 2**13, 8
+"""Rows of a tile, which are all scored before they are measured."""
+
 _AHEAD = 4
 """Strips that are fetched ahead of the one that is packed."""
 
@@ -57,7 +61,7 @@ class _Emitter:
     """LLVM IR on pointers and vectors, a line a thought."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
-        self.builder = builder
+        self.builder, self.signature = builder, signature
         self._arrays = {
             number: context.make_array(kind)(context, builder, args[number])
             for number, kind in enumerate(signature.args)
@@ -72,6 +76,10 @@ class _Emitter:
         """Elements from one row of a matrix argument to the next."""
         n_bytes = cgutils.unpack_tuple(self.builder, self._arrays[number].strides, 2)[0]
         return self.builder.sdiv(n_bytes, ir.Constant(_I64, itemsize))
+
+    def shape(self, number: int) -> Any:
+        """Rows and columns of a matrix argument."""
+        return cgutils.unpack_tuple(self.builder, self._arrays[number].shape, 2)
 
     def at(self, pointer: Any, *offsets: Any) -> Any:
         for offset in offsets:
@@ -125,19 +133,39 @@ class _Emitter:
         how = [ir.Constant(_I32, value) for value in (0, 2, 1)]
         self.builder.call(function, [self.builder.bitcast(pointer, byte), *how])
 
-    def transposed(self, rows: Any) -> list[Any]:
-        """Transpose n vectors of n lanes, n a power of two."""
-        n, half = len(rows), 1
-        while half < n:
-            swapped = list(rows)
-            for i in (i for i in range(n) if not i & half):
-                upper = [j if not j & half else n + (j ^ half) for j in range(n)]
-                lower = [j | half if not j & half else n + j for j in range(n)]
-                for to, lanes in ((i, upper), (i | half, lower)):
-                    mask = ir.Constant(ir.VectorType(_I32, n), lanes)
-                    swapped[to] = self.builder.shuffle_vector(rows[i], rows[i | half], mask)
-            rows, half = swapped, 2 * half
-        return list(rows)
+    def shuffled(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), lanes))
+
+    def zipped(self, a: Any, b: Any) -> tuple[Any, Any]:
+        """Even lanes of two vectors, one by one in turns; and odd lanes."""
+        n = a.type.count
+        even = [lane for i in range(0, n, 2) for lane in (i, n + i)]
+        return self.shuffled(a, b, even), self.shuffled(a, b, [lane + 1 for lane in even])
+
+    def parted(self, a: Any, b: Any) -> tuple[Any, Any]:
+        """Even pairs of lanes, first all of `a`, then all of `b`; and odd pairs."""
+        even = [lane for i in range(0, 2 * a.type.count, 4) for lane in (i, i + 1)]
+        return self.shuffled(a, b, even), self.shuffled(a, b, [lane + 2 for lane in even])
+
+    def transposed(self, rows: Sequence[Any]) -> list[Any]:
+        """Transpose n vectors of n lanes, n a power of two, by what processors do in one go."""
+        columns, half, join = {0: rows}, 1, self.zipped
+        while half < len(rows):
+            halves: dict[int, Sequence[Any]] = {}
+            for column, vectors in columns.items():
+                pairs = [join(a, b) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
+                halves[column], halves[column + half] = zip(*pairs, strict=True)
+            columns, half, join = halves, 2 * half, self.parted
+        return [columns[column][0] for column in range(len(rows))]
+
+    def totals(self, rows: Sequence[Any]) -> Any:
+        """Add up the lanes of each of n vectors of n lanes, n a power of two, to a lane of one."""
+        join = self.zipped
+        while len(rows) > 1:
+            pairs = zip(rows[::2], rows[1::2], strict=True)
+            rows = [self.builder.fadd(*join(a, b)) for a, b in pairs]
+            join = self.parted
+        return rows[0]
 
 
 def _scalar(array: Any) -> tuple[Any, int]:
@@ -147,22 +175,27 @@ def _scalar(array: Any) -> tuple[Any, int]:
 
 
 @intrinsic
-def _pack(typing: Any, XT: Any, first: Any, shift: Any, n_features: Any, strip: Any) -> Any:
-    """Write a strip of moved rows to `strip`, feature by feature, and fetch one that comes soon."""
-    signature = types.void(XT, types.intp, shift, types.intp, strip)
+def _pack(
+    typing: Any, XT: Any, first: Any, n_features: Any, shift: Any, moved: Any, raw: Any, at: Any
+) -> Any:
+    """Write a strip of rows feature by feature, moved and as it is; fetch one that comes soon."""
+    n = types.intp
+    signature = types.void(XT, n, n, shift, moved, raw, n)
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         to = _Emitter(context, builder, signature, args)
         scalar, itemsize = _scalar(XT)
         vector = ir.VectorType(scalar, _VECTOR_BYTES // itemsize)
         stride = to.stride(0, itemsize)
-        with cgutils.for_range(builder, args[3]) as loop:
+        with cgutils.for_range(builder, args[2]) as loop:
             t = loop.index
-            moved_by = to.splat(builder.load(to.pointer(2, t)), vector)
+            by = to.splat(builder.load(to.pointer(3, t)), vector)
+            feature = to.times(t, width(itemsize))
             for r in range(0, width(itemsize), vector.count):
                 x = to.pointer(0, args[1], to.times(t, stride), r)
-                moved = builder.fsub(to.load(x, vector, itemsize), moved_by)
-                to.store(moved, to.pointer(4, to.times(t, width(itemsize)), r), itemsize)
+                values = to.load(x, vector, itemsize)
+                to.store(values, to.pointer(5, args[6], feature, r), itemsize)
+                to.store(builder.fsub(values, by), to.pointer(4, feature, r), itemsize)
                 to.prefetch(to.at(x, _AHEAD * width(itemsize)))
         return context.get_dummy_value()
 
@@ -186,6 +219,7 @@ def _scoring(n_best: int) -> Any:
         unfinished: Any,
         scores: Any,
         labels: Any,
+        at: Any,
     ) -> Any:
         """Score a strip against panels p0 to p1, over features t0 to t1.
 
@@ -200,7 +234,7 @@ def _scoring(n_best: int) -> Any:
         multiply-adds. The best scores so far, and whose they are, stay in registers, too.
         """
         n = types.intp
-        signature = types.void(strip, n, n, n, panels, norms, n, n, unfinished, scores, labels)
+        signature = types.void(strip, n, n, n, panels, norms, n, n, unfinished, scores, labels, n)
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             to = _Emitter(context, builder, signature, args)
@@ -208,7 +242,7 @@ def _scoring(n_best: int) -> Any:
             vector = ir.VectorType(scalar, _VECTOR_BYTES // itemsize)
             numbers = ir.VectorType(_I32, vector.count)
             tile = [(q, r) for q in range(PANEL) for r in range(_VECTORS)]
-            n_features, t0, t1, p0, p1 = (args[i] for i in (1, 2, 3, 6, 7))
+            n_features, t0, t1, p0, p1, at = (args[i] for i in (1, 2, 3, 6, 7, 11))
             from_start = builder.icmp_signed("==", t0, to.integer(0))
             to_end = builder.icmp_signed("==", t1, n_features)
             zero = ir.Constant(vector, [0.0] * vector.count)
@@ -218,11 +252,11 @@ def _scoring(n_best: int) -> Any:
             places = [(b, r) for b in range(n_best) for r in range(_VECTORS)]
             from_nothing = builder.and_(from_start, builder.icmp_signed("==", p0, to.integer(0)))
             for b, r in places:
-                at = (b * _VECTORS + r) * vector.count
-                so_far = to.load(to.pointer(9, at), vector, itemsize)
+                place = (b * _VECTORS + r) * vector.count
+                so_far = to.load(to.pointer(9, place), vector, itemsize)
                 infinite = ir.Constant(vector, [float("inf")] * vector.count)
                 builder.store(builder.select(from_nothing, infinite, so_far), best[b][r])
-                so_far = to.load(to.pointer(10, at), numbers, 4)
+                so_far = to.load(to.pointer(10, at, place), numbers, 4)
                 first_one = ir.Constant(numbers, [0] * vector.count)
                 builder.store(builder.select(from_nothing, first_one, so_far), whose[b][r])
             with cgutils.for_range_slice(builder, p0, p1, to.integer(1)) as (p, _):
@@ -268,9 +302,9 @@ def _scoring(n_best: int) -> Any:
                         for q, r in tile:
                             to.store(builder.load(added[q][r]), place[q, r], itemsize)
             for b, r in places:
-                at = (b * _VECTORS + r) * vector.count
-                to.store(builder.load(best[b][r]), to.pointer(9, at), itemsize)
-                to.store(builder.load(whose[b][r]), to.pointer(10, at), 4)
+                place = (b * _VECTORS + r) * vector.count
+                to.store(builder.load(best[b][r]), to.pointer(9, place), itemsize)
+                to.store(builder.load(whose[b][r]), to.pointer(10, at, place), 4)
             return context.get_dummy_value()
 
         return signature, emit
@@ -282,95 +316,115 @@ _best_of_strip = _scoring(1)
 _two_best_of_strip = _scoring(2)
 
 
-def _measuring(adds: bool) -> Any:
-    """Make the intrinsic that measures a few rows, and adds them up if asked."""
+def _rows(to: _Emitter, array: int, at: Any, t: Any) -> list[Any]:
+    """Turn `DOUBLES` rows of a strip row-major, `DOUBLES` features from t on, and widen them."""
+    scalar, itemsize = _scalar(to.signature.args[array])
+    narrow, wide = ir.VectorType(scalar, DOUBLES), ir.VectorType(_F64, DOUBLES)
+    square = to.pointer(array, at, to.times(t, width(itemsize)))
+    columns = [to.load(to.at(square, q * width(itemsize)), narrow, itemsize) for q in range(DOUBLES)]
+    if itemsize == 4:
+        columns = [to.builder.fpext(column, wide) for column in columns]
+    return to.transposed(columns)
+
+
+@intrinsic
+def _measure(
+    typing: Any,
+    raw: Any,
+    first: Any,
+    n_features: Any,
+    labels: Any,
+    labels_at: Any,
+    centers: Any,
+    sq_distances: Any,
+    at: Any,
+) -> Any:
+    """Take the squared distances of a few rows to the centers of their labels."""
+    n = types.intp
+    signature = types.void(raw, n, n, labels, n, centers, sq_distances, n)
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to = _Emitter(context, builder, signature, args)
+        wide = ir.VectorType(_F64, DOUBLES)
+        _, length = to.shape(5)
+        starts = []
+        for r in range(DOUBLES):
+            label = builder.sext(builder.load(to.pointer(3, args[4], r)), _I64)
+            starts.append(to.pointer(5, to.times(label, length)))
+        far = to.slots(wide, ir.Constant(wide, [0.0] * DOUBLES), DOUBLES)
+        nothing, step = to.integer(0), to.integer(DOUBLES)
+        with cgutils.for_range_slice(builder, nothing, args[2], step) as (t, _):
+            for r, row in enumerate(_rows(to, 0, args[1], t)):
+                off = builder.fsub(row, to.load(to.at(starts[r], t), wide, 8))
+                builder.store(to.multiply_add(off, off, builder.load(far[r])), far[r])
+        totals = to.totals([builder.load(of_row) for of_row in far])
+        to.store(totals, to.pointer(6, args[7]), 8)
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
+def _adding(n_squares: int) -> Any:
+    """Make the intrinsic that adds up a few rows, over `n_squares` * `DOUBLES` features."""
 
     @intrinsic
-    def measure(
+    def add(
         typing: Any,
-        XT: Any,
+        raw: Any,
         first: Any,
-        n_features: Any,
+        t: Any,
         labels: Any,
         at: Any,
-        centers: Any,
+        table: Any,
+        n_copies: Any,
         origin: Any,
-        weight: Any,
-        sums: Any,
-        totals: Any,
-        sq_distances: Any,
+        share: Any,
     ) -> Any:
-        """Take squared distances to the centers of `labels[at:]`; add to their sums and totals.
-
-        Rows are turned row-major in registers, a square of rows x features at a time, and widened
-        to float64 there.
-        """
+        """Add rows to the table's entries for their labels: see `assign`."""
         n = types.intp
-        signature = types.void(
-            XT, n, n, labels, n, centers, origin, weight, sums, totals, sq_distances
-        )
+        signature = types.void(raw, n, n, labels, n, table, n, origin, share)
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             to = _Emitter(context, builder, signature, args)
-            scalar, itemsize = _scalar(XT)
-            narrow, wide = ir.VectorType(scalar, DOUBLES), ir.VectorType(_F64, DOUBLES)
-            few = range(DOUBLES)
-            first, n_features, at = args[1], args[2], args[4]
-            stride = to.stride(0, itemsize)
-            n_padded = to.times(
-                builder.sdiv(to.plus(n_features, DOUBLES - 1), to.integer(DOUBLES)), DOUBLES
+            wide = ir.VectorType(_F64, DOUBLES)
+            t, at, n_copies = args[2], args[4], args[6]
+            n_entries, length = to.shape(5)
+            apart = to.times(builder.udiv(n_entries, n_copies), length)
+            features = [to.plus(t, DOUBLES * i) for i in range(n_squares)]
+            rows = zip(*(_rows(to, 0, args[1], feature) for feature in features), strict=True)
+            origins = [to.load(to.pointer(7, feature), wide, 8) for feature in features]
+            zeros = to.slots(wide, ir.Constant(wide, [0.0] * DOUBLES))
+            zeros = builder.bitcast(zeros, _F64.as_pointer())
+            # the weight of a row counts once
+            counted = builder.select(
+                builder.icmp_signed("==", t, to.integer(0)), to.pointer(8, at), zeros
             )
-            labels_here = [builder.sext(builder.load(to.pointer(3, at, r)), _I64) for r in few]
-            starts = [to.times(label, n_padded) for label in labels_here]
-            zeros = to.slots(narrow, ir.Constant(narrow, [0.0] * DOUBLES))
-            zeros = builder.bitcast(zeros, scalar.as_pointer())
-            far = to.slots(wide, ir.Constant(wide, [0.0] * DOUBLES), DOUBLES)
-            step = to.integer(DOUBLES)
-            with cgutils.for_range_slice(builder, to.integer(0), n_features, step) as (t, _):
-                columns = []
-                for q in few:
-                    feature = to.plus(t, q)
-                    x = to.pointer(0, first, to.times(feature, stride))
-                    exists = builder.icmp_signed("<", feature, n_features)
-                    x = to.load(builder.select(exists, x, zeros), narrow, itemsize)
-                    columns.append(x if itemsize == 8 else builder.fpext(x, wide))
-                origin_here = to.load(to.pointer(6, t), wide, 8)
-                for r, row in enumerate(to.transposed(columns)):
-                    center = to.load(to.pointer(5, starts[r], t), wide, 8)
-                    off = builder.fsub(row, center)
-                    builder.store(to.multiply_add(off, off, builder.load(far[r])), far[r])
-                    if adds:
-                        share = to.splat(builder.load(to.pointer(7, at, r)), wide)
-                        sums_here = to.pointer(8, starts[r], t)
-                        moved = builder.fsub(row, origin_here)
-                        to.store(
-                            to.multiply_add(moved, share, to.load(sums_here, wide, 8)), sums_here, 8
-                        )
-            lanes = to.transposed([builder.load(of_row) for of_row in far])
-            while len(lanes) > 1:
-                lanes = [builder.fadd(a, b) for a, b in zip(lanes[::2], lanes[1::2], strict=True)]
-            to.store(lanes[0], to.pointer(10, at), 8)
-            if adds:
-                shares = to.load(to.pointer(7, at), wide, 8)
-                weighted = builder.fmul(shares, lanes[0])
-                pair = ir.VectorType(_F64, 2)
-                for r, label in enumerate(labels_here):
-                    lane = ir.Constant(_I32, r)
-                    both = ir.Constant(pair, ir.Undefined)
-                    for place, of_rows in enumerate((shares, weighted)):
-                        one = builder.extract_element(of_rows, lane)
-                        both = builder.insert_element(both, one, ir.Constant(_I32, place))
-                    so_far = to.pointer(9, to.times(label, 2))
-                    to.store(builder.fadd(to.load(so_far, pair, 8), both), so_far, 8)
+            for r, row in enumerate(rows):
+                label = builder.sext(builder.load(to.pointer(3, at, r)), _I64)
+                copy = builder.and_(to.integer(r), to.plus(n_copies, -1))
+                entry = to.pointer(5, to.times(label, length), to.times(copy, apart))
+                weight = to.splat(builder.load(to.pointer(8, at, r)), wide)
+                far = to.load(entry, wide, 8)
+                for i, square in enumerate(row):
+                    center = to.at(entry, to.times(features[i], 2), 2 * DOUBLES)
+                    off = builder.fsub(square, to.load(center, wide, 8))
+                    far = to.multiply_add(builder.fmul(off, weight), off, far)
+                    sums = to.at(center, DOUBLES)
+                    moved = builder.fsub(square, origins[i])
+                    to.store(to.multiply_add(moved, weight, to.load(sums, wide, 8)), sums, 8)
+                to.store(far, entry, 8)
+                entry = to.at(entry, DOUBLES)
+                counts = builder.load(to.at(counted, r))
+                builder.store(builder.fadd(builder.load(entry), counts), entry)
             return context.get_dummy_value()
 
         return signature, emit
 
-    return measure
+    return add
 
 
-_measure = _measuring(False)
-_measure_and_add = _measuring(True)
+_add = _adding(1)
+_add_two = _adding(2)
 
 
 def assign(
@@ -378,7 +432,8 @@ def assign(
     shift: Array,
     panels: Array,
     norms: Array,
-    centers: Array,
+    table: Array,
+    n_copies: int,
     n_best: int,
     own: Array,
     first_label: int,
@@ -386,8 +441,6 @@ def assign(
     sq_distances: Array,
     weight: Array,
     origin: Array,
-    sums: Array,
-    totals: Array,
 ) -> None:
     """Find the nearest centers of rows, and what the rows contribute to them.
 
@@ -404,9 +457,14 @@ def assign(
     norms
         `(n_panels * PANEL,)` of the rows' dtype: squared norms of the moved centers, and offsets;
         infinite for those that fill up the last panel.
-    centers
-        `(n_centers, n_padded)` float64: the centers, features padded by zeros to a
-        multiple of `DOUBLES`.
+    table
+        `(n_copies * n_centers, n_padded)` float64: the centers, features padded by zeros to a
+        multiple of `DOUBLES`. If rows are to be added up, `(n_copies * n_centers, 2 * n_padded)`:
+        after each `DOUBLES` features of a center come the sums of these, which are added to:
+        weighted sums of the rows nearest to the center.
+    n_copies
+        A power of two, at most `DOUBLES`: rows are added to copies by turns, so that one does not
+        wait for another that has the same center.
     n_best
         1, or 2.
     own
@@ -420,69 +478,79 @@ def assign(
         `(n_rows,)` float64; ones if not given.
     origin
         `(n_padded,)` float64: what sums are measured from.
-    sums, totals
-        `(n_centers, n_padded)` and `(n_centers, 2)` float64: added to; weighted sums of the rows
-        nearest to each center, and their weights and weighted squared distances.
+    totals
+        `(n_copies * n_centers, 2)` float64: added to; weights of the rows nearest to each center,
+        and their weighted squared distances.
     """
     n_features, n_rows = XT.shape
     n_strip = _VECTORS * _VECTOR_BYTES // XT.itemsize
     n_panels = norms.size // PANEL
-    strip = np.empty(n_strip * n_features, XT.dtype)
+    n_padded = -(-n_features // DOUBLES) * DOUBLES
+    n_tile = n_strip * max(1, min(_MOST_STRIPS, _TILE_BYTES // (n_strip * n_padded * XT.itemsize)))
+    strip, raw = np.empty(n_strip * n_features, XT.dtype), np.zeros(n_tile * n_padded, XT.dtype)
     unfinished = np.empty(n_strip * PANEL * min(_MOST_PANELS, n_panels), XT.dtype)
-    scores, found = np.empty(n_best * n_strip, XT.dtype), np.empty(n_best * n_strip, np.int32)
-    share, measured = np.ones(n_strip), np.empty(n_strip)
-    for start in range(0, n_rows, n_strip):
-        _pack(XT, start, shift, n_features, strip)
-        for p0 in range(0, n_panels, _MOST_PANELS):
-            p1 = min(p0 + _MOST_PANELS, n_panels)
-            for t0 in range(0, n_features, _MOST_FEATURES):
-                t1 = min(t0 + _MOST_FEATURES, n_features)
-                if n_best == 1:
-                    _best_of_strip(
-                        strip, n_features, t0, t1, panels, norms, p0, p1,
-                        unfinished, scores, found,
-                    )  # fmt: skip
-                else:
-                    _two_best_of_strip(
-                        strip, n_features, t0, t1, panels, norms, p0, p1,
-                        unfinished, scores, found,
-                    )  # fmt: skip
-        if own.size:
-            for i in range(n_strip):
-                if found[i] == own[start + i]:
-                    found[i] = found[n_strip + i]
+    scores, found = np.empty(n_best * n_strip, XT.dtype), np.empty(n_best * n_tile, np.int32)
+    share, measured = np.ones(n_tile), np.empty(n_strip)
+    for start in range(0, n_rows, n_tile):
+        n = min(n_tile, n_rows - start)
+        for i in range(0, n, n_strip):
+            _pack(XT, start + i, n_features, shift, strip, raw, i * n_padded)
+            if n_best == 1 and n_features <= _MOST_FEATURES:
+                _best_of_strip(
+                    strip, n_features, 0, n_features, panels, norms, 0, n_panels,
+                    unfinished, scores, found, i,
+                )  # fmt: skip
+            else:
+                for p0 in range(0, n_panels, _MOST_PANELS):
+                    p1 = min(p0 + _MOST_PANELS, n_panels)
+                    for t0 in range(0, n_features, _MOST_FEATURES):
+                        t1 = min(t0 + _MOST_FEATURES, n_features)
+                        if n_best == 1:
+                            _best_of_strip(
+                                strip, n_features, t0, t1, panels, norms, p0, p1,
+                                unfinished, scores, found, i,
+                            )  # fmt: skip
+                        else:
+                            _two_best_of_strip(
+                                strip, n_features, t0, t1, panels, norms, p0, p1,
+                                unfinished, scores, found, 2 * i,
+                            )  # fmt: skip
+            if own.size:
+                for row in range(i, i + n_strip):
+                    if found[i + row] == own[start + row]:
+                        found[i + row] = found[i + row + n_strip]
         if weight.size:
-            share[:] = weight[start : start + n_strip]
-        for b in range(max(len(labels), 1)):
-            for i in range(0, n_strip, DOUBLES):
-                if sums.size:
-                    _measure_and_add(
-                        XT, start + i, n_features, found, i, centers, origin, share, sums,
-                        totals, measured,
-                    )  # fmt: skip
-                else:
-                    _measure(
-                        XT, start + i, n_features, found[b * n_strip :], i, centers, origin,
-                        share, sums, totals, measured,
-                    )  # fmt: skip
-            if labels.size:
-                for i in range(n_strip):
-                    scores[i] = measured[i]
-                    if scores[i] < sq_distances[b, start + i]:
-                        sq_distances[b, start + i] = scores[i]
-                        labels[b, start + i] = found[b * n_strip + i] + first_label
+            share[:n] = weight[start : start + n]
+        if n_copies:
+            for i in range(0, n, DOUBLES):
+                first = i // n_strip * n_strip * n_padded + i % n_strip
+                for t in range(0, n_features - DOUBLES, 2 * DOUBLES):
+                    _add_two(raw, first, t, found, i, table, n_copies, origin, share)
+                if n_padded % (2 * DOUBLES):
+                    t = n_padded - DOUBLES
+                    _add(raw, first, t, found, i, table, n_copies, origin, share)
+        for b in range(len(labels)):
+            for i in range(0, n, n_strip):
+                first, place = i * n_padded, n_best * i + b * n_strip
+                for j in range(0, n_strip, DOUBLES):
+                    _measure(raw, first + j, n_features, found, place + j, table, measured, j)
+                for j in range(n_strip):
+                    scores[j] = measured[j]
+                    if scores[j] < sq_distances[b, start + i + j]:
+                        sq_distances[b, start + i + j] = scores[j]
+                        labels[b, start + i + j] = found[place + j] + first_label
 
 
 def measure(
     XT: Array,
     labels: Array,
-    centers: Array,
+    table: Array,
+    n_copies: int,
     sq_distances: Array,
     weight: Array,
     origin: Array,
-    sums: Array,
 ) -> None:
-    """Take squared distances of rows to the centers of their labels, and add rows up by label.
+    """Take squared distances of rows to the centers of their labels, or add rows up by label.
 
     Parameters
     ----------
@@ -490,30 +558,26 @@ def measure(
         `(n_features, n_rows)` float32 or float64, rows contiguous; a multiple of `width` rows.
     labels
         `(n_rows,)` int32.
-    centers
-        `(n_centers, n_padded)` float64.
+    table, n_copies, origin, totals
+        As `assign` takes them.
     sq_distances
         `(n_rows,)` float64: written to.
     weight
         `(n_rows,)` float64; ones if of no elements.
-    origin
-        `(n_padded,)` float64: what sums are measured from.
-    sums
-        `(n_centers, n_padded)` float64: added to, unless of no elements.
     """
     n_features, n_rows = XT.shape
-    share = np.ones(DOUBLES)
-    totals = np.zeros((len(sums), 2))
-    for start in range(0, n_rows, DOUBLES):
-        if not sums.size:
-            _measure(
-                XT, start, n_features, labels, start, centers, origin, share, sums, totals,
-                sq_distances,
-            )  # fmt: skip
-            continue
+    n_strip = _VECTORS * _VECTOR_BYTES // XT.itemsize
+    n_padded = -(-n_features // DOUBLES) * DOUBLES
+    unmoved = np.zeros(n_features, XT.dtype)
+    strip, raw = np.empty(n_strip * n_features, XT.dtype), np.zeros(n_strip * n_padded, XT.dtype)
+    share = np.ones(n_strip)
+    for start in range(0, n_rows, n_strip):
+        _pack(XT, start, n_features, unmoved, strip, raw, 0)
         if weight.size:
-            share[:] = weight[start : start + DOUBLES]
-        _measure_and_add(
-            XT, start, n_features, labels[start:], 0, centers, origin, share, sums, totals,
-            sq_distances[start:],
-        )  # fmt: skip
+            share[:] = weight[start : start + n_strip]
+        for i in range(0, n_strip, DOUBLES):
+            if n_copies:
+                for t in range(0, n_features, DOUBLES):
+                    _add(raw, i, t, labels[start:], i, table, n_copies, origin, share)
+            else:
+                _measure(raw, i, n_features, labels, start + i, table, sq_distances, start + i)

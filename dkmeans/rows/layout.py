@@ -11,6 +11,8 @@ from dataclasses import dataclass
 BLOCK_BYTES = 32 * 2**20
 LEAF_BLOCKS = 8
 FAN_IN = 8
+_STRIP_ROWS = 32
+"""Rows that kernels take at a time."""
 _ENOUGH_BLOCKS = 16
 """Data are cut into about this many blocks if `BLOCK_BYTES` would give fewer."""
 _ENOUGH_LEAVES = 64
@@ -48,8 +50,19 @@ def rows_per_block(
         return block_rows
     if block_bytes is not None:
         return max(1, block_bytes // row_bytes)
-    share = max(-(-n_rows // _ENOUGH_BLOCKS), _LEAST_BLOCK_BYTES // row_bytes, 1)
-    return max(1, min(BLOCK_BYTES // row_bytes, share))
+    most = _well_apart(BLOCK_BYTES // row_bytes)
+    share = max(-(-n_rows // _ENOUGH_BLOCKS), _LEAST_BLOCK_BYTES // row_bytes)
+    return max(1, min(most, _well_apart(share + 2 * _STRIP_ROWS - 1)))
+
+
+def _well_apart(n_rows: int) -> int:
+    """Lower a number of rows, if it is large, to an odd multiple of `_STRIP_ROWS`.
+
+    The features of a block lie one behind the other: if they began a power of two apart, they would
+    compete for the same few places in the processor's caches.
+    """
+    n_strips = n_rows // _STRIP_ROWS
+    return n_rows if n_strips < 2 else (n_strips - 1 + n_strips % 2) * _STRIP_ROWS
 
 
 def cut_blocks(row_group_rows: Sequence[int], block_rows: int) -> list[tuple[Piece, ...]]:

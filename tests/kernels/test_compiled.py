@@ -50,11 +50,10 @@ def test_where_vectors_are_refused_plain_loops_take_their_place(monkeypatch, cap
 
     monkeypatch.setattr(simd, "width", refuse)
     loops = compiled._loops.__wrapped__(np.dtype("float32"))
-    assert (loops.panel, loops.n_strip, loops.n_doubles) == (plain.PANEL, 1, 1)
+    assert (loops.panel, loops.n_strip, loops.n_lanes) == (plain.PANEL, 1, 1)
     assert "unknown vector" in caplog.text
     X = np.asfortranarray([[0.0], [2.0], [9.0]], np.float32)
-    ranked = compiled._ranked(loops, np.array([[1.0], [8.0]]), X.dtype)
-    labels, sq_distances = compiled._nearest(loops, X, ranked, 1)
+    labels, sq_distances = compiled._nearest(loops, X, np.array([[1.0], [8.0]]), 1)
     assert labels.tolist() == [[0, 0, 1]]
     assert sq_distances.tolist() == [[1, 1, 1]]
 
@@ -67,7 +66,9 @@ def test_loops_that_are_wrong_are_not_used(monkeypatch, caplog):
         args[9][:] = 0
 
     monkeypatch.setattr(
-        compiled, "_compile", lambda module, dtype: (wrong, right[1]) if module is simd else right
+        compiled,
+        "_compile",
+        lambda module, dtype: (wrong, *right[1:]) if module is simd else right,
     )
     assert compiled._loops.__wrapped__(np.dtype("float64")).n_strip == 1
     assert "wrong results" in caplog.text
@@ -127,7 +128,7 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(monkeypatch):
 
     monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
     monkeypatch.setattr(caching.IndexDataCacheFile, "load", lambda self, key: None)
-    assign, _ = compiled._compile(simd, np.dtype("float32"))
+    assign, *_ = compiled._compile(simd, np.dtype("float32"))
     assert assign.stats.cache_path is None
 
 
