@@ -141,7 +141,7 @@ def bucket(s3: dict) -> str:
 
 
 def loops_without_vectors(dtype):
-    return compiled.Loops(*compiled._compile(plain, dtype), plain.PANEL, 1, 1)
+    return compiled._compile(plain, dtype)
 
 
 @pytest.fixture(scope="module", params=["numpy", "vectors", "plain"])

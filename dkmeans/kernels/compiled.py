@@ -48,6 +48,10 @@ class Loops:
     n_lanes: int
     """Values of float64 in a vector."""
 
+    few_centers: int
+    few_features: int
+    """What are few, see `simd`."""
+
 
 _compiling = Lock()
 
@@ -67,16 +71,16 @@ def _loops(dtype: np.dtype) -> Loops:
     try:
         from dkmeans.kernels import simd
 
-        found = Loops(*_compile(simd, dtype), simd.PANEL, simd.width(dtype.itemsize), simd.DOUBLES)
+        found = _compile(simd, dtype)
         _try(found, dtype)
     except (NumbaError, RuntimeError, ArithmeticError) as error:
         # not whatever goes wrong once: workers that fall back on other loops give other bits
         log.warning("no vectors on this machine, clustering will be slower: %s", error)
-        found = Loops(*_compile(plain, dtype), plain.PANEL, 1, 1)
+        found = _compile(plain, dtype)
     return found
 
 
-def _compile(module: ModuleType, dtype: np.dtype) -> tuple[Callable[..., None], ...]:
+def _compile(module: ModuleType, dtype: np.dtype) -> Loops:
     """Compile for arrays of any layout, so that there is one version."""
     import numba
     from numba import types
@@ -95,17 +99,22 @@ def _compile(module: ModuleType, dtype: np.dtype) -> tuple[Callable[..., None], 
     X, labels, flat = given(value, 2), given(i32, 1), given(f64, 1)
     panels, table = (written(value, 1),) * 3, written(f64, 2)
     result = types.Array(i32, 2, "A"), types.Array(value, 2, "A")
-    assign = types.void(X, *panels, table, n, n, labels, n, *result, flat, flat)
+    assign = types.void(X, *panels, table, n, n, labels, n, *result, flat, flat, flat)
     measure = types.void(X, labels, table, n, written(f64, 1), flat, flat)
     fill_panels = types.void(given(f64, 2), flat, n, *panels)
     fill_table = types.void(given(f64, 2), n, n, table)
     read_table = types.void(table, n, n, written(f64, 1), written(f64, 2), written(f64, 1))
-    return (
-        jitted(module.assign, assign),
-        jitted(module.measure, measure),
-        jitted(tables.fill_panels, fill_panels),
-        jitted(tables.fill_table, fill_table),
-        jitted(tables.read_table, read_table),
+    return Loops(
+        assign=jitted(module.assign, assign),
+        measure=jitted(module.measure, measure),
+        fill_panels=jitted(tables.fill_panels, fill_panels),
+        fill_table=jitted(tables.fill_table, fill_table),
+        read_table=jitted(tables.read_table, read_table),
+        panel=module.PANEL,
+        n_strip=module.width(dtype.itemsize),
+        n_lanes=module.DOUBLES,
+        few_centers=module.FEW_CENTERS,
+        few_features=module.FEW_FEATURES,
     )
 
 
@@ -115,7 +124,12 @@ def _try(found: Loops, dtype: np.dtype) -> None:
     centers = np.array([[0.0], [found.n_strip - 1.0]])
     labels, sq_distances = _nearest(found, X, centers, 1)
     expected = (2 * X[:, 0] > found.n_strip - 1).astype(np.int32)
-    if not np.array_equal(labels[0], expected) or sq_distances[0, 1] != 1:
+    weight, *_ = _sums_of_nearest(found, X, None, centers, np.zeros(1))
+    if (
+        not np.array_equal(labels[0], expected)
+        or not np.array_equal(sq_distances[0], np.square(X[:, 0] - centers[labels[0], 0]))
+        or not np.array_equal(weight, np.bincount(expected, minlength=2))
+    ):
         raise ArithmeticError("the compiled loops give wrong results.")
 
 
@@ -130,14 +144,19 @@ def _panels(
     return shift, panels, norms
 
 
+def _zeros(n_rows: int, n_columns: int) -> Array:
+    """A matrix of float64 that begins where a vector may begin in memory."""
+    n = n_rows * n_columns
+    values = np.zeros(n + _VECTOR_BYTES // 8)
+    start = -values.__array_interface__["data"][0] % _VECTOR_BYTES // 8
+    return values[start : start + n].reshape(n_rows, n_columns)
+
+
 def _table(found: Loops, centers: Array, n_copies: int) -> Array:
-    """See `tables`; to add up if there are copies. Begins where a vector may begin in memory."""
+    """See `tables`; one to add to if there are copies."""
     k, d = centers.shape
     length = tables.entry_length(d, found.n_lanes, n_copies > 0)
-    size = max(n_copies, 1) * k * length
-    values = np.zeros(size + _VECTOR_BYTES // 8)
-    start = -values.__array_interface__["data"][0] % _VECTOR_BYTES // 8
-    table = values[start : start + size].reshape(-1, length)
+    table = _zeros(max(n_copies, 1) * k, length)
     found.fill_table(centers, n_copies, found.n_lanes, table)
     return table
 
@@ -152,14 +171,32 @@ def _table_to_add_to(found: Loops, centers: Array) -> tuple[Array, int]:
     return _table(found, centers, n_copies), n_copies
 
 
-def _read(
-    found: Loops, table: Array, n_copies: int, n_features: int
-) -> tuple[Array, Array, Array]:
+def _read(found: Loops, table: Array, n_copies: int, n_features: int) -> tuple[Array, Array, Array]:
     """Weights, sums and squared distances, by center."""
     k = len(table) // n_copies
     weight, sums, sq_distances = np.empty(k), np.empty((k, n_features)), np.empty(k)
     found.read_table(table, n_copies, found.n_lanes, weight, sums, sq_distances)
     return weight, sums, sq_distances
+
+
+def _columns(found: Loops, centers: Array) -> Array:
+    """Centers by feature, a vector for each."""
+    k, d = centers.shape
+    columns = np.zeros((found.few_features, found.n_lanes))
+    columns[:d, :k] = centers.T
+    return columns.ravel()
+
+
+def _table_of_few(found: Loops, n_centers: int, n_features: int) -> tuple[Array, int]:
+    """See `tables`: a table, and its copies."""
+    n_copies = found.n_lanes
+    return _zeros(n_copies * n_centers, 4 if n_features <= 2 else found.n_lanes), n_copies
+
+
+def _read_few(table: Array, n_copies: int, n_features: int) -> tuple[Array, Array, Array]:
+    """Weights, sums and squared distances, by center."""
+    whole = table.reshape(n_copies, -1, table.shape[1]).sum(axis=0)
+    return whole[:, -2].copy(), whole[:, :n_features].copy(), whole[:, -1].copy()
 
 
 def _padded(found: Loops, origin: Array) -> Array:
@@ -227,7 +264,7 @@ def _nearest(
         left_out = _NO_LABELS if own is None else _part(own, rows)
         found.assign(
             XT, *scored, table, 0, n_best, left_out, 0, labels[:, rows], sq_distances[:, rows],
-            _NONE, _NONE,
+            _NONE, _NONE, _NONE,
         )  # fmt: skip
     return labels[:, : len(X)], sq_distances[:, : len(X)]
 
@@ -258,7 +295,7 @@ def bring_up_to_date(
         n = min(rows.stop, len(X)) - rows.start
         so_far = _part(labels, rows)[None], _part(sq_distances, rows)[None]
         found.assign(
-            XT, *scored, table, 0, 1, _NO_LABELS, first_label, *so_far, _NONE, _NONE
+            XT, *scored, table, 0, 1, _NO_LABELS, first_label, *so_far, _NONE, _NONE, _NONE
         )
         if rows.stop > len(X):
             labels[rows], sq_distances[rows] = so_far[0][0, :n], so_far[1][0, :n]
@@ -318,13 +355,26 @@ def sums_of_nearest(
     X: Array, weight: Array | None, centers: Array, origin: Array
 ) -> tuple[Array, Array, Array]:
     """See `sums.sums_of_nearest`."""
-    found, centers = loops(X.dtype), np.asarray(centers, np.float64)
-    scored, (table, n_copies) = _panels(found, centers, X.dtype), _table_to_add_to(found, centers)
-    origin = _padded(found, origin)
+    return _sums_of_nearest(loops(X.dtype), X, weight, centers, origin)
+
+
+def _sums_of_nearest(
+    found: Loops, X: Array, weight: Array | None, centers: Array, origin: Array
+) -> tuple[Array, Array, Array]:
+    k, d = centers.shape
+    centers = np.asarray(centers, np.float64)
+    scored, origin = _panels(found, centers, X.dtype), _padded(found, origin)
+    few = k <= found.few_centers and d <= found.few_features
+    if few:
+        columns = _columns(found, centers)
+        table, n_copies = _table_of_few(found, k, d)
+    else:
+        columns = _NONE
+        table, n_copies = _table_to_add_to(found, centers)
     none = np.empty((0, 0), np.int32), np.empty((0, 0), X.dtype)
     for rows, XT in _pieces(found, X):
         found.assign(
             XT, *scored, table, n_copies, 1, _NO_LABELS, 0, *none,
-            _weights(weight, rows, len(X)), origin,
+            _weights(weight, rows, len(X)), origin, columns,
         )  # fmt: skip
-    return _read(found, table, n_copies, X.shape[1])
+    return _read_few(table, n_copies, d) if few else _read(found, table, n_copies, d)

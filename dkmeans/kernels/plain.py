@@ -4,12 +4,18 @@ The tested specification of those, and what takes their place where vectors do n
 """
 
 import numpy as np
-from numba import njit
 
 from dkmeans.kernels.block import Array
+from dkmeans.kernels.jit import jitted
 
-PANEL = 8
+PANEL, DOUBLES = 8, 1
+FEW_CENTERS = FEW_FEATURES = 0
 _TILE_ROWS = 256
+
+
+def width(itemsize: int) -> int:
+    """Rows are taken one by one."""
+    return 1
 
 
 def assign(
@@ -26,6 +32,7 @@ def assign(
     sq_distances: Array,
     weight: Array,
     origin: Array,
+    columns: Array,
 ) -> None:
     """Find the nearest centers of rows, and what the rows contribute to them: see `simd.assign`."""
     n_features, n_rows = XT.shape
@@ -84,7 +91,7 @@ def measure(
             sq_distances[i] = _sq_distance(XT, i, entry)
 
 
-@njit
+@jitted
 def _sq_distance(XT: Array, row: int, center: Array) -> float:
     total = 0.0
     for t in range(len(XT)):
@@ -92,7 +99,7 @@ def _sq_distance(XT: Array, row: int, center: Array) -> float:
     return total
 
 
-@njit
+@jitted
 def _add(XT: Array, row: int, entry: Array, share: float, origin: Array) -> None:
     """Add a row to an entry of a table: see `tables`."""
     entry[1] += share

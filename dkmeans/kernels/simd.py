@@ -36,6 +36,10 @@ PANEL = 8 if _VECTOR_BYTES == 64 else 6
 DOUBLES = 8 if _VECTOR_BYTES == 64 else 4
 """Rows and features that are measured at a time, in float64."""
 
+FEW_CENTERS, FEW_FEATURES = (DOUBLES, DOUBLES - 2) if _VECTOR_BYTES == 64 else (0, 0)
+"""How many are few: all centers' values of a feature lie in a vector, and so does all that a row
+adds. Only AVX-512 looks values up in a vector."""
+
 _MOST_FEATURES = 256
 """Products are added up over so many features at a time: what stays in the innermost cache, and
 loses few digits."""
@@ -134,7 +138,9 @@ class _Emitter:
         self.builder.call(function, [self.builder.bitcast(pointer, byte), *how])
 
     def shuffled(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
-        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), lanes))
+        return self.builder.shuffle_vector(
+            a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), lanes)
+        )
 
     def zipped(self, a: Any, b: Any) -> tuple[Any, Any]:
         """Even lanes of two vectors, one by one in turns; and odd lanes."""
@@ -157,6 +163,28 @@ class _Emitter:
                 halves[column], halves[column + half] = zip(*pairs, strict=True)
             columns, half, join = halves, 2 * half, self.parted
         return [columns[column][0] for column in range(len(rows))]
+
+    def turned(self, columns: Sequence[Any]) -> list[Any]:
+        """Transpose vectors of as many lanes, or half of so many, to vectors shorter by half."""
+        if len(columns) == columns[0].type.count:
+            return self.transposed(columns)
+        n = columns[0].type.count
+        rows: list[Any] = [None] * n
+        first, second = self.zipped(*columns[:2]), self.zipped(*columns[2:])
+        for odd, (a, b) in enumerate(zip(first, second, strict=True)):
+            for pair in (0, 2):
+                lanes = [lane + pair for i in (0, 4) for lane in (i, i + 1, n + i, n + i + 1)]
+                joined = self.shuffled(a, b, lanes)
+                for i in (0, 4):
+                    rows[i + pair + odd] = self.shuffled(joined, joined, [i, i + 1, i + 2, i + 3])
+        return rows
+
+    def looked_up(self, values: Any, places: Any) -> Any:
+        """Values of a vector of 8 float64 by their places; AVX-512 only."""
+        kind, name = values.type, "llvm.x86.avx512.permvar.df.512"
+        of_type = ir.FunctionType(kind, [kind, places.type])
+        function = cgutils.get_or_insert_function(self.builder.module, of_type, name)
+        return self.builder.call(function, [values, places])
 
     def totals(self, rows: Sequence[Any]) -> Any:
         """Add up the lanes of each of n vectors of n lanes, n a power of two, to a lane of one."""
@@ -321,7 +349,9 @@ def _rows(to: _Emitter, array: int, at: Any, t: Any) -> list[Any]:
     scalar, itemsize = _scalar(to.signature.args[array])
     narrow, wide = ir.VectorType(scalar, DOUBLES), ir.VectorType(_F64, DOUBLES)
     square = to.pointer(array, at, to.times(t, width(itemsize)))
-    columns = [to.load(to.at(square, q * width(itemsize)), narrow, itemsize) for q in range(DOUBLES)]
+    columns = [
+        to.load(to.at(square, q * width(itemsize)), narrow, itemsize) for q in range(DOUBLES)
+    ]
     if itemsize == 4:
         columns = [to.builder.fpext(column, wide) for column in columns]
     return to.transposed(columns)
@@ -427,6 +457,68 @@ _add = _adding(1)
 _add_two = _adding(2)
 
 
+def _adding_few(n_features: int) -> Any:
+    """Make the intrinsic that adds up a few rows of few features, near few centers."""
+    n_lanes = n_features + 2
+
+    @intrinsic
+    def add(
+        typing: Any,
+        raw: Any,
+        first: Any,
+        labels: Any,
+        at: Any,
+        centers: Any,
+        table: Any,
+        n_copies: Any,
+        origin: Any,
+        share: Any,
+    ) -> Any:
+        """Add rows to the table's entries for their labels.
+
+        A vector holds one feature of all centers, and is looked up by the labels; what a row adds,
+        its features, weight and weighted squared distance, is one vector, too.
+        """
+        n = types.intp
+        signature = types.void(raw, n, labels, n, centers, table, n, origin, share)
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            if not FEW_FEATURES:
+                return context.get_dummy_value()
+            to = _Emitter(context, builder, signature, args)
+            scalar, itemsize = _scalar(raw)
+            narrow, wide = ir.VectorType(scalar, DOUBLES), ir.VectorType(_F64, DOUBLES)
+            labels_here = to.load(to.pointer(2, args[3]), ir.VectorType(_I32, DOUBLES), 4)
+            labels_here = builder.zext(labels_here, ir.VectorType(_I64, DOUBLES))
+            weight = to.load(to.pointer(8, args[3]), wide, 8)
+            columns, far = [], ir.Constant(wide, [0.0] * DOUBLES)
+            for t in range(n_features):
+                x = to.load(to.pointer(0, args[1], t * width(itemsize)), narrow, itemsize)
+                x = builder.fpext(x, wide) if itemsize == 4 else x
+                center = to.looked_up(to.load(to.pointer(4, t * DOUBLES), wide, 8), labels_here)
+                off = builder.fsub(x, center)
+                far = to.multiply_add(off, off, far)
+                moved_by = to.splat(builder.load(to.pointer(7, t)), wide)
+                columns.append(builder.fmul(builder.fsub(x, moved_by), weight))
+            columns += [weight, builder.fmul(far, weight)]
+            entries, _ = to.shape(5)
+            apart = to.times(builder.udiv(entries, args[6]), n_lanes)
+            for r, row in enumerate(to.turned(columns)):
+                label = builder.zext(builder.load(to.pointer(2, args[3], r)), _I64)
+                copy = builder.and_(to.integer(r), to.plus(args[6], -1))
+                entry = to.pointer(5, to.times(label, n_lanes), to.times(copy, apart))
+                to.store(builder.fadd(to.load(entry, row.type, 8), row), entry, 8)
+            return context.get_dummy_value()
+
+        return signature, emit
+
+    return add
+
+
+_add_two_features = _adding_few(2)
+_add_few_features = _adding_few(FEW_FEATURES or 6)
+
+
 def assign(
     XT: Array,
     shift: Array,
@@ -441,30 +533,21 @@ def assign(
     sq_distances: Array,
     weight: Array,
     origin: Array,
+    columns: Array,
 ) -> None:
     """Find the nearest centers of rows, and what the rows contribute to them.
 
-    What is not wanted is an array of no elements.
+    What is not wanted is an array of no elements. For panels, norms and table see `tables`.
 
     Parameters
     ----------
     XT
         `(n_features, n_rows)` float32 or float64, rows contiguous; a multiple of `width` rows.
-    shift
-        `(n_features,)` of the rows' dtype: what rows are moved by before they are scored.
-    panels
-        Flat, of the rows' dtype: -2 times the moved centers, `(n_panels, n_features, PANEL)`.
-    norms
-        `(n_panels * PANEL,)` of the rows' dtype: squared norms of the moved centers, and offsets;
-        infinite for those that fill up the last panel.
-    table
-        `(n_copies * n_centers, n_padded)` float64: the centers, features padded by zeros to a
-        multiple of `DOUBLES`. If rows are to be added up, `(n_copies * n_centers, 2 * n_padded)`:
-        after each `DOUBLES` features of a center come the sums of these, which are added to:
-        weighted sums of the rows nearest to the center.
-    n_copies
-        A power of two, at most `DOUBLES`: rows are added to copies by turns, so that one does not
-        wait for another that has the same center.
+    shift, panels, norms
+        As `fill_panels` writes them.
+    table, n_copies
+        Entries, and how many there are of each center: to add to, as copies tell. A power of two,
+        `DOUBLES` at most; 0 to measure only.
     n_best
         1, or 2.
     own
@@ -478,9 +561,8 @@ def assign(
         `(n_rows,)` float64; ones if not given.
     origin
         `(n_padded,)` float64: what sums are measured from.
-    totals
-        `(n_copies * n_centers, 2)` float64: added to; weights of the rows nearest to each center,
-        and their weighted squared distances.
+    columns
+        `(FEW_FEATURES * DOUBLES,)` float64, if `table` is for few: centers feature by feature.
     """
     n_features, n_rows = XT.shape
     n_strip = _VECTORS * _VECTOR_BYTES // XT.itemsize
@@ -521,7 +603,14 @@ def assign(
                         found[i + row] = found[i + row + n_strip]
         if weight.size:
             share[:n] = weight[start : start + n]
-        if n_copies:
+        if n_copies and columns.size:
+            for i in range(0, n, DOUBLES):
+                first = i // n_strip * n_strip * n_padded + i % n_strip
+                if n_features <= 2:
+                    _add_two_features(raw, first, found, i, columns, table, n_copies, origin, share)
+                else:
+                    _add_few_features(raw, first, found, i, columns, table, n_copies, origin, share)
+        elif n_copies:
             for i in range(0, n, DOUBLES):
                 first = i // n_strip * n_strip * n_padded + i % n_strip
                 for t in range(0, n_features - DOUBLES, 2 * DOUBLES):

@@ -6,7 +6,9 @@ entry for each center, padded by zeros to whole vectors of `n_lanes` float64:
 - to measure distances only, the features of the center;
 - to add up rows, two vectors of totals, then two of each `n_lanes` features: those of the center,
   and the sums of its rows. The first vector of totals adds up to the weighted squared distances of
-  the rows, the second to their weight.
+  the rows, the second to their weight;
+- to add up rows of few features near few centers, one vector, or one of 4: the sums, and last the
+  weight of the rows, and their weighted squared distances.
 
 An entry may have copies, which rows are added to by turns: processors wait for what was just
 written, if it is needed at once.

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ DTYPES = ["float32", "float64"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("n_features", "n_centers"), [(1, 1), (3, 9), (40, 64), (300, 530)])
+@pytest.mark.parametrize(
+    ("n_features", "n_centers"),
+    [(1, 1), (2, 8), (3, 9), (5, 2), (6, 8), (7, 8), (16, 20), (40, 64), (300, 530)],
+)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_vectors_compute_what_plain_loops_do(n_features, n_centers, weighted, dtype, monkeypatch):
     # integers about a mean of zero: both are exact, whatever they are added up in
@@ -62,15 +66,15 @@ def test_loops_that_are_wrong_are_not_used(monkeypatch, caplog):
     right = compiled._compile(simd, np.dtype("float64"))
 
     def wrong(*args):
-        right[0](*args)
+        right.assign(*args)
         args[9][:] = 0
 
     monkeypatch.setattr(
         compiled,
         "_compile",
-        lambda module, dtype: (wrong, *right[1:]) if module is simd else right,
+        lambda module, dtype: replace(right, assign=wrong) if module is simd else right,
     )
-    assert compiled._loops.__wrapped__(np.dtype("float64")).n_strip == 1
+    assert compiled._loops.__wrapped__(np.dtype("float64")) is right
     assert "wrong results" in caplog.text
 
 
@@ -128,7 +132,7 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(monkeypatch):
 
     monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
     monkeypatch.setattr(caching.IndexDataCacheFile, "load", lambda self, key: None)
-    assign, *_ = compiled._compile(simd, np.dtype("float32"))
+    assign = compiled._compile(simd, np.dtype("float32")).assign
     assert assign.stats.cache_path is None
 
 
@@ -139,5 +143,4 @@ def test_where_nothing_can_be_written_loops_are_compiled_all_the_same(monkeypatc
     caplog.set_level("INFO")
     right = compiled._compile(simd, np.dtype("float32"))
     assert "NUMBA_CACHE_DIR" in caplog.text
-    loops = compiled.Loops(*right, simd.PANEL, simd.width(4), simd.DOUBLES)
-    compiled._try(loops, np.dtype("float32"))
+    compiled._try(right, np.dtype("float32"))
