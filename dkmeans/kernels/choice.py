@@ -35,6 +35,6 @@ def scratch_bytes(n_features: int, n_centers: int, itemsize: int) -> int:
     """Return the most that either of them takes beside the rows and the results, in bytes."""
     n_tile = min(n_centers, numpy_tiles.TILE_CENTERS)
     tile = numpy_tiles.TILE_ROWS * (n_features + 1 + n_tile) * itemsize
-    # centers in panels, and these turned; then, beside the latter, in float64 with padded features
-    by_center = n_centers * (n_features + 8) * max(2 * itemsize, itemsize + 8)
+    # in panels, and in entries of a table, in float64, beside their sums
+    by_center = n_centers * ((n_features + 8) * itemsize + (n_features + 16) * 16)
     return max(tile, by_center)

@@ -394,6 +394,41 @@ def _measure(
     return signature, emit
 
 
+@intrinsic
+def _keep_nearer(
+    typing: Any,
+    found: Any,
+    at: Any,
+    measured: Any,
+    first_label: Any,
+    labels: Any,
+    sq_distances: Any,
+    b: Any,
+    row: Any,
+) -> Any:
+    """Put what is nearer into row b of the labels and squared distances, of a few rows."""
+    n = types.intp
+    signature = types.void(found, n, measured, n, labels, sq_distances, n, n)
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to = _Emitter(context, builder, signature, args)
+        scalar, itemsize = _scalar(sq_distances)
+        narrow, numbers = ir.VectorType(scalar, DOUBLES), ir.VectorType(_I32, DOUBLES)
+        far = to.load(to.pointer(2), ir.VectorType(_F64, DOUBLES), 8)
+        far = builder.fptrunc(far, narrow) if itemsize == 4 else far
+        first = to.splat(builder.trunc(args[3], _I32), numbers)
+        label = builder.add(to.load(to.pointer(0, args[1]), numbers, 4), first)
+        far_at = to.pointer(5, to.times(args[6], to.stride(5, itemsize)), args[7])
+        label_at = to.pointer(4, to.times(args[6], to.stride(4, 4)), args[7])
+        so_far = to.load(far_at, narrow, itemsize)
+        nearer = builder.fcmp_ordered("<", far, so_far)
+        to.store(builder.select(nearer, far, so_far), far_at, itemsize)
+        to.store(builder.select(nearer, label, to.load(label_at, numbers, 4)), label_at, 4)
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
 def _adding(n_squares: int) -> Any:
     """Make the intrinsic that adds up a few rows, over `n_squares` * `DOUBLES` features."""
 
@@ -572,7 +607,7 @@ def assign(
     strip, raw = np.empty(n_strip * n_features, XT.dtype), np.zeros(n_tile * n_padded, XT.dtype)
     unfinished = np.empty(n_strip * PANEL * min(_MOST_PANELS, n_panels), XT.dtype)
     scores, found = np.empty(n_best * n_strip, XT.dtype), np.empty(n_best * n_tile, np.int32)
-    share, measured = np.ones(n_tile), np.empty(n_strip)
+    share, measured = np.ones(n_tile), np.empty(DOUBLES)
     for start in range(0, n_rows, n_tile):
         n = min(n_tile, n_rows - start)
         for i in range(0, n, n_strip):
@@ -622,12 +657,11 @@ def assign(
             for i in range(0, n, n_strip):
                 first, place = i * n_padded, n_best * i + b * n_strip
                 for j in range(0, n_strip, DOUBLES):
-                    _measure(raw, first + j, n_features, found, place + j, table, measured, j)
-                for j in range(n_strip):
-                    scores[j] = measured[j]
-                    if scores[j] < sq_distances[b, start + i + j]:
-                        sq_distances[b, start + i + j] = scores[j]
-                        labels[b, start + i + j] = found[place + j] + first_label
+                    _measure(raw, first + j, n_features, found, place + j, table, measured, 0)
+                    _keep_nearer(
+                        found, place + j, measured, first_label, labels, sq_distances, b,
+                        start + i + j,
+                    )  # fmt: skip
 
 
 def measure(
