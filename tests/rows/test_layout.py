@@ -78,7 +78,17 @@ def test_what_the_caller_asks_for_decides_the_size_of_a_block():
 @pytest.mark.parametrize("row_bytes", [4, 64, 3000, 10**9])
 def test_blocks_of_large_data_have_a_constant_size(row_bytes):
     n_rows = rows_per_block(10**12, row_bytes, None, None)
-    assert n_rows == max(1, BLOCK_BYTES // row_bytes)
+    most = max(1, BLOCK_BYTES // row_bytes)
+    assert n_rows == rows_per_block(10**11, row_bytes, None, None)
+    assert most - 64 < n_rows <= most
+
+
+@pytest.mark.parametrize("n_features", [8, 16, 100, 768])
+@pytest.mark.parametrize("n_rows", [10**5, 2**20, 10**9])
+def test_the_features_of_a_block_do_not_begin_a_power_of_two_apart(n_rows, n_features):
+    held = rows_per_block(n_rows, 4 * n_features, None, None)
+    assert held % 32 == 0
+    assert held // 32 % 2 == 1
 
 
 @given(st.integers(1, 10**8), st.integers(4, 4000))
