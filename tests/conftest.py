@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import dask
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dkmeans.kernels import choice, compiled, plain
+from dkmeans.storage.requests import _Attempts
 from tests.contract_summary import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]
@@ -91,6 +93,25 @@ def wait_until(
         assert process is None or process.poll() is None, f"ended with {process.returncode}"
         assert time.monotonic() < end, f"it did not come true within {seconds} s"
         time.sleep(0.02)
+
+
+def threads_that_wait() -> list[int]:
+    """The threads that wait for the next attempt of a request to a store."""
+    found = []
+    for thread, frame in sys._current_frames().items():
+        at: FrameType | None = frame
+        while at is not None and at.f_code is not _Attempts.failed.__code__:
+            at = at.f_back
+        if at is not None:
+            found.append(thread)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left_waiting() -> Iterator[None]:
+    """Have a test fail that leaves requests behind: later ones would meet them for minutes."""
+    yield
+    wait_until(lambda: not threads_that_wait(), seconds=10)
 
 
 def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 60) -> None:

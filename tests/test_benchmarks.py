@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.benchmarks import data, kernels, memory, pools, results
+from tests.benchmarks import choice, data, kernels, memory, pools, results
 from tests.benchmarks.child import Child, PeerAbsent, PeerFailed
 from tests.benchmarks.fit import BUDGETS, Ladder
 from tests.benchmarks.measure import Timing, interleaved, is_far_behind, ratio, slope
@@ -166,6 +166,47 @@ class TestTargets:
         assert line[-3:] == ["FAISS", "2.20", "1.1: met"]
         line = kernels._judged(a_report(), kernels.SHAPES[0], Timing((1.0,)), rivals, ceilings)
         assert line[-3:-1] == ["SuperKMeans", "0.50"]
+
+
+class TestChoice:
+    SHAPES = tuple((shape.n, shape.d, shape.k) for shape in kernels.SHAPES)
+
+    def test_whole_blocks_are_of_every_shape_and_fit(self) -> None:
+        whole = [case for case in choice.cases(self.SHAPES) if case.is_whole]
+        expected = {(d, k, dtype) for _, d, k in self.SHAPES for dtype in choice.DTYPES}
+        assert {(case.d, case.k, case.dtype) for case in whole} == expected
+        assert len(whole) == len(expected)
+        for case in whole:
+            n_bytes = case.n * case.d * np.dtype(case.dtype).itemsize
+            assert n_bytes <= choice.MOST_BYTES
+            assert case.chosen == "compiled"
+
+    def test_smaller_blocks_are_of_both_sides_of_the_choice(self) -> None:
+        cases = list(choice.cases(self.SHAPES))
+        for _, d, k in self.SHAPES:
+            small = [case for case in cases if (case.d, case.k) == (d, k) and not case.is_whole]
+            assert {case.chosen for case in small} == {"compiled", "NumPy"}
+            assert {case.dtype for case in small} == set(choice.DTYPES)
+
+    def test_regret_is_how_much_longer_the_chosen_kind_takes(self) -> None:
+        large = choice.Case(10**6, 2, 8, "float32", is_whole=True)
+        assert choice.Loss.of(large, {"compiled": 3.0, "NumPy": 2.0}).regret == 0.5
+        assert choice.Loss.of(large, {"compiled": 2.0, "NumPy": 3.0}).regret == 0
+        small = choice.Case(10, 2, 8, "float32", is_whole=False)
+        loss = choice.Loss.of(small, {"compiled": 2.0, "NumPy": 3.0})
+        assert (loss.seconds, loss.regret) == (1, 0.5)
+
+    def test_whole_blocks_are_judged_and_of_smaller_ones_the_worst_is_told(self) -> None:
+        report = a_report()
+        small = choice.Case(10, 2, 8, "float32", is_whole=False)
+        large = choice.Case(10**6, 2, 8, "float32", is_whole=True)
+        losses = [choice.Loss(small, 1e-3, 7.0), choice.Loss(large, 0.1, 0.25)]
+        choice.judge(report, losses)
+        (target,) = report.found["targets"]
+        assert (target["found"], target["is"]) == (0.25, "missed by 150%")
+        about_small = report.found["notes"][1]
+        assert "left to NumPy: 1 of 1 regret more than 10%; at most 700.0%" in about_small
+        assert "1 ms a block" in about_small
 
 
 class TestResults:

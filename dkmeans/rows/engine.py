@@ -4,8 +4,7 @@ Both walk spans of leaves by tasks and merge the results in a tree of fixed shap
 are the same on either, with any number of threads or workers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,7 +22,7 @@ from dkmeans.rows.spans import FREE_TASKS, cut_spans, most_leaves, run_span
 from dkmeans.rows.staging import Room
 from dkmeans.rows.store import release
 from dkmeans.rows.stretch import Lacking, Stretch, join
-from dkmeans.storage.requests import give_up
+from dkmeans.storage.errands import Errand
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -140,9 +139,10 @@ class LocalEngine:
         most = most_leaves(len(leaves), sum(slot.n_tasks for slot in self.slots()), FREE_TASKS)
         # spans go in as part of the function: Dask would search arguments for collections
         nodes = []
+        errand = Errand()
         for span in cut_spans(leaves, alone, lambda _: most):
             of_span = parts[span.first : span.first + len(span.leaves)]
-            task = partial(run_span, span, shared, on_leaf=on_leaf)
+            task = partial(errand.call, partial(run_span, span, shared, on_leaf=on_leaf))
             nodes.append(
                 delayed(_with_one, pure=False)(task, *of_span)
                 if alone[span.first] >= 0
@@ -151,7 +151,8 @@ class LocalEngine:
         root = tree(
             nodes, lambda level: delayed(join, pure=False)(list(level), n_leaves=len(leaves))
         )
-        with giving_up():
+        # however it ends: no thread is left behind that waits for a store
+        with errand:
             (result,) = compute(root, scheduler=_scheduler(), optimize_graph=False)
         assert isinstance(result, Stretch | Lacking)
         return result
@@ -166,8 +167,8 @@ class LocalEngine:
             on_item()
             return result
 
-        nodes = [delayed(partial(task, item), pure=False)() for item in items]
-        with giving_up():
+        with Errand() as errand:
+            nodes = [delayed(partial(errand.call, task, item), pure=False)() for item in items]
             return list(compute(*nodes, scheduler=_scheduler(), optimize_graph=False))
 
     def room(self) -> Room:
@@ -190,16 +191,6 @@ class LocalEngine:
         """Forget all that `owner` has in the block store of this process."""
         self._kept = {leaf for leaf in self._kept if leaf[0] != owner}
         release(owner)
-
-
-@contextmanager
-def giving_up() -> Iterator[None]:
-    """On an interrupt, do not leave threads behind that wait for a store."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        give_up()
-        raise
 
 
 def _scheduler() -> Any:

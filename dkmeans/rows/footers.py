@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from dkmeans.errors import DkmeansError, InputRefused
 from dkmeans.rows.features import is_list
+from dkmeans.storage.errands import call_all
 from dkmeans.storage.listing import StoredFile
 from dkmeans.storage.parquet_file import footer_requests, read_footer, requests_for
 
@@ -139,7 +140,7 @@ def caught(function: Any, file: StoredFile, **arguments: Any) -> Any:
 def in_parallel(function: Any, files: Sequence[StoredFile], check: bool = True) -> list[Any]:
     """Call `function` for every file; raise all refusals together."""
     with ThreadPoolExecutor(min(_FOOTER_THREADS, len(files))) as pool:
-        results = list(pool.map(partial(caught, function), files))
+        results = call_all(pool, partial(caught, function), files)
     if check:
         raise_all([result for result in results if isinstance(result, DkmeansError)])
     return results

@@ -18,6 +18,7 @@ from dkmeans.rows.leaf import ReadCost
 from dkmeans.rows.parquet_plan import ParquetPlan, RowGroup
 from dkmeans.rows.row_group_stream import RowGroupStream, place_of
 from dkmeans.rows.values import LARGEST, MissingName, within_bounds, without_missing
+from dkmeans.storage.errands import Errand
 from dkmeans.storage.filesystem import redact
 from dkmeans.storage.parquet_file import RowGroupBytes, fetch_row_group, is_remote
 
@@ -127,8 +128,8 @@ class ParquetSource:
         fetched = self.fetch(group) if fetched is None else fetched
         return RowGroupStream(group, self.columns_read, self.schema, batch_rows, fetched)
 
-    def fetch(self, group: RowGroup, ahead: bool = False) -> RowGroupBytes:
-        """Fetch what a block needs of a row group."""
+    def fetch(self, group: RowGroup, ahead: Errand | None = None) -> RowGroupBytes:
+        """Fetch what a block needs of a row group; for an errand, in the background."""
         return fetch_row_group(group.file, self.options, group.number, group.leaf_columns, ahead)
 
 
@@ -142,6 +143,7 @@ class ParquetReader:
         groups = dict.fromkeys(piece.group for i in wanted for piece in self._pieces[i])
         self._next_of = dict(itertools.pairwise(groups))
         self._ahead: tuple[RowGroup, RowGroupBytes] | None = None
+        self._on_its_way = Errand()
 
     def read(self, number: int) -> tuple[Block, ReadCost]:
         """Return block `number`, and what it took from the source.
@@ -216,6 +218,7 @@ class ParquetReader:
 
     def close(self) -> None:
         """Let go of the row group that is open, and of the one on its way."""
+        self._on_its_way.end()
         self._ahead = None
         self._close_stream()
 
@@ -231,7 +234,9 @@ class ParquetReader:
         ahead, self._ahead = self._ahead, None
         self._close_stream()
         fetched = ahead[1] if ahead is not None and ahead[0] == piece.group else None
-        fetched = self._source.fetch(piece.group) if fetched is None else fetched
+        if fetched is None:
+            self._on_its_way.end()
+            fetched = self._source.fetch(piece.group)
         self._stream = self._source.stream(piece.group, fetched)
         self._fetch_ahead(self._next_of.get(piece.group))
         return ReadCost(fetched.n_bytes, fetched.n_requests)
@@ -242,7 +247,8 @@ class ParquetReader:
             and group.n_bytes <= READ_AHEAD_BYTES
             and is_remote(group.file, self._source.options)
         ):
-            self._ahead = (group, self._source.fetch(group, ahead=True))
+            self._on_its_way = Errand()
+            self._ahead = (group, self._source.fetch(group, ahead=self._on_its_way))
 
     def _check(self, block: Block, pieces: Sequence[GroupPiece], names: Sequence[str]) -> None:
         if block.n_rows == 0:

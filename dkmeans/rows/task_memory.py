@@ -39,16 +39,17 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
 
     What a process takes once, for its first task, is not part of it: see `process_bytes`. The
     greatest of four moments. Reading: the block that is filled, the row group that it comes
-    from as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far.
-    Scaling: the block and its scaled copy. Computing: the block, what is taken by the row, rows
-    that a step draws, with their places, the broadcast as the kernel wants it, and partials: of the
-    block, of the leaf, and of both merged. In both the row group, too, if it has more blocks.
-    Sending: the last partial of a join, what all are merged into, and two copies of that: Dask's
-    scheduler has it pickled into one text.
+    from as it is stored, what Arrow holds of it while it decodes, and the leaf's partial so far,
+    if it has more blocks. Scaling: the block and its scaled copy, and that partial. Computing: the
+    block, what is taken by the row, rows that a step draws, with their places, the broadcast as the
+    kernel wants it, and partials: of the block, of the leaf, and of both merged. In both the row
+    group, too, if it has more blocks. Sending: the last partial of a join, what all are merged
+    into, and two copies of that: Dask's scheduler has it pickled into one text.
 
     In all: the results of other spans and joins that wait to be joined, the broadcast as it came,
-    what is taken by the tile and the kernel's scratch, which are not given back between blocks,
-    parsed footers and what is read ahead: of stores the next row group, of local disks some pieces.
+    what is taken by the tile and the kernel's scratch, which allocators keep between blocks (unless
+    they are told to trim, as those of Dask's workers are), parsed footers and what is read ahead:
+    of stores the next row group, of local disks some pieces.
     The pass of a fit that samples rows, or learns quantiles, has neither centers nor scale yet.
 
     Of some 180 fits of one kind, whose peaks were otherwise alike to 2 MB, 3 took 12 MB more for a
@@ -82,13 +83,15 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     # tasks that walk several leaves join them: two results, and what they come to
     n_held = held_results(n_leaves, n_tasks) + (n_leaves > FREE_TASKS * max(1, sum(n_tasks)))
     # of a block in one piece, alone in its leaf, there is nothing to merge
-    in_pieces = block_rows > TILE_ROWS or any(len(leaf.blocks) > 1 for leaf in rows.layout.leaves)
-    n_merged, n_waiting = 3 if in_pieces else 1, n_held - 1
+    joins_blocks = any(len(leaf.blocks) > 1 for leaf in rows.layout.leaves)
+    n_merged = 3 if joins_blocks or block_rows > TILE_ROWS else 1
+    n_waiting = n_held - 1
     by_rows = block_rows * demand.row_bytes
 
     def peak(of_leaf: int, of_all: int, centers: int, scaled: int) -> int:
-        reading = block + stored + decoding + of_leaf
-        scaling = block + scaled + still_open + of_leaf
+        so_far = of_leaf if joins_blocks else 0
+        reading = block + stored + decoding + so_far
+        scaling = block + scaled + still_open + so_far
         computing = held + still_open + by_rows + centers + n_merged * of_leaf
         sending = of_leaf + 3 * of_all
         return max(reading, scaling, computing, sending) + n_waiting * of_leaf

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dkmeans.errors import UnreadableFile
+from dkmeans.storage.errands import Errand
 from dkmeans.storage.filesystem import is_local, one_line, open_filesystem, redact
 from dkmeans.storage.listing import StoredFile
 from dkmeans.storage.ranges import (
@@ -89,7 +90,11 @@ class RowGroupBytes:
 
 
 def fetch_row_group(
-    file: StoredFile, options: str, row_group: int, columns: Sequence[int], ahead: bool = False
+    file: StoredFile,
+    options: str,
+    row_group: int,
+    columns: Sequence[int],
+    ahead: Errand | None = None,
 ) -> RowGroupBytes:
     """Fetch some columns of one row group.
 
@@ -102,7 +107,8 @@ def fetch_row_group(
     columns
         Numbers of the leaf columns that will be read.
     ahead
-        Whether to return at once, with the bytes on their way.
+        What to fetch them for in the background: returns at once, with the bytes on their way.
+        None waits for them.
 
     Raises
     ------
@@ -120,8 +126,8 @@ def fetch_row_group(
         return RowGroupBytes(file, footer, n_bytes, 0, (), None)
     ranges = tuple(joined(chunks))
     parts: Future[list[bytes]]
-    if ahead:
-        parts = fetch_ahead(file, options, ranges)
+    if ahead is not None:
+        parts = fetch_ahead(file, options, ranges, ahead)
     else:
         parts = Future()
         parts.set_result(fetch(file, options, ranges))

@@ -13,6 +13,7 @@ import pyarrow.fs
 
 from dkmeans.errors import InputChanged
 from dkmeans.storage.access import OURS, access_of
+from dkmeans.storage.errands import Errand, call_all
 from dkmeans.storage.filesystem import is_local, open_filesystem, recall, redact
 from dkmeans.storage.listing import StoredFile, version_of
 from dkmeans.storage.requests import request
@@ -41,13 +42,17 @@ def fetch(file: StoredFile, options: str, ranges: Sequence[Range]) -> list[bytes
     pieces = [_pieces(one) for one in ranges]
     flat = [piece for some in pieces for piece in some]
     get = partial(_get_one, file, options)
-    parts = iter(map(get, flat) if len(flat) == 1 else _pool.map(get, flat))
-    return [b"".join([next(parts) for _ in some]) for some in pieces]
+    parts = [get(flat[0])] if len(flat) == 1 else call_all(_pool, get, flat)
+    parts.reverse()
+    # what is joined is let go of
+    return [b"".join([parts.pop() for _ in some]) for some in pieces]
 
 
-def fetch_ahead(file: StoredFile, options: str, ranges: Sequence[Range]) -> "Future[list[bytes]]":
-    """Begin to fetch ranges in the background."""
-    return _ahead.submit(fetch, file, options, ranges)
+def fetch_ahead(
+    file: StoredFile, options: str, ranges: Sequence[Range], errand: Errand
+) -> "Future[list[bytes]]":
+    """Begin to fetch ranges in the background, until `errand` is over."""
+    return _ahead.submit(errand.call, fetch, file, options, ranges)
 
 
 def count_requests(ranges: Sequence[Range]) -> int:

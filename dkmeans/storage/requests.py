@@ -17,6 +17,7 @@ import fsspec
 
 from dkmeans.errors import DkmeansError, InputChanged, StoreUnreachable
 from dkmeans.storage.access import Access, access_of
+from dkmeans.storage.errands import current
 from dkmeans.storage.filesystem import is_local, open_filesystem, recall, redact, store_errors
 from dkmeans.storage.gate import Gate
 from dkmeans.storage.verdicts import Verdict, is_bare, judge
@@ -31,17 +32,6 @@ _CREDENTIALS_SECONDS = 120.0
 
 _FIRST_CONTACT_SECONDS = 5.0
 """How long a store that never answered may stay silent: its address is probably wrong."""
-
-
-class _Interrupts:
-    """How often a job was interrupted: its requests wait no longer."""
-
-    number = 0
-
-
-def give_up() -> None:
-    """Have all requests that wait now for their next attempt fail: whoever wanted them has gone."""
-    _Interrupts.number += 1
 
 
 _gates: dict[str, Gate] = {}
@@ -72,7 +62,8 @@ def request(
     Raises
     ------
     StoreUnreachable
-        If the store fails for longer than `retry_seconds`, or refuses for good.
+        If the store fails for longer than `retry_seconds`, or refuses for good, or what the
+        request is made for is over.
     MissingInput
         If nothing lies there.
     InputChanged
@@ -90,6 +81,7 @@ def request(
     while True:
         try:
             with gate.one():
+                attempts.check_wanted()
                 result = operation(fs, path)
         except DkmeansError:
             raise
@@ -126,7 +118,18 @@ class _Attempts:
         self._url, self._options, self._fs = url, options, fs
         self._number = 0
         self._began = time.monotonic()
-        self._interrupts = _Interrupts.number
+        self._errand = current()
+
+    @property
+    def _are_wanted(self) -> bool:
+        return self._errand is None or not self._errand.is_over
+
+    def check_wanted(self) -> None:
+        """Raise if whoever wanted to know has gone."""
+        if not self._are_wanted:
+            raise StoreUnreachable(
+                f"requests for {redact(self._url)} were given up: what they were for is over."
+            )
 
     def failed(self, error: Exception, gate: Gate) -> None:
         """Wait for the next attempt, or raise what ends the job."""
@@ -171,13 +174,11 @@ class _Attempts:
         self._number += 1
         log.info("%s: %s (%s), attempt %d", redact(self._url), type(error).__name__,
                  verdict.value, self._number + 1)  # fmt: skip
-        if self._interrupts != _Interrupts.number:
-            raise StoreUnreachable(f"requests for {redact(self._url)} were given up: interrupted.")
         self._pause(random.uniform(0, most))
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while self._interrupts == _Interrupts.number and (left := end - time.monotonic()) > 0:
+        while self._are_wanted and (left := end - time.monotonic()) > 0:
             time.sleep(min(0.5, left))
 
     def _renewable(self) -> bool:

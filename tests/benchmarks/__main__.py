@@ -11,7 +11,7 @@ from tests.benchmarks import measure, pools
 
 COMMANDS = {
     "ceilings": "what the machine can do at most",
-    "kernels": "seconds per iteration in memory, against every peer",
+    "kernels": "seconds per iteration in memory, against every peer; the choice of kernels",
     "fit": "whole fits: from one start, to a given quality, and of Parquet against dask-ml",
     "memory": "the most memory that a fit takes",
     "scale": "growth with rows, features, clusters and blocks, and the share of Dask",

@@ -3,6 +3,7 @@
 Start-up is taken out: the seconds of two runs of few and of more iterations are subtracted. What
 each library ends with is judged by one float64 evaluator, outside of what is timed; of one that
 cannot be told where to start, an iteration more must be what a float64 iteration makes of it.
+Another part is the regret of choosing kernels by shape: see `choice`.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import numpy as np
 
 from tests.benchmarks.ceilings import ceilings, peak
 from tests.benchmarks.child import Child, PeerFailed, started
+from tests.benchmarks.choice import regret
 from tests.benchmarks.data import inertia_of, lloyd_step, mixture, start_rows
 from tests.benchmarks.measure import Timing, interleaved, ratio
 from tests.benchmarks.peers import PEERS, label
@@ -91,17 +93,26 @@ def quick(shape: Shape) -> Shape:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what can be asked."""
+    parser.add_argument("--parts", default="peers,regret", help="which to run")
     parser.add_argument("--shapes", help="which to run, counted from 0, such as 0,3; all if absent")
     parser.add_argument("--peers", help="names, separated by commas; all if absent")
     parser.add_argument("--coretype", help="OPENBLAS_CORETYPE of all processes, ours too")
 
 
 def run(report: Report, asked: argparse.Namespace) -> None:
+    """Run all parts."""
+    parts = asked.parts.split(",")
+    numbers = map(int, asked.shapes.split(",")) if asked.shapes else range(len(SHAPES))
+    shapes = [SHAPES[number] for number in numbers]
+    if "peers" in parts:
+        against_peers(report, asked, [quick(one) if asked.quick else one for one in shapes])
+    if "regret" in parts:
+        regret(report, [(one.n, one.d, one.k) for one in shapes], asked.runs, asked.quick)
+
+
+def against_peers(report: Report, asked: argparse.Namespace, shapes: list[Shape]) -> None:
     """Measure all shapes."""
     medians = ceilings(report, asked)
-    shapes = [quick(shape) if asked.quick else shape for shape in SHAPES]
-    if asked.shapes:
-        shapes = [shapes[int(number)] for number in asked.shapes.split(",")]
     rivals = asked.peers.split(",") if asked.peers else list(RIVALS)
     environment = {"OPENBLAS_CORETYPE": asked.coretype} if asked.coretype else {}
     with started([OURS, *rivals], asked.threads, report, environment) as children:

@@ -10,6 +10,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from dkmeans.errors import InputChanged, MissingInput, StoreUnreachable
+from dkmeans.storage.errands import Errand
 from dkmeans.storage.filesystem import remember
 from dkmeans.storage.listing import list_parquet
 from dkmeans.storage.ranges import check_unchanged, count_requests, fetch, fetch_ahead
@@ -51,7 +52,7 @@ def test_the_bytes_of_each_range_come_in_the_order_of_asking(stored):
 
 def test_ranges_fetched_ahead_are_the_same(stored):
     file, options, _ = stored
-    futures = [fetch_ahead(file, options, RANGES[i:]) for i in range(5)]
+    futures = [fetch_ahead(file, options, RANGES[i:], Errand()) for i in range(5)]
     for i, future in enumerate(futures):
         assert future.result(60) == [CONTENT[start:stop] for start, stop in RANGES[i:]]
 
@@ -67,7 +68,7 @@ def test_a_file_of_other_content_is_refused(stored, other, request):
         with pytest.raises(InputChanged, match=r"a\.parquet has changed"):
             fetch(file, options, RANGES)
         with pytest.raises(InputChanged):
-            fetch_ahead(file, options, RANGES).result(60)
+            fetch_ahead(file, options, RANGES, Errand()).result(60)
 
 
 def test_a_file_that_is_gone_is_missing(stored):
@@ -167,7 +168,7 @@ def slices(n):
 def test_several_requests_are_under_way_but_no_more_than_the_option_allows(proxied):
     file, options, proxy = proxied
     proxy.fail("delay", seconds=0.1)
-    found = [fetch_ahead(file, remember(options), slices(16)) for _ in range(3)]
+    found = [fetch_ahead(file, remember(options), slices(16), Errand()) for _ in range(3)]
     assert all(len(one.result(60)) == 16 for one in found)
     assert proxy.count("GET", outcome="delay") == 48
     assert 4 <= proxy.most_in_flight <= 8
