@@ -36,7 +36,8 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         sampled_rows=drawn + 1,
         scaling_bytes=_scaling_bytes(settings, d),
         samples_under_centers=False,
-        scratch_bytes=scratch_bytes(d, candidates, item),
+        # rows are added up by label near candidates, which takes less than to find the nearest
+        scratch_bytes=max(scratch_bytes(d, candidates, item, False), scratch_bytes(d, k, item)),
         row_bytes=(2 * (item + 4) + 1) * settings.n_init,
         tile_bytes=TILE_ROWS * 10 * 8,
         has_pilot=first,

@@ -31,10 +31,14 @@ def kernels(X: Array, n_centers: int) -> ModuleType:
     return compiled if are_compiled(n_rows, n_features + n_centers) else numpy_tiles
 
 
-def scratch_bytes(n_features: int, n_centers: int, itemsize: int) -> int:
-    """Return the most that either of them takes beside the rows and the results, in bytes."""
+def scratch_bytes(n_features: int, n_centers: int, itemsize: int, adds: bool = True) -> int:
+    """Return the most that either of them takes beside the rows and the results, in bytes.
+
+    Whether they add rows up near so many centers, or find the nearest only.
+    """
     n_tile = min(n_centers, numpy_tiles.TILE_CENTERS)
     tile = numpy_tiles.TILE_ROWS * (n_features + 1 + n_tile) * itemsize
-    # in panels, and in entries of a table, in float64, beside their sums
-    by_center = n_centers * ((n_features + 8) * itemsize + (n_features + 16) * 16)
+    # in panels, and in float64 in entries of a table, which have sums, too, if rows are added up
+    entry = (n_features + 16) * 16 if adds else (n_features + 8) * 8
+    by_center = n_centers * ((n_features + 8) * itemsize + entry)
     return max(tile, by_center)

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 _COPIED_BYTES = 2**18
 """Rows that are not feature-major are copied so many bytes at a time."""
 
-_COPIES_BYTES = 2**14
-"""Sums of clusters are kept in so many copies as take no more than that."""
+_COPIED_VALUES = 2**11
+"""What rows are added to has as many copies as fit the innermost cache beside all else."""
 
 _NONE, _NO_LABELS = np.empty(0), np.empty(0, np.int32)
 _VECTOR_BYTES = 64
@@ -152,8 +152,8 @@ def _zeros(n_rows: int, n_columns: int) -> Array:
     return values[start : start + n].reshape(n_rows, n_columns)
 
 
-def _table(found: Loops, centers: Array, n_copies: int) -> Array:
-    """See `tables`; one to add to if there are copies."""
+def _table(found: Loops, centers: Array, n_copies: int = 0) -> Array:
+    """See `tables`: to measure and to add up; without copies, to measure."""
     k, d = centers.shape
     length = tables.entry_length(d, found.n_lanes, n_copies > 0)
     table = _zeros(max(n_copies, 1) * k, length)
@@ -161,14 +161,12 @@ def _table(found: Loops, centers: Array, n_copies: int) -> Array:
     return table
 
 
-def _table_to_add_to(found: Loops, centers: Array) -> tuple[Array, int]:
-    """Return a table, and its copies: a power of two, one for each lane at most."""
-    k, d = centers.shape
-    n_bytes = 8 * k * tables.entry_length(d, found.n_lanes, True)
+def _n_copies(found: Loops, n_values: int) -> int:
+    """Choose how many copies there are of so many values to add to: a power of two."""
     n_copies = 1
-    while n_copies < found.n_lanes and 2 * n_copies * n_bytes <= _COPIES_BYTES:
+    while n_copies < found.n_lanes and 2 * n_copies * n_values <= _COPIED_VALUES:
         n_copies *= 2
-    return _table(found, centers, n_copies), n_copies
+    return n_copies
 
 
 def _read(found: Loops, table: Array, n_copies: int, n_features: int) -> tuple[Array, Array, Array]:
@@ -185,12 +183,6 @@ def _columns(found: Loops, centers: Array) -> Array:
     columns = np.zeros((found.few_features, found.n_lanes))
     columns[:d, :k] = centers.T
     return columns.ravel()
-
-
-def _table_of_few(found: Loops, n_centers: int, n_features: int) -> tuple[Array, int]:
-    """See `tables`: a table, and its copies."""
-    n_copies = found.n_lanes
-    return _zeros(n_copies * n_centers, 4 if n_features <= 2 else found.n_lanes), n_copies
 
 
 def _read_few(table: Array, n_copies: int, n_features: int) -> tuple[Array, Array, Array]:
@@ -256,7 +248,7 @@ def _nearest(
 ) -> tuple[Array, Array]:
     """Nearest centers, `(n_best, n_rows)`; with `own`, `(1, n_rows)`, those left out."""
     centers = np.asarray(centers, np.float64)
-    scored, table = _panels(found, centers, X.dtype, offsets), _table(found, centers, 0)
+    scored, table = _panels(found, centers, X.dtype, offsets), _table(found, centers)
     n_wanted, n = (n_best if own is None else 1), _n_padded(found, len(X))
     labels = np.zeros((n_wanted, n), np.int32)
     sq_distances = np.full((n_wanted, n), np.inf, X.dtype)
@@ -290,7 +282,7 @@ def bring_up_to_date(
 ) -> None:
     """See `nearest.bring_up_to_date`."""
     found, newest = loops(X.dtype), np.asarray(newest, np.float64)
-    scored, table = _panels(found, newest, X.dtype), _table(found, newest, 0)
+    scored, table = _panels(found, newest, X.dtype), _table(found, newest)
     for rows, XT in _pieces(found, X):
         n = min(rows.stop, len(X)) - rows.start
         so_far = _part(labels, rows)[None], _part(sq_distances, rows)[None]
@@ -304,7 +296,7 @@ def bring_up_to_date(
 def sq_distances_to(X: Array, centers: Array, labels: Array) -> Array:
     """See `nearest.sq_distances_to`."""
     found = loops(X.dtype)
-    table = _table(found, np.asarray(centers, np.float64), 0)
+    table = _table(found, np.asarray(centers, np.float64))
     labels = labels.astype(np.int32, copy=False)
     sq_distances = np.empty(_n_padded(found, len(X)))
     for rows, XT in _pieces(found, X):
@@ -341,14 +333,15 @@ def sums_by_label(
     """See `sums.sums_by_label`."""
     found = loops(X.dtype)
     labels, n_features = labels.astype(np.int32, copy=False), X.shape[1]
-    # how far rows are from anything is not looked at
-    table, n_copies = _table_to_add_to(found, np.zeros((n_clusters, n_features)))
-    origin = _padded(found, origin)
+    length = tables.entry_length(n_features, found.n_lanes, False)
+    n_copies = _n_copies(found, n_clusters * length)
+    table, origin = _zeros(n_copies * n_clusters, length), _padded(found, origin)
     for rows, XT in _pieces(found, X):
         found.measure(
             XT, _part(labels, rows), table, n_copies, _NONE, _weights(weight, rows, len(X)), origin
         )
-    return _read(found, table, n_copies, n_features)[1]
+    sums = table if n_copies == 1 else table.reshape(n_copies, n_clusters, length).sum(axis=0)
+    return np.ascontiguousarray(sums[:, :n_features])
 
 
 def sums_of_nearest(
@@ -366,11 +359,11 @@ def _sums_of_nearest(
     scored, origin = _panels(found, centers, X.dtype), _padded(found, origin)
     few = k <= found.few_centers and d <= found.few_features
     if few:
-        columns = _columns(found, centers)
-        table, n_copies = _table_of_few(found, k, d)
+        n_copies, columns = found.n_lanes, _columns(found, centers)
+        table = _zeros(n_copies * k, 4 if d <= 2 else found.n_lanes)
     else:
-        columns = _NONE
-        table, n_copies = _table_to_add_to(found, centers)
+        n_copies = _n_copies(found, k * tables.entry_length(d, found.n_lanes, True))
+        table, columns = _table(found, centers, n_copies), _NONE
     none = np.empty((0, 0), np.int32), np.empty((0, 0), X.dtype)
     for rows, XT in _pieces(found, X):
         found.assign(

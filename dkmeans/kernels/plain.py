@@ -86,7 +86,9 @@ def measure(
     for i in range(XT.shape[1]):
         entry = table[labels[i]]
         if n_copies:
-            _add(XT, i, entry, weight[i] if weight.size else 1.0, origin)
+            share = weight[i] if weight.size else 1.0
+            for t in range(len(XT)):
+                entry[t] += share * (XT[t, i] - origin[t])
         else:
             sq_distances[i] = _sq_distance(XT, i, entry)
 

@@ -85,6 +85,14 @@ class _Emitter:
         """Rows and columns of a matrix argument."""
         return cgutils.unpack_tuple(self.builder, self._arrays[number].shape, 2)
 
+    def entry(self, number: int, n_copies: Any, r: int, label: Any) -> Any:
+        """Where a row of a table begins: the entry for a label, its copy for the r-th row."""
+        label = self.builder.sext(self.builder.load(label), _I64)
+        n_entries, length = self.shape(number)
+        apart = self.times(self.builder.udiv(n_entries, n_copies), length)
+        copy = self.builder.and_(self.integer(r), self.plus(n_copies, -1))
+        return self.pointer(number, self.times(label, length), self.times(copy, apart))
+
     def at(self, pointer: Any, *offsets: Any) -> Any:
         for offset in offsets:
             pointer = self.builder.gep(pointer, [self.integer(offset)])
@@ -429,7 +437,7 @@ def _keep_nearer(
     return signature, emit
 
 
-def _adding(n_squares: int) -> Any:
+def _adding(n_squares: int, measures: bool) -> Any:
     """Make the intrinsic that adds up a few rows, over `n_squares` * `DOUBLES` features."""
 
     @intrinsic
@@ -445,7 +453,7 @@ def _adding(n_squares: int) -> Any:
         origin: Any,
         share: Any,
     ) -> Any:
-        """Add rows to the table's entries for their labels: see `assign`."""
+        """Add rows to the table's entries for their labels, after measuring them if asked."""
         n = types.intp
         signature = types.void(raw, n, n, labels, n, table, n, origin, share)
 
@@ -453,34 +461,32 @@ def _adding(n_squares: int) -> Any:
             to = _Emitter(context, builder, signature, args)
             wide = ir.VectorType(_F64, DOUBLES)
             t, at, n_copies = args[2], args[4], args[6]
-            n_entries, length = to.shape(5)
-            apart = to.times(builder.udiv(n_entries, n_copies), length)
             features = [to.plus(t, DOUBLES * i) for i in range(n_squares)]
             rows = zip(*(_rows(to, 0, args[1], feature) for feature in features), strict=True)
             origins = [to.load(to.pointer(7, feature), wide, 8) for feature in features]
+            # the weight of a row counts once
             zeros = to.slots(wide, ir.Constant(wide, [0.0] * DOUBLES))
             zeros = builder.bitcast(zeros, _F64.as_pointer())
-            # the weight of a row counts once
-            counted = builder.select(
-                builder.icmp_signed("==", t, to.integer(0)), to.pointer(8, at), zeros
-            )
+            is_first = builder.icmp_signed("==", t, to.integer(0))
+            counted = builder.select(is_first, to.pointer(8, at), zeros)
             for r, row in enumerate(rows):
-                label = builder.sext(builder.load(to.pointer(3, at, r)), _I64)
-                copy = builder.and_(to.integer(r), to.plus(n_copies, -1))
-                entry = to.pointer(5, to.times(label, length), to.times(copy, apart))
+                entry = to.entry(5, n_copies, r, to.pointer(3, at, r))
                 weight = to.splat(builder.load(to.pointer(8, at, r)), wide)
-                far = to.load(entry, wide, 8)
+                far = to.load(entry, wide, 8) if measures else None
                 for i, square in enumerate(row):
-                    center = to.at(entry, to.times(features[i], 2), 2 * DOUBLES)
-                    off = builder.fsub(square, to.load(center, wide, 8))
-                    far = to.multiply_add(builder.fmul(off, weight), off, far)
-                    sums = to.at(center, DOUBLES)
+                    sums = to.at(entry, features[i])
+                    if measures:
+                        center = to.at(sums, features[i], 2 * DOUBLES)
+                        off = builder.fsub(square, to.load(center, wide, 8))
+                        far = to.multiply_add(builder.fmul(off, weight), off, far)
+                        sums = to.at(center, DOUBLES)
                     moved = builder.fsub(square, origins[i])
                     to.store(to.multiply_add(moved, weight, to.load(sums, wide, 8)), sums, 8)
-                to.store(far, entry, 8)
-                entry = to.at(entry, DOUBLES)
-                counts = builder.load(to.at(counted, r))
-                builder.store(builder.fadd(builder.load(entry), counts), entry)
+                if measures:
+                    to.store(far, entry, 8)
+                    entry = to.at(entry, DOUBLES)
+                    counts = builder.load(to.at(counted, r))
+                    builder.store(builder.fadd(builder.load(entry), counts), entry)
             return context.get_dummy_value()
 
         return signature, emit
@@ -488,13 +494,13 @@ def _adding(n_squares: int) -> Any:
     return add
 
 
-_add = _adding(1)
-_add_two = _adding(2)
+_add = _adding(1, False)
+_measure_and_add = _adding(1, True)
+_measure_and_add_two = _adding(2, True)
 
 
 def _adding_few(n_features: int) -> Any:
     """Make the intrinsic that adds up a few rows of few features, near few centers."""
-    n_lanes = n_features + 2
 
     @intrinsic
     def add(
@@ -536,12 +542,8 @@ def _adding_few(n_features: int) -> Any:
                 moved_by = to.splat(builder.load(to.pointer(7, t)), wide)
                 columns.append(builder.fmul(builder.fsub(x, moved_by), weight))
             columns += [weight, builder.fmul(far, weight)]
-            entries, _ = to.shape(5)
-            apart = to.times(builder.udiv(entries, args[6]), n_lanes)
             for r, row in enumerate(to.turned(columns)):
-                label = builder.zext(builder.load(to.pointer(2, args[3], r)), _I64)
-                copy = builder.and_(to.integer(r), to.plus(args[6], -1))
-                entry = to.pointer(5, to.times(label, n_lanes), to.times(copy, apart))
+                entry = to.entry(5, args[6], r, to.pointer(2, args[3], r))
                 to.store(builder.fadd(to.load(entry, row.type, 8), row), entry, 8)
             return context.get_dummy_value()
 
@@ -649,10 +651,10 @@ def assign(
             for i in range(0, n, DOUBLES):
                 first = i // n_strip * n_strip * n_padded + i % n_strip
                 for t in range(0, n_features - DOUBLES, 2 * DOUBLES):
-                    _add_two(raw, first, t, found, i, table, n_copies, origin, share)
+                    _measure_and_add_two(raw, first, t, found, i, table, n_copies, origin, share)
                 if n_padded % (2 * DOUBLES):
                     t = n_padded - DOUBLES
-                    _add(raw, first, t, found, i, table, n_copies, origin, share)
+                    _measure_and_add(raw, first, t, found, i, table, n_copies, origin, share)
         for b in range(len(labels)):
             for i in range(0, n, n_strip):
                 first, place = i * n_padded, n_best * i + b * n_strip
@@ -681,8 +683,8 @@ def measure(
         `(n_features, n_rows)` float32 or float64, rows contiguous; a multiple of `width` rows.
     labels
         `(n_rows,)` int32.
-    table, n_copies, origin, totals
-        As `assign` takes them.
+    table, n_copies, origin
+        As `assign` takes them, but entries to add to hold sums only.
     sq_distances
         `(n_rows,)` float64: written to.
     weight
@@ -698,9 +700,10 @@ def measure(
         _pack(XT, start, n_features, unmoved, strip, raw, 0)
         if weight.size:
             share[:] = weight[start : start + n_strip]
+        here = labels[start:]
         for i in range(0, n_strip, DOUBLES):
             if n_copies:
                 for t in range(0, n_features, DOUBLES):
-                    _add(raw, i, t, labels[start:], i, table, n_copies, origin, share)
+                    _add(raw, i, t, here, i, table, n_copies, origin, share)
             else:
                 _measure(raw, i, n_features, labels, start + i, table, sq_distances, start + i)

@@ -3,11 +3,11 @@
 Panels hold centers to score rows with, a few beside each other for each feature. A table has an
 entry for each center, padded by zeros to whole vectors of `n_lanes` float64:
 
-- to measure distances only, the features of the center;
-- to add up rows, two vectors of totals, then two of each `n_lanes` features: those of the center,
+- to measure distances only, the features of the center; to add up rows only, their sums;
+- to do both, two vectors of totals, then two of each `n_lanes` features: those of the center,
   and the sums of its rows. The first vector of totals adds up to the weighted squared distances of
   the rows, the second to their weight;
-- to add up rows of few features near few centers, one vector, or one of 4: the sums, and last the
+- to do both with few features near few centers, one vector, or one of 4: the sums, and last the
   weight of the rows, and their weighted squared distances.
 
 An entry may have copies, which rows are added to by turns: processors wait for what was just
@@ -17,10 +17,10 @@ written, if it is needed at once.
 from dkmeans.kernels.block import Array
 
 
-def entry_length(n_features: int, n_lanes: int, adds: bool) -> int:
-    """Return the values of an entry."""
+def entry_length(n_features: int, n_lanes: int, both: bool) -> int:
+    """Return the values of an entry, to measure or to add up, or both."""
     n_vectors = -(-n_features // n_lanes)
-    return n_lanes * (2 * n_vectors + 2 if adds else n_vectors)
+    return n_lanes * (2 * n_vectors + 2 if both else n_vectors)
 
 
 def fill_panels(
@@ -66,7 +66,7 @@ def fill_panels(
 
 
 def fill_table(centers: Array, n_copies: int, n_lanes: int, table: Array) -> None:
-    """Write centers to a table of zeros, `(n_copies * n_centers, entry_length)`; 0: to measure."""
+    """Write centers to a table of zeros, to measure and to add up; without copies, to measure."""
     k, d = centers.shape
     for copy in range(max(n_copies, 1)):
         for j in range(k):

@@ -50,26 +50,15 @@ class ClusterSums:
         cls, block: Block, labels: Array, sq_distances: Array, n_clusters: int, origin: Array
     ) -> Self:
         """Add up rows whose clusters and squared distances are known, both `(n_rows,)`."""
-        so_far = cls.zero(n_clusters, origin)
+        weight, of_distances = np.zeros(n_clusters), np.zeros(n_clusters)
         for rows, tile in block.tiles():
-            part = cls._of_tile(tile, labels[rows], sq_distances[rows], n_clusters, origin)
-            so_far = part if so_far.n_rows == 0 else so_far.merge(part)
-        return so_far
-
-    @classmethod
-    def _of_tile(
-        cls, block: Block, labels: Array, sq_distances: Array, n_clusters: int, origin: Array
-    ) -> Self:
-        wide = sq_distances.astype(np.float64)
-        if block.weight is not None:
-            wide *= block.weight
-        return cls(
-            origin,
-            weight_by_label(labels, block.weight, n_clusters),
-            sums_by_label(block.X, labels, block.weight, origin, n_clusters),
-            weight_by_label(labels, wide, n_clusters),
-            block.n_rows,
-        )
+            weight += weight_by_label(labels[rows], tile.weight, n_clusters)
+            wide = sq_distances[rows].astype(np.float64)
+            if tile.weight is not None:
+                wide *= tile.weight
+            of_distances += weight_by_label(labels[rows], wide, n_clusters)
+        sums = sums_by_label(block.X, labels, block.weight, origin, n_clusters)
+        return cls(origin, weight, sums, of_distances, block.n_rows)
 
     def merge(self, other: Self) -> Self:
         """Combine the contributions of two disjoint sets of rows."""
