@@ -85,11 +85,11 @@ class _Emitter:
         """Rows and columns of a matrix argument."""
         return cgutils.unpack_tuple(self.builder, self._arrays[number].shape, 2)
 
-    def entry(self, number: int, n_copies: Any, r: int, label: Any) -> Any:
+    def entry(self, number: int, r: int, label: Any, copies: tuple[Any, Any]) -> Any:
         """Where a row of a table begins: the entry for a label, its copy for the r-th row."""
         label = self.builder.sext(self.builder.load(label), _I64)
-        n_entries, length = self.shape(number)
-        apart = self.times(self.builder.udiv(n_entries, n_copies), length)
+        length = self.shape(number)[1]
+        n_copies, apart = copies
         copy = self.builder.and_(self.integer(r), self.plus(n_copies, -1))
         return self.pointer(number, self.times(label, length), self.times(copy, apart))
 
@@ -450,28 +450,29 @@ def _adding(n_squares: int, measures: bool) -> Any:
         at: Any,
         table: Any,
         n_copies: Any,
+        apart: Any,
         origin: Any,
         share: Any,
     ) -> Any:
         """Add rows to the table's entries for their labels, after measuring them if asked."""
         n = types.intp
-        signature = types.void(raw, n, n, labels, n, table, n, origin, share)
+        signature = types.void(raw, n, n, labels, n, table, n, n, origin, share)
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             to = _Emitter(context, builder, signature, args)
             wide = ir.VectorType(_F64, DOUBLES)
-            t, at, n_copies = args[2], args[4], args[6]
+            t, at = args[2], args[4]
             features = [to.plus(t, DOUBLES * i) for i in range(n_squares)]
             rows = zip(*(_rows(to, 0, args[1], feature) for feature in features), strict=True)
-            origins = [to.load(to.pointer(7, feature), wide, 8) for feature in features]
+            origins = [to.load(to.pointer(8, feature), wide, 8) for feature in features]
             # the weight of a row counts once
             zeros = to.slots(wide, ir.Constant(wide, [0.0] * DOUBLES))
             zeros = builder.bitcast(zeros, _F64.as_pointer())
             is_first = builder.icmp_signed("==", t, to.integer(0))
-            counted = builder.select(is_first, to.pointer(8, at), zeros)
+            counted = builder.select(is_first, to.pointer(9, at), zeros)
             for r, row in enumerate(rows):
-                entry = to.entry(5, n_copies, r, to.pointer(3, at, r))
-                weight = to.splat(builder.load(to.pointer(8, at, r)), wide)
+                entry = to.entry(5, r, to.pointer(3, at, r), (args[6], args[7]))
+                weight = to.splat(builder.load(to.pointer(9, at, r)), wide)
                 far = to.load(entry, wide, 8) if measures else None
                 for i, square in enumerate(row):
                     sums = to.at(entry, features[i])
@@ -512,6 +513,7 @@ def _adding_few(n_features: int) -> Any:
         centers: Any,
         table: Any,
         n_copies: Any,
+        apart: Any,
         origin: Any,
         share: Any,
     ) -> Any:
@@ -521,7 +523,7 @@ def _adding_few(n_features: int) -> Any:
         its features, weight and weighted squared distance, is one vector, too.
         """
         n = types.intp
-        signature = types.void(raw, n, labels, n, centers, table, n, origin, share)
+        signature = types.void(raw, n, labels, n, centers, table, n, n, origin, share)
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             if not FEW_FEATURES:
@@ -531,7 +533,7 @@ def _adding_few(n_features: int) -> Any:
             narrow, wide = ir.VectorType(scalar, DOUBLES), ir.VectorType(_F64, DOUBLES)
             labels_here = to.load(to.pointer(2, args[3]), ir.VectorType(_I32, DOUBLES), 4)
             labels_here = builder.zext(labels_here, ir.VectorType(_I64, DOUBLES))
-            weight = to.load(to.pointer(8, args[3]), wide, 8)
+            weight = to.load(to.pointer(9, args[3]), wide, 8)
             columns, far = [], ir.Constant(wide, [0.0] * DOUBLES)
             for t in range(n_features):
                 x = to.load(to.pointer(0, args[1], t * width(itemsize)), narrow, itemsize)
@@ -539,11 +541,11 @@ def _adding_few(n_features: int) -> Any:
                 center = to.looked_up(to.load(to.pointer(4, t * DOUBLES), wide, 8), labels_here)
                 off = builder.fsub(x, center)
                 far = to.multiply_add(off, off, far)
-                moved_by = to.splat(builder.load(to.pointer(7, t)), wide)
+                moved_by = to.splat(builder.load(to.pointer(8, t)), wide)
                 columns.append(builder.fmul(builder.fsub(x, moved_by), weight))
             columns += [weight, builder.fmul(far, weight)]
             for r, row in enumerate(to.turned(columns)):
-                entry = to.entry(5, args[6], r, to.pointer(2, args[3], r))
+                entry = to.entry(5, r, to.pointer(2, args[3], r), (args[6], args[7]))
                 to.store(builder.fadd(to.load(entry, row.type, 8), row), entry, 8)
             return context.get_dummy_value()
 
@@ -609,6 +611,7 @@ def assign(
     strip, raw = np.empty(n_strip * n_features, XT.dtype), np.zeros(n_tile * n_padded, XT.dtype)
     unfinished = np.empty(n_strip * PANEL * min(_MOST_PANELS, n_panels), XT.dtype)
     scores, found = np.empty(n_best * n_strip, XT.dtype), np.empty(n_best * n_tile, np.int32)
+    apart = table.size // max(n_copies, 1)
     share, measured = np.ones(n_tile), np.empty(DOUBLES)
     for start in range(0, n_rows, n_tile):
         n = min(n_tile, n_rows - start)
@@ -644,17 +647,23 @@ def assign(
             for i in range(0, n, DOUBLES):
                 first = i // n_strip * n_strip * n_padded + i % n_strip
                 if n_features <= 2:
-                    _add_two_features(raw, first, found, i, columns, table, n_copies, origin, share)
+                    _add_two_features(
+                        raw, first, found, i, columns, table, n_copies, apart, origin, share
+                    )
                 else:
-                    _add_few_features(raw, first, found, i, columns, table, n_copies, origin, share)
+                    _add_few_features(
+                        raw, first, found, i, columns, table, n_copies, apart, origin, share
+                    )
         elif n_copies:
             for i in range(0, n, DOUBLES):
                 first = i // n_strip * n_strip * n_padded + i % n_strip
                 for t in range(0, n_features - DOUBLES, 2 * DOUBLES):
-                    _measure_and_add_two(raw, first, t, found, i, table, n_copies, origin, share)
+                    _measure_and_add_two(
+                        raw, first, t, found, i, table, n_copies, apart, origin, share
+                    )
                 if n_padded % (2 * DOUBLES):
                     t = n_padded - DOUBLES
-                    _measure_and_add(raw, first, t, found, i, table, n_copies, origin, share)
+                    _measure_and_add(raw, first, t, found, i, table, n_copies, apart, origin, share)
         for b in range(len(labels)):
             for i in range(0, n, n_strip):
                 first, place = i * n_padded, n_best * i + b * n_strip
@@ -695,7 +704,7 @@ def measure(
     n_padded = -(-n_features // DOUBLES) * DOUBLES
     unmoved = np.zeros(n_features, XT.dtype)
     strip, raw = np.empty(n_strip * n_features, XT.dtype), np.zeros(n_strip * n_padded, XT.dtype)
-    share = np.ones(n_strip)
+    share, apart = np.ones(n_strip), table.size // max(n_copies, 1)
     for start in range(0, n_rows, n_strip):
         _pack(XT, start, n_features, unmoved, strip, raw, 0)
         if weight.size:
@@ -704,6 +713,6 @@ def measure(
         for i in range(0, n_strip, DOUBLES):
             if n_copies:
                 for t in range(0, n_features, DOUBLES):
-                    _add(raw, i, t, here, i, table, n_copies, origin, share)
+                    _add(raw, i, t, here, i, table, n_copies, apart, origin, share)
             else:
                 _measure(raw, i, n_features, labels, start + i, table, sq_distances, start + i)
