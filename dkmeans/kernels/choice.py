@@ -7,17 +7,23 @@ from dkmeans.kernels import compiled, numpy_tiles
 from dkmeans.kernels.block import Array
 
 _ENOUGH = 2**18
-"""Values of rows, and scores, from which loops are compiled: importing Numba takes a second, and
-compiling takes some on a new machine."""
+"""Size from which loops are compiled: importing Numba takes half a second, and compiling takes some
+on a new machine. NumPy takes at most some 5 ms for a block of less."""
 
 COMPILER_BYTES = 220 * 2**20
 """What Numba, what it has compiled, and compiling take in a process, once: measured were 127 MiB
 where all comes from the cache, 201 where nothing does."""
 
 
-def are_compiled(n_rows: int, n_values: int) -> bool:
-    """Whether so many rows of so many values and scores each are left to compiled loops."""
-    return n_rows * n_values >= _ENOUGH and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+def size(n_rows: int, n_features: int, n_centers: int = 0) -> float:
+    """Return how many values rows have and score, and 64 products count as one."""
+    return n_rows * (n_features + n_centers + n_features * n_centers / 64)
+
+
+def are_compiled(n_rows: int, n_features: int, n_centers: int = 0) -> bool:
+    """Whether so many rows are left to compiled loops, with so many centers to score them by."""
+    enough = size(n_rows, n_features, n_centers) >= _ENOUGH
+    return enough and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
 def kernels(X: Array, n_centers: int) -> ModuleType:
@@ -28,7 +34,7 @@ def kernels(X: Array, n_centers: int) -> ModuleType:
     compared.
     """
     n_rows, n_features = X.shape
-    return compiled if are_compiled(n_rows, n_features + n_centers) else numpy_tiles
+    return compiled if are_compiled(n_rows, n_features, n_centers) else numpy_tiles
 
 
 def scratch_bytes(n_features: int, n_centers: int, itemsize: int, adds: bool = True) -> int:

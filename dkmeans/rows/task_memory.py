@@ -114,8 +114,8 @@ def process_bytes(rows: "Rows", demand: Demand) -> int:
 
     It is more than an idle worker has, and stays.
     """
-    n_values = rows.n_features + demand.n_centers
-    return COMPILER_BYTES if are_compiled(rows.most_block_rows, n_values) else 0
+    compiled = are_compiled(rows.most_block_rows, rows.n_features, demand.n_centers)
+    return COMPILER_BYTES if compiled else 0
 
 
 def _first_bytes(demand: Demand, row: int, n_rows: int | None) -> int:

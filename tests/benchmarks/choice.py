@@ -27,7 +27,7 @@ MOST_BYTES = 16 * 2**20
 """Rows of a block at most: in larger ones the time of both grows with the rows."""
 
 SIZES = tuple(2**power for power in (14, 16, 17, 18, 19, 20, 22))
-"""Values and scores of the smaller blocks; compiled loops are chosen from one of them on."""
+"""Of the smaller blocks, as the choice counts; compiled loops are chosen from one of them on."""
 
 QUICK_ROWS = 40_000
 """Enough that compiled loops are chosen for every shape."""
@@ -70,7 +70,7 @@ class Case:
     @property
     def chosen(self) -> str:
         """Which kind the shape is left to."""
-        return "compiled" if choice.are_compiled(self.n, self.d + self.k) else "NumPy"
+        return "compiled" if choice.are_compiled(self.n, self.d, self.k) else "NumPy"
 
 
 def cases(shapes: Sequence[tuple[int, int, int]]) -> Iterator[Case]:
@@ -80,7 +80,7 @@ def cases(shapes: Sequence[tuple[int, int, int]]) -> Iterator[Case]:
             whole = min(n, MOST_BYTES // (d * np.dtype(dtype).itemsize))
             yield Case(whole, d, k, dtype, is_whole=True)
             for size in SIZES:
-                few = size // (d + k) + (size % (d + k) > 0)
+                few = math.ceil(size / choice.size(1, d, k))
                 if few < whole:
                     yield Case(few, d, k, dtype, is_whole=False)
 
@@ -120,7 +120,7 @@ def regret(
             rows.append(
                 [
                     case.text,
-                    f"{case.n * (case.d + case.k) / choice._ENOUGH:.3g}",
+                    f"{choice.size(case.n, case.d, case.k) / choice._ENOUGH:.3g}",
                     *(timings[kind].scaled(1e3).shown() for kind in KINDS),
                     case.chosen,
                     f"{loss.regret:.1%}",
@@ -130,7 +130,7 @@ def regret(
         "Kernels chosen by shape",
         ["block", "size", *(f"ms, {kind}" for kind in KINDS), "chosen", "regret"],
         rows,
-        f"one thread; size: values and scores, in {choice._ENOUGH}, from which loops are compiled; "
+        "one thread; size: in units of that from which loops are compiled; "
         "smaller blocks wait for no compiler, and what that spares is not in these times",
     )
     judge(report, losses)
