@@ -36,7 +36,7 @@ PANEL = 8 if _VECTOR_BYTES == 64 else 6
 DOUBLES = 8 if _VECTOR_BYTES == 64 else 4
 """Rows and features that are measured at a time, in float64."""
 
-FEW_CENTERS, FEW_FEATURES = (DOUBLES, DOUBLES - 2) if _VECTOR_BYTES == 64 else (0, 0)
+FEW_CENTERS, FEW_FEATURES = (8, 6) if _VECTOR_BYTES == 64 else (0, 0)
 """How many are few: all centers' values of a feature lie in a vector, and so does all that a row
 adds. Only AVX-512 looks values up in a vector."""
 
@@ -172,19 +172,16 @@ class _Emitter:
             columns, half, join = halves, 2 * half, self.parted
         return [columns[column][0] for column in range(len(rows))]
 
-    def turned(self, columns: Sequence[Any]) -> list[Any]:
-        """Transpose vectors of as many lanes, or half of so many, to vectors shorter by half."""
-        if len(columns) == columns[0].type.count:
-            return self.transposed(columns)
-        n = columns[0].type.count
-        rows: list[Any] = [None] * n
+    def transposed_half(self, columns: Sequence[Any]) -> list[Any]:
+        """Transpose 4 vectors of 8 lanes to 8 of 4 lanes."""
+        rows: list[Any] = [None] * 8
         first, second = self.zipped(*columns[:2]), self.zipped(*columns[2:])
         for odd, (a, b) in enumerate(zip(first, second, strict=True)):
-            for pair in (0, 2):
-                lanes = [lane + pair for i in (0, 4) for lane in (i, i + 1, n + i, n + i + 1)]
+            for even in (0, 2):
+                lanes = [lane + even for i in (0, 4) for lane in (i, i + 1, i + 8, i + 9)]
                 joined = self.shuffled(a, b, lanes)
                 for i in (0, 4):
-                    rows[i + pair + odd] = self.shuffled(joined, joined, [i, i + 1, i + 2, i + 3])
+                    rows[i + even + odd] = self.shuffled(joined, joined, [i, i + 1, i + 2, i + 3])
         return rows
 
     def looked_up(self, values: Any, places: Any) -> Any:
@@ -544,7 +541,8 @@ def _adding_few(n_features: int) -> Any:
                 moved_by = to.splat(builder.load(to.pointer(8, t)), wide)
                 columns.append(builder.fmul(builder.fsub(x, moved_by), weight))
             columns += [weight, builder.fmul(far, weight)]
-            for r, row in enumerate(to.turned(columns)):
+            turn = to.transposed_half if len(columns) < DOUBLES else to.transposed
+            for r, row in enumerate(turn(columns)):
                 entry = to.entry(5, r, to.pointer(2, args[3], r), (args[6], args[7]))
                 to.store(builder.fadd(to.load(entry, row.type, 8), row), entry, 8)
             return context.get_dummy_value()
@@ -555,7 +553,7 @@ def _adding_few(n_features: int) -> Any:
 
 
 _add_two_features = _adding_few(2)
-_add_few_features = _adding_few(FEW_FEATURES or 6)
+_add_few_features = _adding_few(6)
 
 
 def assign(
@@ -618,6 +616,7 @@ def assign(
         for i in range(0, n, n_strip):
             _pack(XT, start + i, n_features, shift, strip, raw, i * n_padded)
             if n_best == 1 and n_features <= _MOST_FEATURES:
+                # LLVM sees that no scores are left unfinished
                 _best_of_strip(
                     strip, n_features, 0, n_features, panels, norms, 0, n_panels,
                     unfinished, scores, found, i,
