@@ -95,7 +95,9 @@ def passes(
         for number in range(n_files):
             path = Path(folder, f"{number}.parquet")
             pq.write_table(table, path, row_group_size=LEAF_BLOCKS)
-        with dkmeans.read_parquet(folder, stage="memory", client=cluster.client, block_rows=1) as rows:
+        with dkmeans.read_parquet(
+            folder, stage="memory", client=cluster.client, block_rows=1
+        ) as rows:
             assert len(rows.layout.leaves) == n_leaves
             for _ in range(1 + n_runs):
                 busy = cluster.busy()

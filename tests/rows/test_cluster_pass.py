@@ -19,7 +19,9 @@ from dkmeans.cluster import waiting
 from dkmeans.kernels.block import Block
 from dkmeans.rows import spans
 from dkmeans.rows.cluster_pass import ClusterPass
+from dkmeans.rows.homes import Homes
 from dkmeans.rows.layout import FAN_IN
+from dkmeans.rows.packed import Packed
 from dkmeans.rows.store import process_store
 from tests.conftest import wait_until, write_parquet
 
@@ -109,14 +111,14 @@ def test_a_pass_has_few_tasks_that_stay_at_home(rows: dkmeans.Rows) -> None:
 def spans_of(run: Callable[[], object]) -> list[list[int]]:
     """The leaves of each task that `run` submits."""
     found: list[list[int]] = []
-    packed = ClusterPass._packed
+    pack = Homes.pack
 
-    def noting(self: ClusterPass, span: spans.Span) -> spans.PackedSpan:
+    def noting(homes: Homes, span: spans.Span) -> Packed:
         found.append([leaf.number for leaf in span.leaves])
-        return packed(self, span)
+        return pack(homes, span)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ClusterPass, "_packed", noting)
+        patch.setattr(Homes, "pack", noting)
         run()
     return found
 
