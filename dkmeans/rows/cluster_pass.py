@@ -31,10 +31,10 @@ from dkmeans.rows.stretch import Lacking, Stretch, join
 from dkmeans.rows.walk import merge_results, run_leaf
 
 _SMALL_BYTES = 256 * 2**10
-"""What is the same for all tasks goes along with each if it is no larger than this.
+"""What is the same for all leaves goes along with each task if it is no larger than this.
 
 Else it is a key of its own: sent once to each worker, and computed again if that worker is lost.
-Each worker then asks another for it, says that it has it, and is told to forget it.
+For that each worker asks another, tells the scheduler, and is told to forget it.
 """
 
 _MOST_MERGES = 5
@@ -63,7 +63,9 @@ class ClusterPass:
     ) -> None:
         self._client, self._homes, self._on_leaf = client, homes, on_leaf
         self._leaves, self._parts = leaves, parts
-        self._shared = _sent_with_all(client, shared)
+        self._shared = shared
+        self._shared_value = Packed.of(shared) if is_small(shared, _SMALL_BYTES) else None
+        self._shared_key: Future[Any] | None = None
         self._homes_wanted: dict[int, Home] = {}
         """Where leaves should run, but for those whose worker is gone, or lost their blocks."""
 
@@ -89,8 +91,8 @@ class ClusterPass:
             with self._lock:
                 for node in self._root.walk():
                     node.release()
-                if isinstance(self._shared, Future):
-                    self._shared.release()
+                if self._shared_key is not None:
+                    self._shared_key.release()
         self._report(len(self._leaves))
         known = self._homes.of_leaf.setdefault(self._leaves[0].owner, {})
         for home, numbers in result.homes.items():
@@ -188,10 +190,12 @@ class ClusterPass:
                 found = [child.future or TaskRef(keys[child]) for child in node.children]
                 graph[key] = Task(key, join, parse_input(found), len(self._leaves))
             else:
-                graph[key] = Task(key, _run_span, self._homes.pack(span), self._shared, [])
+                graph[key] = Task(
+                    key, _run_span, self._homes.pack(span), self._sent_with(place), []
+                )
             keys[node] = key
             workers[key] = [place.worker] if place.worker else []
-            others[key] = bool(place.worker) and not place.only
+            others[key] = place.may_move
             # before spans that wait: what was found need not be held so long
             priority[key] = int(span is None)
         with (
@@ -213,7 +217,21 @@ class ClusterPass:
 
     def _task(self, function: Any, what: Any, sent: Any) -> Future[Any]:
         key = f"dkmeans-leaves-{uuid.uuid4().hex}"
-        return self._client.submit(function, what, self._shared, sent, key=key)
+        return self._client.submit(function, what, self._sent_with(Place()), sent, key=key)
+
+    def _sent_with(self, place: Place) -> Packed | Future[Any]:
+        """Return what is the same for all leaves: the value, or where workers find it."""
+        # Dask forgets tasks that prefer a worker, if all workers die: it looks at them again only
+        # once what they depend on is there again
+        if self._shared_value is not None and not place.may_move:
+            return self._shared_value
+        if self._shared_key is None:
+            key = f"dkmeans-shared-{uuid.uuid4().hex}"
+            with warnings.catch_warnings():
+                # there may be more candidates of k-means|| than Dask thinks good to send
+                warnings.filterwarnings("ignore", "Sending large graph")
+                self._shared_key = self._client.submit(unpacked, self._shared, key=key)
+        return self._shared_key
 
     def _sent(self, position: int) -> Any:
         part = self._parts[position]
@@ -288,16 +306,6 @@ class ClusterPass:
             node.outdate()
             node.place = Place()
             node.future = self._client.submit(_gather_alone, span, of_leaves, pure=False)
-
-
-def _sent_with_all(client: Client, shared: Pass) -> Packed | Future[Any]:
-    """Return what each task is to get: a value, or where workers find it."""
-    if is_small(shared, _SMALL_BYTES):
-        return Packed.of(shared)
-    with warnings.catch_warnings():
-        # of the candidates of k-means|| there may be more than Dask thinks good to send
-        warnings.filterwarnings("ignore", "Sending large graph")
-        return client.submit(unpacked, shared, key=f"dkmeans-shared-{uuid.uuid4().hex}")
 
 
 def _run_span(span: Packed, shared: Packed | Pass, parts: Sequence[Any]) -> Stretch | Lacking:
