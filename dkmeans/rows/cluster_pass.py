@@ -14,6 +14,7 @@ from distributed import Client, Future, KilledWorker
 
 from dkmeans.cluster.waiting import wait_for, wait_until_over, workers_of
 from dkmeans.errors import ClusterLost
+from dkmeans.rows.cluster_tasks import gather_alone, walk_leaf, walk_span
 from dkmeans.rows.engine import OnLeaf, tree
 from dkmeans.rows.homes import Homes, balanced
 from dkmeans.rows.leaf import Home, Leaf, LeafResult, Pass
@@ -22,13 +23,10 @@ from dkmeans.rows.pass_tree import Node, Place
 from dkmeans.rows.spans import (
     FREE_TASKS,
     HOME_TASKS,
-    Span,
     cut_spans,
     most_leaves,
-    run_span,
 )
 from dkmeans.rows.stretch import Lacking, Stretch, join
-from dkmeans.rows.walk import merge_results, run_leaf
 
 _SMALL_BYTES = 256 * 2**10
 """What is the same for all leaves goes along with each task if it is no larger than this.
@@ -182,7 +180,7 @@ class ClusterPass:
             span, place = node.span, node.place
             if span is not None and place.sent >= 0:
                 node.future = self._task(
-                    _run_span, self._homes.pack(span), [self._sent(place.sent)]
+                    walk_span, self._homes.pack(span), [self._sent(place.sent)]
                 )
                 continue
             key = f"dkmeans-{'join' if span is None else 'leaves'}-{uuid.uuid4().hex}"
@@ -191,7 +189,7 @@ class ClusterPass:
                 graph[key] = Task(key, join, parse_input(found), len(self._leaves))
             else:
                 graph[key] = Task(
-                    key, _run_span, self._homes.pack(span), self._sent_with(place), []
+                    key, walk_span, self._homes.pack(span), self._sent_with(place), []
                 )
             keys[node] = key
             workers[key] = [place.worker] if place.worker else []
@@ -293,7 +291,7 @@ class ClusterPass:
             of_leaves.append([])
             for number in leaf.blocks:
                 one = replace(leaf, blocks=(number,))
-                of_leaves[-1].append(self._task(_run_leaf, one, self._sent(position)))
+                of_leaves[-1].append(self._task(walk_leaf, one, self._sent(position)))
                 try:
                     wait_for(self._client, of_leaves[-1][-1])
                 except KilledWorker:
@@ -305,25 +303,7 @@ class ClusterPass:
         with self._lock:
             node.outdate()
             node.place = Place()
-            node.future = self._client.submit(_gather_alone, span, of_leaves, pure=False)
-
-
-def _run_span(span: Packed, shared: Packed | Pass, parts: Sequence[Any]) -> Stretch | Lacking:
-    return run_span(unpacked(span), unpacked(shared), parts)
-
-
-def _run_leaf(leaf: Leaf, shared: Packed | Pass, part: Any) -> LeafResult:
-    return run_leaf(leaf, unpacked(shared), part)
-
-
-def _gather_alone(span: Span, of_leaves: list[list[LeafResult]]) -> Stretch | Lacking:
-    """Put together what the blocks of some leaves gave one by one."""
-    results = [merge_results(of_blocks) for of_blocks in of_leaves]
-    missing = tuple(number for result in results for number in result.missing)
-    if missing:
-        return Lacking(missing)
-    found = [Stretch.of_leaf(i, result) for i, result in enumerate(results, span.first)]
-    return join(found, span.n_leaves)
+            node.future = self._client.submit(gather_alone, span, of_leaves, pure=False)
 
 
 class _HomesLost(Exception):

@@ -18,7 +18,7 @@ import dkmeans
 from dkmeans.cluster import waiting
 from dkmeans.kernels.block import Block
 from dkmeans.rows import spans
-from dkmeans.rows.cluster_pass import ClusterPass
+from dkmeans.rows.cluster_pass import _SMALL_BYTES, ClusterPass
 from dkmeans.rows.homes import Homes
 from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.packed import Packed
@@ -106,6 +106,56 @@ def test_a_pass_has_few_tasks_that_stay_at_home(rows: dkmeans.Rows) -> None:
     again = spans_of(lambda: rows.reduce(Slow.from_block, 0.0))
     assert sorted(number for numbers in again for number in numbers) == list(range(16 * FAN_IN))
     assert len(again) <= len(first)
+
+
+def test_what_is_small_goes_with_tasks_that_stay_and_what_is_large_is_a_key(
+    cluster: Client, rows: dkmeans.Rows
+) -> None:
+    def shared_keys(size: int) -> int:
+        before = cluster.run_on_scheduler(keys_made, "dkmeans-shared")
+        assert rows.reduce(Sized.from_block, np.zeros(size)).n_rows == N_BLOCKS * 4
+        return cluster.run_on_scheduler(keys_made, "dkmeans-shared") - before
+
+    # at first tasks may run elsewhere
+    assert shared_keys(1) == 1
+    assert shared_keys(1) == 0
+    assert shared_keys(_SMALL_BYTES // 8 + 1) == 1
+
+
+@dataclass(frozen=True)
+class Sized:
+    """Counts rows, and takes an array that it does nothing with."""
+
+    n_rows: int
+
+    @classmethod
+    def from_block(cls, block: Block, _: np.ndarray) -> "Sized":
+        return cls(block.n_rows)
+
+    def merge(self, other: "Sized") -> "Sized":
+        return Sized(self.n_rows + other.n_rows)
+
+
+def keys_made(prefix: str, dask_scheduler) -> int:
+    """Tasks of a prefix that were computed so far."""
+    known = dask_scheduler.task_prefixes.get(prefix)
+    return 0 if known is None else known.state_counts["memory"]
+
+
+def test_each_leaf_is_reported_once(rows: dkmeans.Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    report = ClusterPass._report
+
+    def noting(run: ClusterPass, n_done: int) -> None:
+        before = run._n_reported
+        report(run, n_done)
+        counts.append(run._n_reported - before)
+
+    monkeypatch.setattr(ClusterPass, "_report", noting)
+    rows.reduce(Slow.from_block, 0.0002)
+    # some while the pass ran, and no more than there are
+    assert sum(count > 0 for count in counts) > 1
+    assert sum(counts) == len(rows.layout.leaves)
 
 
 def spans_of(run: Callable[[], object]) -> list[list[int]]:
