@@ -178,7 +178,7 @@ def _add_share(
 def simulated(report: Report, asked: argparse.Namespace) -> None:
     """What a pass takes on many workers that have nothing to do, against what kernels would."""
     d, k = 32, 100
-    n_workers = 20 if asked.quick else N_WORKERS
+    n_workers = 40 if asked.quick else N_WORKERS
     leaf_rows = LEAF_BLOCKS * BLOCK_BYTES // (4 * d)
     rate = _rows_a_second(d, k, asked)
     report.figure("rows a second of one worker", rate)

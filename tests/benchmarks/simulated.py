@@ -7,6 +7,7 @@ its objects only, and a third as often as it would by itself.
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -71,7 +72,9 @@ def many_workers(n_workers: int) -> Iterator[Simulated]:
 @contextmanager
 def _running(module: str, *arguments: str) -> Iterator[psutil.Process]:
     """A module that runs in a process of its own, until it is no longer needed."""
-    process = psutil.Popen([sys.executable, "-m", module, *arguments])
+    # how many say that others are gone, at the end, is of no interest
+    quiet = {**os.environ, "DASK_LOGGING__DISTRIBUTED": "critical"}
+    process = psutil.Popen([sys.executable, "-m", module, *arguments], env=quiet)
     try:
         yield process
     finally:
