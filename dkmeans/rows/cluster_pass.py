@@ -18,8 +18,8 @@ from dkmeans.rows.cluster_tasks import gather_alone, walk_leaf, walk_span
 from dkmeans.rows.engine import OnLeaf, tree
 from dkmeans.rows.homes import Homes, balanced
 from dkmeans.rows.leaf import Home, Leaf, LeafResult, Pass
-from dkmeans.rows.packed import Packed, is_small, unpacked
 from dkmeans.rows.pass_tree import Node, Place
+from dkmeans.rows.shared import Shared
 from dkmeans.rows.spans import (
     FREE_TASKS,
     HOME_TASKS,
@@ -27,13 +27,6 @@ from dkmeans.rows.spans import (
     most_leaves,
 )
 from dkmeans.rows.stretch import Lacking, Stretch, join
-
-_SMALL_BYTES = 256 * 2**10
-"""What is the same for all leaves goes along with each task if it is no larger than this.
-
-Else it is a key of its own: sent once to each worker, and computed again if that worker is lost.
-For that each worker asks another, tells the scheduler, and is told to forget it.
-"""
 
 _MOST_MERGES = 5
 """How often merging may kill workers before that is what is wrong."""
@@ -61,9 +54,7 @@ class ClusterPass:
     ) -> None:
         self._client, self._homes, self._on_leaf = client, homes, on_leaf
         self._leaves, self._parts = leaves, parts
-        self._shared = shared
-        self._shared_value = Packed.of(shared) if is_small(shared, _SMALL_BYTES) else None
-        self._shared_key: Future[Any] | None = None
+        self._shared = Shared(client, shared)
         self._homes_wanted: dict[int, Home] = {}
         """Where leaves should run, but for those whose worker is gone, or lost their blocks."""
 
@@ -89,8 +80,7 @@ class ClusterPass:
             with self._lock:
                 for node in self._root.walk():
                     node.release()
-                if self._shared_key is not None:
-                    self._shared_key.release()
+                self._shared.release()
         self._report(len(self._leaves))
         known = self._homes.of_leaf.setdefault(self._leaves[0].owner, {})
         for home, numbers in result.homes.items():
@@ -189,7 +179,11 @@ class ClusterPass:
                 graph[key] = Task(key, join, parse_input(found), len(self._leaves))
             else:
                 graph[key] = Task(
-                    key, walk_span, self._homes.pack(span), self._sent_with(place), []
+                    key,
+                    walk_span,
+                    self._homes.pack(span),
+                    self._shared.argument(place.may_move),
+                    [],
                 )
             keys[node] = key
             workers[key] = [place.worker] if place.worker else []
@@ -215,21 +209,7 @@ class ClusterPass:
 
     def _task(self, function: Any, what: Any, sent: Any) -> Future[Any]:
         key = f"dkmeans-leaves-{uuid.uuid4().hex}"
-        return self._client.submit(function, what, self._sent_with(Place()), sent, key=key)
-
-    def _sent_with(self, place: Place) -> Packed | Future[Any]:
-        """Return what is the same for all leaves: the value, or where workers find it."""
-        # Dask forgets tasks that prefer a worker, if all workers die: it looks at them again only
-        # once what they depend on is there again
-        if self._shared_value is not None and not place.may_move:
-            return self._shared_value
-        if self._shared_key is None:
-            key = f"dkmeans-shared-{uuid.uuid4().hex}"
-            with warnings.catch_warnings():
-                # there may be more candidates of k-means|| than Dask thinks good to send
-                warnings.filterwarnings("ignore", "Sending large graph")
-                self._shared_key = self._client.submit(unpacked, self._shared, key=key)
-        return self._shared_key
+        return self._client.submit(function, what, self._shared.argument(), sent, key=key)
 
     def _sent(self, position: int) -> Any:
         part = self._parts[position]

@@ -18,10 +18,11 @@ import dkmeans
 from dkmeans.cluster import waiting
 from dkmeans.kernels.block import Block
 from dkmeans.rows import spans
-from dkmeans.rows.cluster_pass import _SMALL_BYTES, ClusterPass
+from dkmeans.rows.cluster_pass import ClusterPass
 from dkmeans.rows.homes import Homes
 from dkmeans.rows.layout import FAN_IN
 from dkmeans.rows.packed import Packed
+from dkmeans.rows.shared import SMALL_BYTES
 from dkmeans.rows.store import process_store
 from tests.conftest import wait_until, write_parquet
 
@@ -119,7 +120,7 @@ def test_what_is_small_goes_with_tasks_that_stay_and_what_is_large_is_a_key(
     # at first tasks may run elsewhere
     assert shared_keys(1) == 1
     assert shared_keys(1) == 0
-    assert shared_keys(_SMALL_BYTES // 8 + 1) == 1
+    assert shared_keys(SMALL_BYTES // 8 + 1) == 1
 
 
 @dataclass(frozen=True)
