@@ -14,21 +14,19 @@ from distributed import Client, Future, KilledWorker
 
 from dkmeans.cluster.waiting import wait_for, wait_until_over, workers_of
 from dkmeans.errors import ClusterLost
+from dkmeans.rows.cluster_tasks import gather_alone, walk_leaf, walk_span
 from dkmeans.rows.engine import OnLeaf, tree
 from dkmeans.rows.homes import Homes, balanced
 from dkmeans.rows.leaf import Home, Leaf, LeafResult, Pass
 from dkmeans.rows.pass_tree import Node, Place
+from dkmeans.rows.shared import Shared
 from dkmeans.rows.spans import (
     FREE_TASKS,
     HOME_TASKS,
-    PackedSpan,
-    Span,
     cut_spans,
     most_leaves,
-    run_packed,
 )
 from dkmeans.rows.stretch import Lacking, Stretch, join
-from dkmeans.rows.walk import merge_results, run_leaf
 
 _MOST_MERGES = 5
 """How often merging may kill workers before that is what is wrong."""
@@ -56,15 +54,12 @@ class ClusterPass:
     ) -> None:
         self._client, self._homes, self._on_leaf = client, homes, on_leaf
         self._leaves, self._parts = leaves, parts
-        # one key of its own: sent once to each worker, and computed again if that worker is lost
-        with warnings.catch_warnings():
-            # of the candidates of k-means|| there may be more than Dask thinks good to send
-            warnings.filterwarnings("ignore", "Sending large graph")
-            self._shared = client.submit(_same, shared, key=f"dkmeans-shared-{uuid.uuid4().hex}")
+        self._shared = Shared(client, shared)
         self._homes_wanted: dict[int, Home] = {}
         """Where leaves should run, but for those whose worker is gone, or lost their blocks."""
 
         self._n_slots = 1
+        self._n_reported = 0
         self._root = Node()
         self._lock = RLock()
         """Held by who changes a future: children are let go of by another thread."""
@@ -85,11 +80,11 @@ class ClusterPass:
             with self._lock:
                 for node in self._root.walk():
                     node.release()
-            self._shared.release()
-        owner_of = {leaf.number: leaf.owner for leaf in self._leaves}
+                self._shared.release()
+        self._report(len(self._leaves))
+        known = self._homes.of_leaf.setdefault(self._leaves[0].owner, {})
         for home, numbers in result.homes.items():
-            for number in numbers:
-                self._homes.of_leaf[owner_of[number], number] = home
+            known |= dict.fromkeys(numbers, home)
         return result
 
     def _result(self) -> LeafResult:
@@ -174,17 +169,25 @@ class ClusterPass:
         for node in nodes:
             span, place = node.span, node.place
             if span is not None and place.sent >= 0:
-                node.future = self._task(run_packed, self._packed(span), [self._sent(place.sent)])
+                node.future = self._task(
+                    walk_span, self._homes.pack(span), [self._sent(place.sent)]
+                )
                 continue
             key = f"dkmeans-{'join' if span is None else 'leaves'}-{uuid.uuid4().hex}"
             if span is None:
                 found = [child.future or TaskRef(keys[child]) for child in node.children]
                 graph[key] = Task(key, join, parse_input(found), len(self._leaves))
             else:
-                graph[key] = Task(key, run_packed, self._packed(span), self._shared, [])
+                graph[key] = Task(
+                    key,
+                    walk_span,
+                    self._homes.pack(span),
+                    self._shared.argument(place.may_move),
+                    [],
+                )
             keys[node] = key
             workers[key] = [place.worker] if place.worker else []
-            others[key] = bool(place.worker) and not place.only
+            others[key] = place.may_move
             # before spans that wait: what was found need not be held so long
             priority[key] = int(span is None)
         with (
@@ -201,27 +204,16 @@ class ClusterPass:
             node.future = future
         for node in nodes:
             assert node.future is not None
-            done = (
-                partial(self._let_go, node)
-                if node.span is None
-                else partial(self._progress, len(node.span.leaves))
-            )
-            node.future.add_done_callback(done)
-
-    def _packed(self, span: Span) -> PackedSpan:
-        return PackedSpan(span.first, self._homes.pack(span.leaves), span.n_leaves)
+            if node.span is None:
+                node.future.add_done_callback(partial(self._let_go, node))
 
     def _task(self, function: Any, what: Any, sent: Any) -> Future[Any]:
         key = f"dkmeans-leaves-{uuid.uuid4().hex}"
-        return self._client.submit(function, what, self._shared, sent, key=key)
+        return self._client.submit(function, what, self._shared.argument(), sent, key=key)
 
     def _sent(self, position: int) -> Any:
         part = self._parts[position]
         return self._client.compute(part) if is_dask_collection(part) else part
-
-    def _progress(self, n_leaves: int, _: Future[Any]) -> None:
-        for _leaf in range(n_leaves):
-            self._on_leaf()
 
     def _let_go(self, node: Node, joined: Future[Any]) -> None:
         """Let workers forget what was joined; called by a thread of the client."""
@@ -234,17 +226,28 @@ class ClusterPass:
     # what goes wrong
 
     def _look(self, workers: Mapping[str, Any]) -> None:
-        """Raise `_HomesLost` if a leaf waits for a worker that is gone."""
+        """Report progress; raise `_HomesLost` if a leaf waits for a worker that is gone."""
         with self._lock:
-            waiting = list(self._root.unfinished())
+            waiting = [
+                (node.place, node.span.leaves)
+                for node in self._root.unfinished()
+                if node.span is not None
+            ]
+        self._report(len(self._leaves) - sum(len(leaves) for _, leaves in waiting))
         lost = [
             leaf.number
-            for node in waiting
-            if node.span is not None and node.place.only and node.place.worker not in workers
-            for leaf in node.span.leaves
+            for place, leaves in waiting
+            if place.only and place.worker not in workers
+            for leaf in leaves
         ]
         if lost:
             raise _HomesLost(lost)
+
+    def _report(self, n_done: int) -> None:
+        """Say that so many leaves are done, now and then: each word of a future takes its time."""
+        while self._n_reported < n_done:
+            self._n_reported += 1
+            self._on_leaf()
 
     def _suspects(self) -> list[Node]:
         """Wait for all that can be done; return the tasks that were on workers that died."""
@@ -268,7 +271,7 @@ class ClusterPass:
             of_leaves.append([])
             for number in leaf.blocks:
                 one = replace(leaf, blocks=(number,))
-                of_leaves[-1].append(self._task(run_leaf, one, self._sent(position)))
+                of_leaves[-1].append(self._task(walk_leaf, one, self._sent(position)))
                 try:
                     wait_for(self._client, of_leaves[-1][-1])
                 except KilledWorker:
@@ -280,17 +283,7 @@ class ClusterPass:
         with self._lock:
             node.outdate()
             node.place = Place()
-            node.future = self._client.submit(_gather_alone, span, of_leaves, pure=False)
-
-
-def _gather_alone(span: Span, of_leaves: list[list[LeafResult]]) -> Stretch | Lacking:
-    """Put together what the blocks of some leaves gave one by one."""
-    results = [merge_results(of_blocks) for of_blocks in of_leaves]
-    missing = tuple(number for result in results for number in result.missing)
-    if missing:
-        return Lacking(missing)
-    found = [Stretch.of_leaf(i, result) for i, result in enumerate(results, span.first)]
-    return join(found, span.n_leaves)
+            node.future = self._client.submit(gather_alone, span, of_leaves, pure=False)
 
 
 class _HomesLost(Exception):
@@ -299,7 +292,3 @@ class _HomesLost(Exception):
     def __init__(self, leaves: list[int]) -> None:
         super().__init__(leaves)
         self.leaves = leaves
-
-
-def _same(value: Any) -> Any:
-    return value

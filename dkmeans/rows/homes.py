@@ -4,41 +4,48 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from distributed.protocol.pickle import dumps
-
 from dkmeans.rows.leaf import Home, Leaf
+from dkmeans.rows.packed import Packed
+from dkmeans.rows.spans import Span
 
 
 @dataclass
 class Homes:
     """Where leaves ran last."""
 
-    of_leaf: dict[tuple[str, int], Home] = field(default_factory=dict)
-    """By owner and number."""
+    of_leaf: dict[str, dict[int, Home]] = field(default_factory=dict)
+    """By owner, and number."""
 
     workers: dict[str, frozenset[str]] = field(default_factory=dict)
     """Those that were there when an owner's last pass began."""
 
-    packed: dict[tuple[str, int, int], tuple[tuple[Leaf, ...], bytes]] = field(default_factory=dict)
-    """Leaves as they travel, by owner, number of the first one and how many they are."""
+    packed: dict[tuple[str, int, int], tuple[Span, Packed]] = field(default_factory=dict)
+    """Spans as they travel, by owner, number of the first leaf and how many they are."""
 
-    def pack(self, leaves: tuple[Leaf, ...]) -> bytes:
-        """Pickle leaves, once for all passes: the scheduler would do so again for each."""
+    def pack(self, span: Span) -> Packed:
+        """Pack a span, once for all passes."""
+        leaves = span.leaves
         if any(leaf.draw is not None for leaf in leaves):
             # those of a step never come again
-            return bytes(dumps(leaves))
+            return Packed.of(span)
         key = leaves[0].owner, leaves[0].number, len(leaves)
-        known, packed = self.packed.get(key, ((), b""))
-        if len(known) != len(leaves) or any(a is not b for a, b in zip(known, leaves)):
-            packed = bytes(dumps(leaves))
-            self.packed[key] = leaves, packed
+        known, packed = self.packed.get(key, (None, None))
+        if known is None or packed is None or not _are_one(known, span):
+            packed = Packed.of(span)
+            self.packed[key] = span, packed
         return packed
 
     def forget(self, owner: str) -> None:
         """Forget the leaves of an owner."""
         self.packed = {key: packed for key, packed in self.packed.items() if key[0] != owner}
-        self.of_leaf = {key: home for key, home in self.of_leaf.items() if key[0] != owner}
+        self.of_leaf.pop(owner, None)
         self.workers.pop(owner, None)
+
+
+def _are_one(a: Span, b: Span) -> bool:
+    """Whether two spans, of as many leaves, are of the same ones, at the same place of a pass."""
+    same_place = a.first == b.first and a.n_leaves == b.n_leaves
+    return same_place and all(one is other for one, other in zip(a.leaves, b.leaves, strict=True))
 
 
 def balanced(leaves: Sequence[Leaf], homes: Homes, workers: Mapping[str, Any]) -> dict[int, Home]:
@@ -49,10 +56,11 @@ def balanced(leaves: Sequence[Leaf], homes: Homes, workers: Mapping[str, Any]) -
     worker, so that few tasks walk them; there others may take them over.
     """
     owner = leaves[0].owner
+    known = homes.of_leaf.get(owner, {})
     wanted = {
         leaf.number: home
         for leaf in leaves
-        if (home := homes.of_leaf.get((owner, leaf.number))) is not None and home.worker in workers
+        if (home := known.get(leaf.number)) is not None and home.worker in workers
     }
     of_worker: dict[str, list[int]] = {worker: [] for worker in workers}
     for number, home in wanted.items():

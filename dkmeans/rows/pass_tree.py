@@ -22,6 +22,11 @@ class Place:
     sent: int = -1
     """The leaf, if its data are sent along: it has a task of its own."""
 
+    @property
+    def may_move(self) -> bool:
+        """Whether it prefers a worker, and may run elsewhere."""
+        return bool(self.worker) and not self.only
+
 
 @dataclass(eq=False)
 class Node:

@@ -5,7 +5,6 @@ workers: with a task a leaf it would be busier than they are.
 """
 
 import math
-import pickle
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
@@ -36,19 +35,6 @@ class Span:
     leaves: tuple[Leaf, ...]
     n_leaves: int
     """Of the pass."""
-
-
-@dataclass(frozen=True)
-class PackedSpan:
-    """A span as it travels: the scheduler neither reads its leaves nor writes them again."""
-
-    first: int
-    leaves: bytes
-    n_leaves: int
-
-    def unpacked(self) -> Span:
-        """Return what travels."""
-        return Span(self.first, pickle.loads(self.leaves), self.n_leaves)
 
 
 def most_leaves(n_leaves: int, n_slots: int, tasks_a_slot: int) -> int:
@@ -145,11 +131,6 @@ def count_tasks(n_leaves: int, slots: Sequence[int]) -> int:
         n = math.ceil(n / FAN_IN)
         total += n
     return total
-
-
-def run_packed(packed: PackedSpan, shared: Pass, parts: Sequence[Any]) -> Stretch | Lacking:
-    """Answer all requests of a pass for a span that has travelled."""
-    return run_span(packed.unpacked(), shared, parts)
 
 
 def run_span(

@@ -178,15 +178,15 @@ def _add_share(
 def simulated(report: Report, asked: argparse.Namespace) -> None:
     """What a pass takes on many workers that have nothing to do, against what kernels would."""
     d, k = 32, 100
-    n_workers = 20 if asked.quick else N_WORKERS
+    n_workers = 40 if asked.quick else N_WORKERS
     leaf_rows = LEAF_BLOCKS * BLOCK_BYTES // (4 * d)
     rate = _rows_a_second(d, k, asked)
     report.figure("rows a second of one worker", rate)
     rows: list[list[Any]] = []
-    with many_workers(n_workers) as client:
+    with many_workers(n_workers) as cluster:
         for of_worker in LEAVES:
             count = of_worker * n_workers
-            whole, busy, n_blocks = passes(client, count, k, d, min(asked.runs, 3))
+            whole, busy, n_blocks = passes(cluster, count, k, d, min(asked.runs, 3))
             kernels = of_worker * leaf_rows / rate
             found = busy.median / (busy.median + kernels)
             gib = n_blocks * BLOCK_BYTES / 2**30

@@ -19,7 +19,10 @@ from dkmeans.cluster import waiting
 from dkmeans.kernels.block import Block
 from dkmeans.rows import spans
 from dkmeans.rows.cluster_pass import ClusterPass
+from dkmeans.rows.homes import Homes
 from dkmeans.rows.layout import FAN_IN
+from dkmeans.rows.packed import Packed
+from dkmeans.rows.shared import SMALL_BYTES
 from dkmeans.rows.store import process_store
 from tests.conftest import wait_until, write_parquet
 
@@ -106,17 +109,67 @@ def test_a_pass_has_few_tasks_that_stay_at_home(rows: dkmeans.Rows) -> None:
     assert len(again) <= len(first)
 
 
+def test_what_is_small_goes_with_tasks_that_stay_and_what_is_large_is_a_key(
+    cluster: Client, rows: dkmeans.Rows
+) -> None:
+    def shared_keys(size: int) -> int:
+        before = cluster.run_on_scheduler(keys_made, "dkmeans-shared")
+        assert rows.reduce(Sized.from_block, np.zeros(size)).n_rows == N_BLOCKS * 4
+        return cluster.run_on_scheduler(keys_made, "dkmeans-shared") - before
+
+    # at first tasks may run elsewhere
+    assert shared_keys(1) == 1
+    assert shared_keys(1) == 0
+    assert shared_keys(SMALL_BYTES // 8 + 1) == 1
+
+
+@dataclass(frozen=True)
+class Sized:
+    """Counts rows, and takes an array that it does nothing with."""
+
+    n_rows: int
+
+    @classmethod
+    def from_block(cls, block: Block, _: np.ndarray) -> "Sized":
+        return cls(block.n_rows)
+
+    def merge(self, other: "Sized") -> "Sized":
+        return Sized(self.n_rows + other.n_rows)
+
+
+def keys_made(prefix: str, dask_scheduler) -> int:
+    """Tasks of a prefix that were computed so far."""
+    known = dask_scheduler.task_prefixes.get(prefix)
+    return 0 if known is None else known.state_counts["memory"]
+
+
+def test_each_leaf_is_reported_once(rows: dkmeans.Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    report = ClusterPass._report
+
+    def noting(run: ClusterPass, n_done: int) -> None:
+        before = run._n_reported
+        report(run, n_done)
+        counts.append(run._n_reported - before)
+
+    monkeypatch.setattr(ClusterPass, "_report", noting)
+    rows.reduce(Slow.from_block, 0.0002)
+    # some while the pass ran, and no more than there are
+    assert sum(count > 0 for count in counts) > 1
+    assert sum(counts) == len(rows.layout.leaves)
+
+
 def spans_of(run: Callable[[], object]) -> list[list[int]]:
     """The leaves of each task that `run` submits."""
     found: list[list[int]] = []
-    packed = ClusterPass._packed
+    pack = Homes.pack
 
-    def noting(self: ClusterPass, span: spans.Span) -> spans.PackedSpan:
+    def noting(homes: Homes, span: spans.Span) -> Packed:
         found.append([leaf.number for leaf in span.leaves])
-        return packed(self, span)
+        return pack(homes, span)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ClusterPass, "_packed", noting)
+        patch.setattr(Homes, "pack", noting)
         run()
     return found
 
