@@ -474,10 +474,10 @@ def test_rows_that_are_garbage_leave_no_files(folder, own_folder):
 
 
 @contextmanager
-def cluster_in(folder: Path, **options: Any) -> Iterator[Client]:
+def cluster_in(folder: Path, memory_limit: int | str = "1GiB", **options: Any) -> Iterator[Client]:
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=1, memory_limit="1GiB",
+            n_workers=1, threads_per_worker=1, memory_limit=memory_limit,
             dashboard_address="127.0.0.1:0", local_directory=str(folder), **options,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
@@ -487,7 +487,8 @@ def cluster_in(folder: Path, **options: Any) -> Iterator[Client]:
 
 def test_nothing_is_left_when_a_cluster_of_threads_closes(folder, tmp_path):
     close_process_store()
-    with cluster_in(tmp_path, processes=False) as client:
+    # the limit of a thread would be that of this process, with all that other tests left in it
+    with cluster_in(tmp_path, memory_limit=0, processes=False) as client:
         rows = read(folder, "disk", client)
         see(rows)
         see(rows)
