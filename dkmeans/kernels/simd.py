@@ -47,7 +47,7 @@ loses few digits."""
 _MOST_PANELS = 64
 """Panels whose unfinished scores are held while there are more features to come."""
 
-_TILE_BYTES, _MOST_STRIPS = 2**13, 8
+_TILE_BYTES, _MOST_STRIPS = 2**12, 8
 """Rows of a tile, which are all scored before they are measured."""
 
 _AHEAD = 4

@@ -1,7 +1,8 @@
 """Our kernels alone: blocks in memory, threads, and the partial of an iteration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from dkmeans.partials.base import merge_all
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.partials.moments import Moments
 from dkmeans.rows.layout import rows_per_block
+from dkmeans.rows.spans import FREE_TASKS
 from tests.benchmarks.peers.base import Peer, Run, timed
 
 
@@ -52,11 +54,14 @@ class Kernel(Peer):
         return centers
 
     def _pass(self, from_block: Callable[..., Any], *broadcast: Any) -> Any:
-        def contribution(block: Block) -> Any:
-            return from_block(block, *broadcast)
+        def contribution(span: Sequence[Block]) -> Any:
+            return merge_all(from_block(block, *broadcast) for block in span)
 
+        n_blocks, n_tasks = len(self.blocks), min(len(self.blocks), FREE_TASKS * self.threads)
+        cuts = [n_blocks * i // n_tasks for i in range(n_tasks + 1)]
+        spans = [self.blocks[first:last] for first, last in pairwise(cuts)]
         with one_blas_thread():
-            return merge_all(self._pool.map(contribution, self.blocks))
+            return merge_all(self._pool.map(contribution, spans))
 
     def moments(self) -> float:
         """Return the seconds of a pass of `Moments`."""
