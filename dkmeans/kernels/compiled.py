@@ -297,7 +297,7 @@ def sq_distances_to(X: Array, centers: Array, labels: Array) -> Array:
     """See `nearest.sq_distances_to`."""
     found = loops(X.dtype)
     table = _table(found, np.asarray(centers, np.float64))
-    labels = labels.astype(np.int32, copy=False)
+    labels = np.ascontiguousarray(labels, np.int32)
     sq_distances = np.empty(_n_padded(found, len(X)))
     for rows, XT in _pieces(found, X):
         found.measure(XT, _part(labels, rows), table, 0, sq_distances[rows], _NONE, _NONE)
@@ -332,7 +332,7 @@ def sums_by_label(
 ) -> Array:
     """See `sums.sums_by_label`."""
     found = loops(X.dtype)
-    labels, n_features = labels.astype(np.int32, copy=False), X.shape[1]
+    labels, n_features = np.ascontiguousarray(labels, np.int32), X.shape[1]
     length = tables.entry_length(n_features, found.n_lanes, False)
     n_copies = _n_copies(found, n_clusters * length)
     table, origin = _zeros(n_copies * n_clusters, length), _padded(found, origin)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import dask.config
 import dask.system
 import psutil
-from dask.base import compute, is_dask_collection
+from dask._task_spec import Task, TaskRef, parse_input
+from dask.base import compute, get_scheduler, is_dask_collection
 from dask.delayed import delayed
 
 from dkmeans.rows.disk import free_bytes, temporary_root
@@ -137,23 +138,30 @@ class LocalEngine:
         # what has to be computed first is not computed for several leaves at a time
         alone = [i if is_dask_collection(part) else -1 for i, part in enumerate(parts)]
         most = most_leaves(len(leaves), sum(slot.n_tasks for slot in self.slots()), FREE_TASKS)
-        # spans go in as part of the function: Dask would search arguments for collections
-        nodes = []
-        errand = Errand()
+        errand, graph = Errand(), dict[str, Any]()
+
+        def add(function: Callable[..., Any], *arguments: Any) -> str:
+            key = f"dkmeans-{len(graph)}"
+            graph[key] = Task(key, function, *arguments)
+            return key
+
+        keys = []
         for span in cut_spans(leaves, alone, lambda _: most):
             of_span = parts[span.first : span.first + len(span.leaves)]
             task = partial(errand.call, partial(run_span, span, shared, on_leaf=on_leaf))
-            nodes.append(
-                delayed(_with_one, pure=False)(task, *of_span)
-                if alone[span.first] >= 0
-                else delayed(partial(task, of_span), pure=False)()
-            )
+            if alone[span.first] >= 0:
+                part = delayed(of_span[0])
+                graph |= part.__dask_graph__()
+                keys.append(add(_with_one, task, TaskRef(part.key)))
+            else:
+                # as part of the function: Dask would search arguments for what to compute
+                keys.append(add(partial(task, of_span)))
         root = tree(
-            nodes, lambda level: delayed(join, pure=False)(list(level), n_leaves=len(leaves))
+            keys, lambda level: add(join, parse_input([TaskRef(key) for key in level]), len(leaves))
         )
         # however it ends: no thread is left behind that waits for a store
         with errand:
-            (result,) = compute(root, scheduler=_scheduler(), optimize_graph=False)
+            result = get_scheduler(scheduler=_scheduler())(graph, root)
         assert isinstance(result, Stretch | Lacking)
         return result
 

@@ -3,11 +3,14 @@
 import hashlib
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from dask.system import CPU_COUNT
 
+from dkmeans.kernels.block import Array
 from dkmeans.rows.inputs import Parts
 from dkmeans.rows.layout import Cutting, cut_blocks, cut_leaves, rows_per_block
 from dkmeans.rows.leaf import Leaf, Stage
@@ -30,12 +33,22 @@ class Leaves:
 
         Labels that come along name nothing: no fit looks at them.
         """
+        arrays = [
+            array
+            for part in self.parts
+            for array in (part if isinstance(part, tuple) else ())
+            if isinstance(array, np.ndarray)
+        ]
         digest = hashlib.sha256()
-        for part in self.parts:
-            for array in part if isinstance(part, tuple) else ():
-                if isinstance(array, np.ndarray):
-                    digest.update(np.ascontiguousarray(array).tobytes())
+        with ThreadPoolExecutor(CPU_COUNT) as pool:
+            for of_array in pool.map(_digest, arrays):
+                digest.update(of_array)
         return {"parts": len(self.parts), "content": digest.hexdigest()}
+
+
+def _digest(array: Array) -> bytes:
+    values = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return hashlib.sha256(values.data).digest()
 
 
 def parquet_leaves(
