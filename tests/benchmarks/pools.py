@@ -18,6 +18,8 @@ THREAD_VARIABLES = (
     "RAYON_NUM_THREADS",
 )
 
+CODE_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+
 
 def pinned(threads: int) -> dict[str, str]:
     """Return the environment in which every library takes `threads` threads."""
@@ -28,7 +30,12 @@ def pinned(threads: int) -> dict[str, str]:
 
 
 def pin(threads: int) -> None:
-    """Pin the pools of this process, and of those that it starts."""
+    """Pin the pools of this process, and of those that it starts.
+
+    BLAS runs the code that it chooses for the processor, whatever the environment says.
+    """
+    for name in CODE_VARIABLES:
+        os.environ.pop(name, None)
     os.environ.update(pinned(threads))
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
