@@ -8,7 +8,8 @@ from dkmeans.kernels.block import Array
 
 _ENOUGH = 2**18
 """Size from which loops are compiled: importing Numba takes half a second, and compiling takes some
-on a new machine. NumPy takes at most some 5 ms for a block of less."""
+on a new machine. NumPy takes some ms for a block of less, and up to 40 where many centers have many
+features: it scores a whole tile of rows, however few there are."""
 
 COMPILER_BYTES = 220 * 2**20
 """What Numba, what it has compiled, and compiling take in a process, once: measured were 127 MiB

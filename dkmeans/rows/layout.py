@@ -12,7 +12,7 @@ BLOCK_BYTES = 32 * 2**20
 LEAF_BLOCKS = 8
 FAN_IN = 8
 _STRIP_ROWS = 32
-"""Rows that kernels take at a time."""
+"""A multiple of the rows that kernels take at a time."""
 _ENOUGH_BLOCKS = 16
 """Data are cut into about this many blocks if `BLOCK_BYTES` would give fewer."""
 _ENOUGH_LEAVES = 64
@@ -59,7 +59,8 @@ def _well_apart(n_rows: int) -> int:
     """Lower a number of rows, if it is large, to an odd multiple of `_STRIP_ROWS`.
 
     The features of a block lie one behind the other: if they began a power of two apart, they would
-    compete for the same few places in the processor's caches.
+    compete for the same few places in the processor's caches. Sizes that the caller gives are kept,
+    and so are row groups that are gathered whole.
     """
     n_strips = n_rows // _STRIP_ROWS
     return n_rows if n_strips < 2 else (n_strips - 1 + n_strips % 2) * _STRIP_ROWS

@@ -88,7 +88,7 @@ def from_one_start(report: Report, asked: argparse.Namespace, folder: str) -> No
 
         def runner(name: str, child: Child) -> Callable[[], float]:
             def run() -> float:
-                # systems take memory from processes that wait: all of it is fetched back first
+                # the first run after a wait takes longer than others
                 child.call("iterate", start, 1)
                 done = child.call("iterate", start, N_ITER)
                 centers[name] = done.centers

@@ -180,7 +180,7 @@ def _per_iteration(
     few, more = n_iter
 
     def run() -> float:
-        # systems take memory from processes that wait: all of it is fetched back first
+        # the first run after a wait takes longer than others
         child.call("iterate", start, 1)
         short, long = child.call("iterate", start, few), child.call("iterate", start, more)
         n_short, n_long = (

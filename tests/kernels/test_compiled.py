@@ -48,6 +48,20 @@ def test_vectors_compute_what_plain_loops_do(n_features, n_centers, weighted, dt
         np.testing.assert_array_equal(found, expected)
 
 
+def test_labels_may_lie_apart_in_memory():
+    rng = np.random.default_rng(0)
+    X = np.asfortranarray(rng.normal(size=(1003, 5)))
+    labels = rng.integers(0, 7, (1003, 2)).astype(np.int32)[:, 1]
+    assert not labels.flags.c_contiguous
+    sums = [
+        compiled.sums_by_label(X, of_rows, None, np.zeros(5), 7)
+        for of_rows in (labels, labels.copy())
+    ]
+    np.testing.assert_array_equal(*sums)
+    far = [compiled.sq_distances_to(X, X[:7], of_rows) for of_rows in (labels, labels.copy())]
+    np.testing.assert_array_equal(*far)
+
+
 def test_where_vectors_are_refused_plain_loops_take_their_place(monkeypatch, caplog):
     def refuse(itemsize):
         raise RuntimeError("LLVM ERROR: unknown vector")
