@@ -7,13 +7,15 @@ may be others.
 
 import hashlib
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
-from dkmeans.algorithms.drive import Record, RunState
+from dkmeans.algorithms.begun import Begun, Wanted
+from dkmeans.algorithms.coreset.pilot import Pilot, Unread
+from dkmeans.algorithms.coreset.survey import Coreset
+from dkmeans.algorithms.drive import RunState
 from dkmeans.algorithms.held_out import Held
 from dkmeans.algorithms.lloyd import Fit, LloydState
 from dkmeans.algorithms.minibatch_state import MiniBatchState
@@ -24,7 +26,7 @@ from dkmeans.cluster.preflight import versions_here
 from dkmeans.errors import InputChanged, MissingInput
 from dkmeans.kernels.block import Block
 from dkmeans.models.filling import Filling
-from dkmeans.models.scaling import AnyScaling, Normalization, Scaling
+from dkmeans.models.scaling import Normalization, Scaling
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.state import RowsState
@@ -36,7 +38,7 @@ from dkmeans.storage.snapshot import read_snapshot, write_snapshot
 _S = TypeVar("_S", bound=Settings)
 
 FILE = "checkpoint.zip"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +51,16 @@ class Saved:
     run_id: str
     seed: int
     rows: RowsState
-    scaling: AnyScaling | None
-    history: tuple[Record, ...]
-    """Of the passes before the runs."""
-
-    runs: tuple[RunState, ...]
+    begun: Begun
     format: int = _FORMAT
 
 
 _TYPES = {
     kind.__name__: kind
     for kind in (
-        Saved, RowsState, Scaling, Normalization, Filling, RunState, Drawn, LloydState, Fit,
-        ClusterSums, Stream, Held, Block, MiniBatchState,
+        Saved, RowsState, Begun, Wanted, Scaling, Normalization, Filling, RunState, Drawn,
+        Unread, Pilot, Coreset, LloydState, Fit, ClusterSums, Stream, Held, Block,
+        MiniBatchState,
     )
 }  # fmt: skip
 
@@ -114,19 +113,9 @@ class Checkpoint:
         """Return the settings with the seed of the fit that was begun."""
         return replace(settings, seed=self._seed)
 
-    def write(
-        self, scaling: AnyScaling | None, history: Sequence[Record], runs: Sequence[RunState]
-    ) -> None:
+    def write(self, begun: Begun) -> None:
         """Store where the fit is, in one step."""
-        saved = Saved(
-            self._identity,
-            self._run_id,
-            self._seed,
-            RowsState.of(self._rows),
-            scaling,
-            tuple(history),
-            tuple(runs),
-        )
+        saved = Saved(self._identity, self._run_id, self._seed, RowsState.of(self._rows), begun)
         write_snapshot(self._url, saved, self._options)
 
 
@@ -168,6 +157,8 @@ def _identity(rows: Rows, settings: Settings) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
     return value.item() if isinstance(value, np.generic) else value
 
 

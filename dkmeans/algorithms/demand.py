@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from dkmeans.algorithms.coreset.begin import MOST_SOLUTIONS
+from dkmeans.algorithms.coreset.pilot import n_cells
 from dkmeans.algorithms.minibatch_start import sample_rows
 from dkmeans.algorithms.settings import KMeansSettings, MiniBatchSettings, Settings
 from dkmeans.kernels.block import TILE_ROWS
@@ -19,6 +21,8 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
     the bytes of the pass that needs most: with all candidates of k-means|| as clusters, for every
     restart, or with quantiles, which restarts share.
     """
+    if settings.init_name == "coreset":
+        return _coreset_demand(settings, n_features, dtype)
     item = np.dtype(dtype).itemsize
     k, d = settings.n_clusters, n_features
     seeding = {"k-means||": settings.init_rounds + 1, "k-means++": 1}.get(settings.init_name, 0)
@@ -46,6 +50,42 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         state_bytes=(item + 4) * settings.n_init if settings.init_name == "k-means||" else 0,
         n_epochs=0,
         drawn_rows=0,
+        probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
+    )
+
+
+def _coreset_demand(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
+    """Return what a fit from a coreset asks.
+
+    Counted are the read, and Lloyd's passes for all runs that go on from the coreset.
+    """
+    item = np.dtype(dtype).itemsize
+    d, size = n_features, settings.n_coreset_rows
+    cells = n_cells(settings.n_clusters)
+    # of the runs of a sweep together
+    k = MOST_SOLUTIONS * sum(settings.each or (settings.n_clusters,))
+    most = max(cells, settings.n_clusters)
+    return Demand(
+        n_passes=1 + settings.max_iter + 1,
+        n_runs=1,
+        n_centers=most,
+        broadcast_bytes=max(cells * 16, k * 8) * d,
+        partial_bytes=k * (d + 2) * 8,
+        sampled_rows=size + 2,
+        scaling_bytes=_scaling_bytes(settings, d),
+        samples_under_centers=True,
+        scratch_bytes=max(scratch_bytes(d, most, item), scratch_bytes(d, cells, item, False)),
+        row_bytes=2 * (item + 4) + 1,
+        # of a tile the scaled rows, keys and importances of both draws
+        tile_bytes=TILE_ROWS * (d * item + 10 * 8),
+        has_pilot=True,
+        n_scalings=int(settings.scale is not None),
+        n_state_passes=0,
+        state_bytes=0,
+        n_epochs=0,
+        drawn_rows=0,
+        # as it came, in the order of the rows, and a copy of the part that is used
+        held_copies=3,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
     )
 

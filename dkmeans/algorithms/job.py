@@ -2,13 +2,13 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from dkmeans.algorithms.begun import Begun
 from dkmeans.algorithms.callbacks import check_on_interrupt
-from dkmeans.algorithms.checkpoint import Checkpoint, Saved
+from dkmeans.algorithms.checkpoint import Checkpoint
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.algorithms.drive import Record, RunState
+from dkmeans.algorithms.drive import Record
 from dkmeans.algorithms.lloyd import Fit
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
@@ -17,18 +17,6 @@ from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
 
 _S = TypeVar("_S", bound=Settings)
-
-
-@dataclass(frozen=True, eq=False)
-class Begun:
-    """A fit before its first round, iteration or step."""
-
-    scaling: AnyScaling | None
-    history: tuple[Record, ...]
-    """Of the passes so far."""
-
-    runs: tuple[RunState, ...]
-    """Where each restart begins."""
 
 
 class Job(Generic[_S]):
@@ -70,16 +58,17 @@ class Job(Generic[_S]):
         self.settings: _S = settings
         """Those of the fit that goes on, if one does."""
 
-        self.saved: Saved | None = None
+        self.begun: Begun | None = None
         """What to go on from."""
 
         if checkpoint is not None:
             self.place = Checkpoint(checkpoint, rows, settings)
             self.settings = self.place.settings(settings)
-            self.saved = self.place.saved
-        if self.saved is not None:
-            self.saved.rows.give(rows)
-            reporter().note(f"resumed: {self.saved.rows.n_passes} passes were made before")
+            saved = self.place.saved
+            if saved is not None:
+                self.begun = saved.begun
+                saved.rows.give(rows)
+                reporter().note(f"resumed: {saved.rows.n_passes} passes were made before")
 
     def result(self, fit: Fit, scaling: AnyScaling | None, history: Sequence[Record]) -> FitResult:
         """Return what the fit ended in, with what it took."""

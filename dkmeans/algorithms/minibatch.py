@@ -3,16 +3,16 @@
 import time
 from dataclasses import dataclass, replace
 
+from dkmeans.algorithms.begun import Begun
 from dkmeans.algorithms.callbacks import (
     Callbacks,
     Event,
     centers_seen,
     pass_event,
 )
-from dkmeans.algorithms.checkpoint import Saved
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Record, RunState
-from dkmeans.algorithms.job import Begun, Job
+from dkmeans.algorithms.job import Job
 from dkmeans.algorithms.lloyd import Fit
 from dkmeans.algorithms.minibatch_start import begin
 from dkmeans.algorithms.minibatch_state import MiniBatchState
@@ -80,7 +80,7 @@ def minibatch(
         If the checkpoint belongs to other input, settings or versions.
     """
     job = Job(rows, settings, checkpoint, on_interrupt)
-    begun: Begun | Saved | None = job.saved
+    begun = job.begun
     callbacks = Callbacks() if callbacks is None else callbacks
     while True:
         fitting: _Fitting | None = None
@@ -112,7 +112,7 @@ class _Fitting:
     def __init__(
         self,
         job: Job[MiniBatchSettings],
-        begun: Begun | Saved,
+        begun: Begun,
         callbacks: Callbacks,
         stops: bool,
     ) -> None:
@@ -258,5 +258,5 @@ class _Fitting:
     def _write(self, state: MiniBatchState) -> None:
         if self._job.place is not None:
             run = RunState(state, None, self.records)
-            self._job.place.write(self._begun.scaling, self._begun.history, [run])
+            self._job.place.write(replace(self._begun, runs=(run,)))
         self._written = time.monotonic()

@@ -4,10 +4,10 @@ from typing import cast
 
 import numpy as np
 
+from dkmeans.algorithms.begun import Begun, Wanted
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import FINDINGS, Record, RunState
 from dkmeans.algorithms.held_out import Held
-from dkmeans.algorithms.job import Begun
 from dkmeans.algorithms.lloyd import least
 from dkmeans.algorithms.minibatch_state import MiniBatchState
 from dkmeans.algorithms.scaling import scaling_from, scaling_request
@@ -44,7 +44,8 @@ def begin(rows: Rows, settings: MiniBatchSettings) -> Begun:
     streams = [Stream.start(start) for start in starts]
     found = [held.sums(stream.centers, stream.ledger.origin)[0].inertia for stream in streams]
     state = MiniBatchState(streams[least(found)], held)
-    return Begun(scaling, tuple(history), (RunState(state, None, ()),))
+    wanted = (Wanted(settings.n_clusters, settings.seed),)
+    return Begun(scaling, tuple(history), (RunState(state, None, ()),), wanted)
 
 
 def _first_pass(

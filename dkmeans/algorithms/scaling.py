@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from dkmeans.kernels.block import Array, Block
 from dkmeans.models.scaling import AnyScaling, Normalization, Scaling
 from dkmeans.partials.moments import Moments
 from dkmeans.partials.quantiles import Quantiles
@@ -9,7 +12,7 @@ from dkmeans.rows.requests import Reduce
 from dkmeans.rows.rows import Rows
 
 
-def scaling_request(rows: Rows, kind: str | None) -> Reduce:
+def scaling_request(rows: Rows, kind: str | None, origin: Array | None = None) -> Reduce:
     """Return what a pass has to compute for `scale=kind`.
 
     Any answer has the `n_rows` and `weight` of all rows, for `check_enough`.
@@ -20,10 +23,14 @@ def scaling_request(rows: Rows, kind: str | None) -> Reduce:
         The samples, unscaled. Their first block is read where sums need a point to start from.
     kind
         One of `SCALES`, or None.
+    origin
+        `(n_features,)`: a point within the data, if one is known.
     """
     if kind == "robust":
         return Reduce("quantiles", Quantiles.from_block)
-    return Reduce("moments", Moments.from_block, (rows.pilot_mean(),))
+    if origin is None:
+        origin = rows.pilot_mean()
+    return Reduce("moments", Moments.from_block, (origin,))
 
 
 def scaling_from(
@@ -47,3 +54,12 @@ def scaling_from(
     if isinstance(answer, Quantiles):
         return Scaling.from_quantiles(answer, names)
     return Scaling.from_moments(kind, answer, names)
+
+
+def learned_in_memory(kind: str | None, block: Block) -> AnyScaling | None:
+    """Return the scaling that some rows in this process ask for."""
+    if kind is None or kind == "normalize":
+        return scaling_from(kind, Moments.zero(np.zeros(block.n_features)))
+    if kind == "robust":
+        return scaling_from(kind, Quantiles.from_block(block))
+    return scaling_from(kind, Moments.from_block(block, block.X[0].astype(np.float64)))

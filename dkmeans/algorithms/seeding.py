@@ -2,10 +2,12 @@
 
 import logging
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from dkmeans.algorithms.begun import Wanted
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import Ask, Passes, Record, drive, drive_in_memory
 from dkmeans.algorithms.lloyd import LloydState, lloyd_passes
@@ -225,10 +227,8 @@ def enough(start: Array, n_clusters: int) -> Array:
     return start if len(start) >= n_clusters else start[np.arange(n_clusters) % len(start)]
 
 
-def plus_plus(
-    rows: Rows, n_clusters: int, seeds: list[int], record: Record | None = None
-) -> list[Array]:
-    """Seed by greedy k-means++ on all rows, gathered into this process: one pass for all `seeds`.
+def plus_plus(rows: Rows, wanted: Sequence[Wanted], record: Record | None = None) -> list[Array]:
+    """Seed by greedy k-means++ on all rows, gathered into this process: one pass for all runs.
 
     `record` gets to know the pass, as in `Rows.run`.
 
@@ -243,9 +243,11 @@ def plus_plus(
         raise ArgumentError(
             f"init='k-means++' needs all rows in one process: {error} Use init='k-means||'."
         ) from None
-    check_enough(block.n_rows, block.total_weight, n_clusters)
+    check_enough(block.n_rows, block.total_weight, max(one.n_clusters for one in wanted))
     with one_blas_thread():
         return [
-            greedy_plus_plus(block.X, block.weights, n_clusters, generator(seed, "k-means++"))
-            for seed in seeds
+            greedy_plus_plus(
+                block.X, block.weights, one.n_clusters, generator(one.seed, "k-means++")
+            )
+            for one in wanted
         ]

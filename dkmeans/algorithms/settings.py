@@ -12,6 +12,16 @@ from dkmeans.kernels.draws import generator
 from dkmeans.models.scaling import SCALES
 
 INITS = ("k-means||", "scalable", "k-means++", "random")
+"""Seedings by name."""
+
+STARTS = 8
+"""Restarts on a coreset, by default."""
+
+CORESET_ROWS = 1024
+"""Rows of a coreset for each cluster, by default."""
+
+CORESET_SIZES = (200_000, 5_000_000)
+"""And their least and largest number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +38,11 @@ class Settings:
     tol: float
     fresh_seed: bool = False
     """Whether `seed` was drawn because none was asked for."""
+
+    @property
+    def inits(self) -> tuple[str, ...]:
+        """What `init` may be called."""
+        return INITS
 
     @property
     def init_name(self) -> str:
@@ -53,9 +68,9 @@ class Settings:
         if self.scale not in (None, *SCALES):
             known = ", ".join(map(repr, SCALES))
             raise ArgumentError(f"scale={self.scale!r} is not known; use {known} or None.")
-        if isinstance(self.init, str) and self.init not in INITS:
+        if isinstance(self.init, str) and self.init not in self.inits:
             raise ArgumentError(
-                f"init={self.init!r} is not known; use {', '.join(INITS)} or an array."
+                f"init={self.init!r} is not known; use {', '.join(self.inits)} or an array."
             )
 
     def check_integers(self, **least: int) -> None:
@@ -100,11 +115,33 @@ class KMeansSettings(Settings):
     """What a fit by Lloyd's iterations is asked for."""
 
     max_iter: int
+    coreset_size: int | None = None
+    each: tuple[int, ...] = ()
+    """The numbers of clusters of a sweep, of which `n_clusters` is the largest; empty for one."""
+
+    @property
+    def inits(self) -> tuple[str, ...]:
+        """What `init` may be called."""
+        return ("coreset", *INITS)
+
+    @property
+    def n_coreset_rows(self) -> int:
+        """Rows of a coreset: a number that depends on no machine."""
+        if self.coreset_size is not None:
+            return self.coreset_size
+        return int(np.clip(CORESET_ROWS * self.n_clusters, *CORESET_SIZES))
 
     def check(self) -> None:
         """Raise `ArgumentError` if a value cannot be."""
         super().check()
         self.check_integers(max_iter=1)
+        if self.coreset_size is not None:
+            self.check_integers(coreset_size=2 * self.n_clusters)
+            if self.init_name != "coreset":
+                raise ArgumentError(
+                    f"coreset_size={self.coreset_size} goes with init='coreset', not with "
+                    f"init={self.init!r}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

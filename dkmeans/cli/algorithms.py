@@ -12,7 +12,7 @@ from dkmeans.estimators.minibatch import MiniBatchKMeans
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OWN = {
-    "lloyd": ("max_iter",),
+    "lloyd": ("max_iter", "coreset_size"),
     "minibatch": ("batch_size", "max_epochs", "max_no_improvement", "learning_rate"),
 }
 """Options that go with one algorithm."""
@@ -32,7 +32,8 @@ def algorithm_options(function: F) -> F:
             click.option(
                 "--n-init",
                 type=int,
-                help="Restarts; they share passes [default: 1; 3 seedings of minibatch].",
+                help="Restarts; they share passes [default: 1; 8 of coreset; 3 seedings of "
+                "minibatch].",
             ),
             click.option(
                 "--tol",
@@ -41,6 +42,12 @@ def algorithm_options(function: F) -> F:
                 "0.0001; of minibatch, see max-no-improvement, 0.001].",
             ),
             click.option("--max-iter", type=int, help="lloyd: most iterations [default: 300]."),
+            click.option(
+                "--coreset-size",
+                type=int,
+                help="lloyd: rows that stand for all with --init coreset [default: 1024 a cluster, "
+                "from 200000 to 5000000].",
+            ),
             click.option(
                 "--batch-size", type=int, help="minibatch: rows of a step [default: 16384]."
             ),

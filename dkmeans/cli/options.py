@@ -104,7 +104,7 @@ def fit_options(function: F) -> F:
                 "--init",
                 default="k-means||",
                 show_default=True,
-                help="k-means|| (or scalable), k-means++, random.",
+                help="coreset, k-means|| (or scalable), k-means++, random.",
             ),
             click.option(
                 "--seed", type=int, help="Seed [default: a fresh one, recorded in the model]."

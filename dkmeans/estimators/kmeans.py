@@ -5,9 +5,9 @@ from typing import Any
 
 from dkmeans.algorithms.callbacks import Callback, Callbacks
 from dkmeans.algorithms.demand import demand_of
-from dkmeans.algorithms.kmeans import kmeans
 from dkmeans.algorithms.result import FitResult
-from dkmeans.algorithms.settings import KMeansSettings
+from dkmeans.algorithms.settings import STARTS, KMeansSettings
+from dkmeans.algorithms.sweep import kmeans
 from dkmeans.estimators.clusterer import Clusterer, seed_of
 from dkmeans.rows.demand import Demand
 from dkmeans.rows.rows import Rows
@@ -17,19 +17,23 @@ from dkmeans.rows.staging import StageName
 class KMeans(Clusterer):
     """k-means clustering of rows that may not fit in memory.
 
-    Passes over the data: 1 for scale and first rows, `init_rounds + 1` for k-means||, 1 for each
-    iteration, 1 for each relocation of empty clusters, 1 more if `max_iter` ends the fit.
+    Passes over the data: 1 for the read of "coreset", which finds the scale, too; else 1 for scale
+    and first rows, and `init_rounds + 1` for k-means||. Then 1 for each iteration, 1 for each
+    relocation of empty clusters, 1 more if `max_iter` ends the fit.
 
     Parameters
     ----------
     n_clusters
         Number of clusters.
     init
-        "k-means||" (alias "scalable"): seeding in few passes. "k-means++": greedy, exact, for rows
-        that fit in one process. "random": rows. Or an array `(n_clusters, n_features)`, in the
-        units of X.
+        "coreset": read all rows once, draw a weighted sample that stands for them, cluster it in
+        memory, and go on from the best that is found. "k-means||" (alias "scalable"): seeding in
+        few passes. "k-means++": greedy, exact, for rows that fit in one process. "random": rows.
+        Or an array `(n_clusters, n_features)`, in the units of X.
     n_init
-        Restarts from other seeds; the fit of least inertia is kept. They share passes. "auto" is 1.
+        Restarts from other seeds; the fit of least inertia is kept. They share passes, and those
+        that are beaten are dropped. Of "coreset", restarts in memory: the best one, or two, go on
+        to all rows. "auto" is 8 for "coreset", else 1.
     max_iter
         Most iterations.
     tol
@@ -47,6 +51,9 @@ class KMeans(Clusterer):
         Candidates of a round of k-means||, in units of `n_clusters`.
     init_rounds
         Rounds of k-means||.
+    coreset_size
+        About how many rows the coreset has; all, if there are no more. None for 1024 for each
+        cluster, at least 200 000 and at most 5 000 000. They have to fit in the memory of a worker.
     stage
         Where decoded blocks stay between passes: "memory", "disk", "none" or "auto", as in
         `read_parquet`. For input that is not `Rows` yet.
@@ -85,9 +92,13 @@ class KMeans(Clusterer):
         "callback" or "interrupt" if one ended the fit before its own rules did; else None.
     gain_
         What moving the centers once more would lower `inertia_` by, labels fixed.
+    coreset_error_
+        With `init="coreset"`: by what share the coreset overestimated the inertia of the centers
+        that were solved on it. None with others.
     history_
         A record of each pass: kind, inertia, gain, shift, empty_clusters, seconds, rows_read,
-        bytes_read.
+        bytes_read. With `init="coreset"` it has, too, what are no passes: "pilot", the look at a
+        few rows before the "read", and "solve", whose inertia is that of the coreset.
     n_passes_
         Passes made, those of all restarts together.
     model_
@@ -116,6 +127,7 @@ class KMeans(Clusterer):
         scale: str | None = None,
         oversampling_factor: float = 2.0,
         init_rounds: int = 5,
+        coreset_size: int | None = None,
         stage: StageName = "auto",
         checkpoint: str | None = None,
         callbacks: Sequence[Callback] | None = None,
@@ -130,6 +142,7 @@ class KMeans(Clusterer):
         self.scale = scale
         self.oversampling_factor = oversampling_factor
         self.init_rounds = init_rounds
+        self.coreset_size = coreset_size
         self.stage = stage
         self.checkpoint = checkpoint
         self.callbacks = callbacks
@@ -140,7 +153,9 @@ class KMeans(Clusterer):
         return KMeansSettings(
             n_clusters=self.n_clusters,
             init=self.init,
-            n_init=self._n_init(auto=1),
+            n_init=self._n_init(
+                auto=STARTS if isinstance(self.init, str) and self.init == "coreset" else 1
+            ),
             seed=seed_of(self.random_state),
             scale=self.scale,
             oversampling_factor=self.oversampling_factor,
@@ -148,10 +163,17 @@ class KMeans(Clusterer):
             tol=self.tol,
             fresh_seed=self.random_state is None,
             max_iter=self.max_iter,
+            coreset_size=self.coreset_size,
         )
 
     def _demand(self, settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         return demand_of(settings, n_features, dtype)
+
+    def _keep(
+        self, result: FitResult, rows: Rows, settings: KMeansSettings, of_all_rows: bool
+    ) -> None:
+        super()._keep(result, rows, settings, of_all_rows)
+        self.coreset_error_ = result.coreset_error
 
     def _cluster(self, rows: Rows, settings: KMeansSettings, callbacks: Callbacks) -> FitResult:
         return kmeans(rows, settings, self.checkpoint, callbacks, self.on_interrupt)

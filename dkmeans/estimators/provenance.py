@@ -18,6 +18,8 @@ def parameters(settings: Settings) -> dict[str, Any]:
     """Return what the fit was asked for."""
     asked = {**vars(settings), "init": settings.init_name}
     del asked["seed"], asked["fresh_seed"]
+    # a model knows nothing of others that were fitted with it
+    asked.pop("each", None)
     return {
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in asked.items()

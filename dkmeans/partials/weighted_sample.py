@@ -31,7 +31,7 @@ class WeightedSample:
     """`(size + 1,)` or fewer, float64, ascending; equal keys are ordered by row number."""
 
     X_kept: Array
-    """`(len(keys), n_features)`: the rows of the keys."""
+    """`(len(keys), n_features)`, feature-major: the rows of the keys."""
 
     weight_kept: Array
     """`(len(keys),)` float64: the sample weights of those rows."""
@@ -51,7 +51,7 @@ class WeightedSample:
         return cls(
             size,
             np.empty(0),
-            np.empty((0, n_features), dtype),
+            np.empty((0, n_features), dtype, order="F"),
             np.empty(0),
             np.empty(0, np.int64),
             0.0,
@@ -113,7 +113,7 @@ class WeightedSample:
         return cls(
             size,
             keys[order],
-            np.ascontiguousarray(block.X[rows]),
+            _rows_of(block.X, rows),
             block.weights[rows].copy(),
             numbers[order],
             float(importance.sum()),
@@ -128,7 +128,7 @@ class WeightedSample:
         return type(self)(
             self.size,
             keys[order],
-            np.concatenate([self.X_kept, other.X_kept])[order],
+            _rows_of(np.concatenate([self.X_kept, other.X_kept]), order),
             np.concatenate([self.weight_kept, other.weight_kept])[order],
             numbers[order],
             self.total + other.total,
@@ -166,10 +166,19 @@ class WeightedSample:
         return float(self.keys[self.size]) if len(self.keys) > self.size else float("inf")
 
 
+def _rows_of(X: Array, rows: Array) -> Array:
+    """Return some rows, feature-major: taken feature by feature."""
+    return np.take(X.T, rows, axis=1).T
+
+
 def _smallest(keys: Array, numbers: Array, size: int) -> Array:
     """Indices of the `size` smallest keys, ascending, ties by row number."""
-    if len(keys) > 4 * size:
+    likely = np.arange(len(keys))
+    if len(keys) > size:
         likely = np.flatnonzero(keys <= np.partition(keys, size - 1)[size - 1])
-    else:
-        likely = np.arange(len(keys))
-    return likely[np.lexsort((numbers[likely], keys[likely]))[:size]]
+    # runs that are sorted already, as samples that are merged, are found and merged
+    order = likely[np.argsort(keys[likely], kind="stable")]
+    ordered = keys[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        order = likely[np.lexsort((numbers[likely], keys[likely]))]
+    return order[:size]

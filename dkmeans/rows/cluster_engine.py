@@ -2,6 +2,7 @@
 
 import socket
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -67,7 +68,10 @@ class ClusterEngine:
         self, function: Callable[..., Any], items: Sequence[Any], shared: Any, on_item: OnLeaf
     ) -> list[Any]:
         name = f"dkmeans-shared-{uuid.uuid4().hex}"
-        shared_future = self._client.submit(_same, shared, key=name)
+        with warnings.catch_warnings():
+            # a coreset is larger than Dask thinks good to send, but goes once
+            warnings.filterwarnings("ignore", "Sending large graph")
+            shared_future = self._client.submit(_same, shared, key=name)
         futures = [
             self._client.submit(
                 function, item, shared_future, key=f"dkmeans-{function.__name__}-{uuid.uuid4().hex}"

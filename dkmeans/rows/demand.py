@@ -64,6 +64,9 @@ class Demand:
     probe: Reduce
     """What a pass computes, with made-up values, to be timed."""
 
+    held_copies: int = 0
+    """How many times a task that reads no rows holds those that were sampled."""
+
 
 class HasDemand(Protocol):
     """An estimator, which knows what it will ask."""

@@ -26,6 +26,7 @@ from dkmeans.rows.leaf import Step
 from dkmeans.rows.leaves import Leaves, parquet_leaves, part_leaves
 from dkmeans.rows.parquet_plan import ParquetPlan
 from dkmeans.rows.passes import make_pass, pilot_mean, prepare
+from dkmeans.rows.pilot import PilotRows, pilot_rows
 from dkmeans.rows.plan import Plan, measured, plan_of
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Reduce, Request
@@ -524,6 +525,43 @@ class Rows:
         Reads one leaf, the next ones while it has no rows. Not a pass.
         """
         return pilot_mean(self)
+
+    def pilot(self, size: int, seed: int) -> PilotRows:
+        """Return a few rows, drawn by weight from places that are spread over the data.
+
+        Reads one row group of Parquet in a hundred, at least one; such stretches of what Dask has
+        to compute; all that lies in memory. Not a pass. The same seed draws the same rows from the
+        same stored data, however they are cut and wherever blocks are kept.
+
+        Parameters
+        ----------
+        size
+            Rows to draw; fewer where fewer are read.
+        seed
+            Of the draws.
+        """
+        return pilot_rows(self, size, seed)
+
+    def compute(
+        self, kind: str, function: Callable[[Any, Any], Any], items: Sequence[Any], shared: Any
+    ) -> list[Any]:
+        """Call `function(item, shared)` for every item, where passes run, side by side.
+
+        Not a pass: no row is read.
+
+        Parameters
+        ----------
+        kind
+            What it is for, as progress shows it.
+        function
+            Gives the same wherever it runs, and has no side effects: it may be called again.
+        items
+            At least one; results are in their order.
+        shared
+            Sent once to each process that needs it.
+        """
+        reporter().began(kind, len(items))
+        return self.engine.map(function, items, shared, reporter().leaf_done)
 
     def gather(self, most_bytes: int, record: dict[str, Any] | None = None) -> Block:
         """Return all rows as one block, in one pass; `record` as in `run`.

@@ -50,6 +50,7 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     what is taken by the tile and the kernel's scratch, which allocators keep between blocks (unless
     they are told to trim, as those of Dask's workers are), parsed footers and what is read ahead:
     of stores the next row group, of local disks some pieces.
+    A task that computes with drawn rows alone, as on a coreset, takes what the demand says.
     The pass of a fit that samples rows, or learns quantiles, has neither centers nor scale yet.
 
     Of some 180 fits of one kind, whose peaks were otherwise alike to 2 MB, 3 took 12 MB more for a
@@ -106,7 +107,8 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
         first = peak(of_leaf, of_all, 0, 0)
     runs = demand.n_runs * demand.partial_bytes
     later = peak(runs, runs, drawn + broadcast, block) + known
-    return max(first, later) + tile + ahead + parsed
+    reads_none = demand.held_copies * _sampled_bytes(demand, row, rows.n_source_rows)
+    return max(max(first, later) + tile + ahead + parsed, reads_none)
 
 
 def process_bytes(rows: "Rows", demand: Demand) -> int:
@@ -120,8 +122,13 @@ def process_bytes(rows: "Rows", demand: Demand) -> int:
 
 def _first_bytes(demand: Demand, row: int, n_rows: int | None) -> int:
     """Bytes that so many rows contribute to the pass that samples; None for any number of rows."""
+    return demand.n_runs * _sampled_bytes(demand, row, n_rows) + demand.scaling_bytes
+
+
+def _sampled_bytes(demand: Demand, row: int, n_rows: int | None) -> int:
+    """Bytes of a sample of so many rows; None for any number of rows."""
     sampled = demand.sampled_rows if n_rows is None else min(demand.sampled_rows, n_rows)
-    return demand.n_runs * sampled * (row + SAMPLED_BYTES) + demand.scaling_bytes
+    return sampled * (row + SAMPLED_BYTES)
 
 
 def source_is_remote(rows: "Rows") -> bool:
@@ -143,6 +150,7 @@ def check_fits(rows: "Rows", demand: Demand, slots: tuple[Slot, ...]) -> None:
     best = max(slots, key=lambda slot: slot.free_bytes / slot.n_tasks)
     once = process_bytes(rows, demand)
     if need * best.n_tasks + once > best.free_bytes:
+        coreset = "a smaller coreset_size, " if demand.held_copies else ""
         largest, compiler = "", f", and compiled code {once / 1e6:,.0f} MB" if once else ""
         if rows.parquet is not None:
             group = max(rows.parquet.row_groups, key=lambda group: group.n_bytes)
@@ -150,6 +158,6 @@ def check_fits(rows: "Rows", demand: Demand, slots: tuple[Slot, ...]) -> None:
         raise TooLarge(
             f"a task takes {need / 1e6:,.0f} MB{largest}{compiler}; the roomiest worker has "
             f"{best.free_bytes / 1e6:,.0f} MB free for {best.n_tasks} tasks at a time: use workers "
-            "with more memory or fewer threads, smaller block_bytes, smaller row groups, or fewer "
-            "clusters."
+            "with more memory or fewer threads, smaller block_bytes, smaller row groups, "
+            f"{coreset}or fewer clusters."
         )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dkmeans import Rows, read_parquet
+from dkmeans.algorithms.begun import Wanted
 from dkmeans.algorithms.drive import drive
 from dkmeans.algorithms.lloyd import lloyd
 from dkmeans.algorithms.seeding import (
@@ -207,7 +208,7 @@ def test_a_float32_offset_does_not_cost_clusters(blobs):
 def test_plus_plus_gathers_the_rows_in_one_pass_for_all_seeds(blobs):
     X, truth = blobs
     rows = Rows.from_array(X, block_rows=600)
-    starts = plus_plus(rows, 10, [0, 1, 2])
+    starts = plus_plus(rows, [Wanted(10, seed) for seed in (0, 1, 2)])
     assert rows.n_passes == 1
     assert not np.array_equal(starts[0], starts[1])
     for start in starts:
@@ -216,7 +217,9 @@ def test_plus_plus_gathers_the_rows_in_one_pass_for_all_seeds(blobs):
 
 
 def test_plus_plus_does_not_depend_on_blocks(blobs):
-    starts = [plus_plus(Rows.from_array(blobs[0], block_rows=b), 10, [5])[0] for b in (99, 5000)]
+    starts = [
+        plus_plus(Rows.from_array(blobs[0], block_rows=b), [Wanted(10, 5)])[0] for b in (99, 5000)
+    ]
     np.testing.assert_array_equal(*starts)
 
 
@@ -224,5 +227,5 @@ def test_plus_plus_on_too_many_rows_names_the_other_way(monkeypatch):
     monkeypatch.setattr("dkmeans.algorithms.seeding.MOST_PLUS_PLUS_BYTES", 1000)
     rows = Rows.from_array(np.ones((500, 2)), block_rows=100)
     with pytest.raises(ArgumentError, match=r"init='k-means\+\+' .* Use init='k-means\|\|'"):
-        plus_plus(rows, 3, [0])
+        plus_plus(rows, [Wanted(3, 0)])
     assert rows.n_passes == 0

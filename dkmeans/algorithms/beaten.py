@@ -1,0 +1,55 @@
+"""Which runs have no chance any more, so that passes need not go on for them."""
+
+from collections.abc import Mapping, Sequence
+
+from dkmeans.algorithms.drive import Answered, Passes, RunState
+from dkmeans.algorithms.lloyd import Fit, LloydState
+
+_MORE = 30
+"""How many more times its last gain a run may lower its inertia by.
+
+Gains fall from pass to pass, mostly by more than a tenth: those to come add up to less."""
+
+
+def beaten(
+    n_clusters: Sequence[int], runs: Sequence[RunState], answered: Mapping[int, Answered]
+) -> dict[int, Passes[Fit]]:
+    """End the runs that another of as many clusters has beaten by more than they can still gain.
+
+    Parameters
+    ----------
+    n_clusters
+        Of each run.
+    runs
+        All runs, after a pass.
+    answered
+        What the pass gave to those that took part in it.
+
+    Returns
+    -------
+    dict
+        For the runs that end now, by number, what they go on as. They are left where the pass has
+        found them.
+    """
+    found: dict[int, Fit] = {i: run.result for i, run in enumerate(runs) if run.result is not None}
+    going = {}
+    for i, (ask, partial) in answered.items():
+        at = ask.state
+        if isinstance(at, LloydState) and at.ledger is None and i not in found:
+            gain = partial.gain(at.centers)
+            going[i] = Fit(at.centers, partial, at.n_iter, False, gain)
+    best: dict[int, float] = {}
+    for i, fit in (found | going).items():
+        k = n_clusters[i]
+        best[k] = min(best.get(k, fit.inertia), fit.inertia)
+    return {
+        i: _left(fit)
+        for i, fit in going.items()
+        if fit.inertia - _MORE * fit.gain > best[n_clusters[i]]
+    }
+
+
+def _left(fit: Fit) -> Passes[Fit]:
+    """Ask for nothing."""
+    yield from ()
+    return fit
