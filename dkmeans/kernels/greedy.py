@@ -71,7 +71,7 @@ def greedy_rows(
 def _begun(X: Array, weight: Array, n_trials: int, row: int) -> Steps:
     """Choose how to compute, by the rows' shape, and the first row."""
     steps: Steps
-    if not are_compiled(*X.shape, n_trials):
+    if not are_compiled(X.shape[0], X.shape[1], n_trials):
         steps = Plain(X, weight)
         steps.begin(row)
         return steps

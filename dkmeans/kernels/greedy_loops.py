@@ -12,9 +12,9 @@ from numba import njit
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.jit import jitted
 
-_TILE_BYTES = 2**12
-"""Values of a feature in a tile of rows: with all distances to those that are tried, what stays in
-the innermost cache."""
+_TILE_BYTES = 2**15
+"""Values of a feature in a tile of rows: runs of memory long enough to be fetched ahead, and few
+enough that the distances to all that are tried stay in the second cache."""
 
 _AT_A_TIME = 8
 """Features whose squares are added up before a sum goes back to memory."""
