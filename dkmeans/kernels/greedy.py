@@ -7,9 +7,8 @@ import numpy as np
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.choice import are_compiled
 
-_LEAST, _MOST = 1e-20, 1e36
-"""Between these the largest squared distance in float32 is far from where squares leave its range.
-"""
+FLOAT32_RANGE = 1e-20, 1e36
+"""Where the largest squared distance lies between these, float32 holds all that matter."""
 
 
 class Steps(Protocol):
@@ -80,7 +79,7 @@ def _begun(X: Array, weight: Array, n_trials: int, row: int) -> Steps:
     if X.dtype == np.float32:
         steps = Compiled(X, weight, n_trials)
         steps.begin(row)
-        if _LEAST < steps.sq_distances.max() < _MOST:
+        if FLOAT32_RANGE[0] < steps.sq_distances.max() < FLOAT32_RANGE[1]:
             return steps
     steps = Compiled(X.astype(np.float64, order="F", copy=False), weight, n_trials)
     steps.begin(row)
