@@ -5,25 +5,32 @@ import numpy as np
 from dkmeans.algorithms.drive import drive_in_memory
 from dkmeans.algorithms.lloyd import Fit, LloydState, least, lloyd_passes
 from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.greedy import greedy_rows
 
 
 def greedy_plus_plus(
-    X: Array, weight: Array, n_clusters: int, generator: np.random.Generator
+    X: Array,
+    weight: Array,
+    n_clusters: int,
+    generator: np.random.Generator,
+    n_trials: int | None = None,
 ) -> Array:
     """Choose centers among the rows, each by its squared distance to those chosen before.
 
-    Of `2 + log(n_clusters)` rows drawn for each center, the one that lowers the cost most is kept.
+    Of `n_trials` rows drawn for each center, the one that lowers the cost most is kept.
 
     Parameters
     ----------
     X
-        `(n_rows, n_features)`.
+        `(n_rows, n_features)` float32 or float64; feature-major, or else it may be copied.
     weight
         `(n_rows,)`, not negative, some positive.
     n_clusters
         Centers to choose; fewer distinct rows give repeated ones.
     generator
         Source of randomness.
+    n_trials
+        By default, `2 + log(n_clusters)`.
 
     Returns
     -------
@@ -34,24 +41,8 @@ def greedy_plus_plus(
     ----------
     .. [1] D. Arthur, S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    wide = X.astype(np.float64)
-    wide -= wide.mean(axis=0)
-    sq_norms = np.einsum("ij,ij->i", wide, wide)
-    n_trials = 2 + int(np.log(n_clusters))
-    chosen = [int(_draw(weight, 1, generator)[0])]
-    sq_distances = _sq_distances(wide, sq_norms, chosen)[0]
-    while len(chosen) < n_clusters:
-        importance = weight * sq_distances
-        if not importance.any():
-            # every row coincides with a center: repeat some, for the caller to relocate or warn of
-            chosen += [int(row) for row in _draw(weight, n_clusters - len(chosen), generator)]
-            break
-        tried = _draw(importance, n_trials, generator)
-        lowered = np.minimum(_sq_distances(wide, sq_norms, tried), sq_distances)
-        best = int((lowered @ weight).argmin())
-        chosen.append(int(tried[best]))
-        sq_distances = lowered[best]
-    return X[chosen].astype(np.float64)
+    n_trials = 2 + int(np.log(n_clusters)) if n_trials is None else n_trials
+    return X[greedy_rows(X, weight, n_clusters, n_trials, generator)].astype(np.float64)
 
 
 def best_of_restarts(
@@ -71,21 +62,3 @@ def best_of_restarts(
         for _ in range(n_restarts)
     ]
     return fits[least([fit.inertia for fit in fits])]
-
-
-def _draw(importance: Array, size: int, generator: np.random.Generator) -> Array:
-    """Indices of rows, each draw proportional to importance; never one of importance zero."""
-    cumulated = np.cumsum(importance)
-    drawn = np.searchsorted(cumulated, generator.random(size) * cumulated[-1], side="right")
-    return np.minimum(drawn, int(np.flatnonzero(importance)[-1]))
-
-
-def _sq_distances(X: Array, sq_norms: Array, rows: Array | list[int]) -> Array:
-    """Squared distances of all rows to some, `(len(rows), n_rows)`; to draw by, not to report."""
-    out = X[rows] @ X.T
-    out *= -2
-    out += sq_norms
-    out += sq_norms[rows][:, None]
-    np.maximum(out, 0, out=out)
-    out[np.arange(len(out)), rows] = 0
-    return out
