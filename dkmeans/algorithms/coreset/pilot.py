@@ -73,9 +73,9 @@ def pilot_of(found: PilotRows, scale: str | None, n_clusters: int, seed: int) ->
             scaling = learned_in_memory(scale, raw)
         X = raw.X if scaling is None else scaling.transform(raw.X)
         block = Block(X, everything, found.expanded)
-        start = greedy_plus_plus(
-            X, found.expanded, n_cells(n_clusters), generator(seed, "coreset", "cells")
-        )
+        # filters may leave few rows where the pilot looks
+        n = min(n_cells(n_clusters), len(X))
+        start = greedy_plus_plus(X, found.expanded, n, generator(seed, "coreset", "cells"))
         passes = lloyd_passes(LloydState.start(start), max_iter=_ITERATIONS, tol=1e-3)
         centers = drive_in_memory(block, passes).centers
         labels, _ = nearest(X, centers)
