@@ -27,14 +27,16 @@ def are_compiled(n_rows: int, n_features: int, n_centers: int = 0) -> bool:
     return enough and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
-def kernels(X: Array, n_centers: int) -> ModuleType:
+def kernels(X: Array, n_centers: int, by_row: bool = False) -> ModuleType:
     """Choose kernels for rows by their shape alone: never by timing, which bits must not depend on.
 
     Whatever is large is left to compiled loops. BLAS alone may do more operations a second, where
     it has code for the widest vectors; but its scores go through memory, and then have to be
-    compared.
+    compared. Compiled loops give a row the same bits whatever rows are beside it, as BLAS does not:
+    where `by_row` asks for that, they are chosen for few rows, too.
     """
     n_rows, n_features = X.shape
+    n_rows = _ENOUGH if by_row else n_rows
     return compiled if are_compiled(n_rows, n_features, n_centers) else numpy_tiles
 
 

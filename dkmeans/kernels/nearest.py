@@ -8,7 +8,7 @@ from dkmeans.kernels.block import Array
 from dkmeans.kernels.choice import kernels
 
 
-def nearest(X: Array, centers: Array) -> tuple[Array, Array]:
+def nearest(X: Array, centers: Array, by_row: bool = False) -> tuple[Array, Array]:
     """Find the nearest center of each row; ties go to the lowest index.
 
     Parameters
@@ -17,13 +17,15 @@ def nearest(X: Array, centers: Array) -> tuple[Array, Array]:
         `(n_rows, n_features)` float32 or float64, any layout; fastest feature-major.
     centers
         `(n_centers, n_features)`, at least one.
+    by_row
+        Whether what is found of a row is not to depend, to the bit, on the rows beside it.
 
     Returns
     -------
     labels, sq_distances
         `(n_rows,)` int32, and `(n_rows,)` of `X`'s dtype: the squared Euclidean distances.
     """
-    labels, sq_distances = kernels(X, len(centers)).nearest(X, centers, 1)
+    labels, sq_distances = kernels(X, len(centers), by_row).nearest(X, centers, 1)
     return labels[:, 0], sq_distances[:, 0]
 
 

@@ -114,9 +114,12 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
 def process_bytes(rows: "Rows", demand: Demand) -> int:
     """Return what a process takes once, whatever tasks it runs: compiled loops and their compiler.
 
-    It is more than an idle worker has, and stays.
+    It is more than an idle worker has, and stays. Drawn rows that tasks compute with are a block.
     """
-    compiled = are_compiled(rows.most_block_rows, rows.n_features, demand.n_centers)
+    n_rows = rows.most_block_rows
+    if demand.held_copies:
+        n_rows = max(n_rows, min(demand.sampled_rows, rows.n_source_rows or demand.sampled_rows))
+    compiled = are_compiled(n_rows, rows.n_features, demand.n_centers)
     return COMPILER_BYTES if compiled else 0
 
 

@@ -122,7 +122,8 @@ def _all_rows(block: Block, size: int, seed: int) -> Together:
 def _importances(X: Array, weight: Array, pilot: Pilot) -> tuple[Array, tuple[Array, Array]]:
     """Return the cell of each row, and its importance for each draw."""
     scaled = X if pilot.scaling is None else pilot.scaling.transform(X)
-    cell, sq_distances = nearest(scaled, pilot.centers)
+    # the same rows are to be drawn however blocks are cut
+    cell, sq_distances = nearest(scaled, pilot.centers, by_row=True)
     return cell, (weight * sq_distances.astype(np.float64), weight / pilot.weight[cell])
 
 
