@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dkmeans.algorithms.drive import Answered, Passes, RunState
 from dkmeans.algorithms.lloyd import Fit, LloydState
 
-_MORE = 30
+_MORE = 300
 """How many more times its last gain a run may lower its inertia by.
 
-Gains fall from pass to pass, mostly by more than a tenth: those to come add up to less."""
+Gains mostly fall from pass to pass, but a center that is on its way to a cluster of its own gains
+little before it gains much. Of six restarts each on 36 small sets, 30 lost 7 winners of random rows
+and 5 of k-means++, one of which was better by a half; 300 lost one, which was better by 1e-4."""
 
 
 def beaten(

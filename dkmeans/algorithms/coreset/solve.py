@@ -101,6 +101,10 @@ def solve(
 def solved(start: Start, coreset: Coreset) -> Solution:
     """Do one start."""
     X, weight = coreset.part(start.share)
+    if len(X) < start.n_clusters:
+        # few rows have a weight: others take part without
+        rows = np.arange(start.n_clusters)
+        X, weight = X[rows % len(X)], np.where(rows < len(X), weight[rows % len(X)], 0.0)
     block = Block(np.asfortranarray(X), ((0, len(X)),), weight)
     with one_blas_thread():
         centers = start.centers
