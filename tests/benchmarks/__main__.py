@@ -13,6 +13,7 @@ COMMANDS = {
     "ceilings": "what the machine can do at most",
     "kernels": "seconds per iteration in memory, against every peer; the choice of kernels",
     "fit": "whole fits: from one start, to a given quality, and of Parquet against dask-ml",
+    "quality": "the inertia of many seeds and sets against scikit-learn's, converged",
     "memory": "the most memory that a fit takes",
     "scale": "growth with rows, features, clusters and blocks, and the share of Dask",
     "io": "passes over staged blocks and Parquet against the same kernels in memory",

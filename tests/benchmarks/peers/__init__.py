@@ -36,6 +36,7 @@ PEERS = {
         "dkmeans MiniBatchKMeans", "dkmeans_estimators", "MiniBatchPeer", is_ours=True
     ),
     "sklearn-lloyd": Listed("scikit-learn lloyd", "scikit_learn", "Lloyd"),
+    "sklearn-converged": Listed("scikit-learn, converged", "scikit_learn", "Converged"),
     "sklearn-elkan": Listed("scikit-learn elkan", "scikit_learn", "Elkan"),
     "sklearn-minibatch": Listed("scikit-learn MiniBatchKMeans", "scikit_learn", "MiniBatch"),
     "onedal": Listed("oneDAL (sklearnex)", "onedal", "OneDal"),

@@ -24,6 +24,9 @@ class Run:
     n_iter: int | None
     """Iterations made; None where the library does not tell."""
 
+    n_passes: int | None = None
+    """Passes over the rows; None where the library does not tell."""
+
 
 class Peer:
     """A library, with rows of its own.

@@ -27,6 +27,18 @@ class KMeansPeer(Peer):
         seconds, _ = timed(model.fit, self.X)
         return Run(seconds, model.cluster_centers_, int(model.n_iter_))
 
+    def fit_source(self, source: str, k: int, seed: int, dtype: str, **options: Any) -> Run:
+        """Fit to a folder of Parquet, read as `dtype`, or a `.npy` file, which is loaded before.
+
+        `options` are parameters; all others are left to their defaults. Reading and staging count.
+        """
+        model = dkmeans.KMeans(k, random_state=seed, **options)
+        if source.endswith(".npy"):
+            seconds, _ = timed(model.fit, np.load(source))
+        else:
+            seconds, _ = timed(_fit_to_parquet, model, source, dtype)
+        return Run(seconds, model.cluster_centers_, int(model.n_iter_), int(model.n_passes_))
+
     def warm_up_parquet(self, folder: str) -> None:
         """Fit to a few rows: everything is imported, and pools have their threads."""
         dkmeans.KMeans(2, max_iter=1, random_state=0, stage="disk").fit(folder)
@@ -43,6 +55,11 @@ class KMeansPeer(Peer):
         model = dkmeans.KMeans(k, max_iter=budget, tol=0, random_state=0, stage=stage)
         seconds, _ = timed(model.fit, folder)
         return Run(seconds, model.cluster_centers_, int(model.n_iter_))
+
+
+def _fit_to_parquet(model: Any, folder: str, dtype: str) -> None:
+    with dkmeans.read_parquet(folder, dtype=dtype) as rows:
+        model.fit(rows)
 
 
 class MiniBatchPeer(KMeansPeer):

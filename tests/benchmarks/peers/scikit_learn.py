@@ -32,6 +32,19 @@ class Elkan(Lloyd):
     algorithm = "elkan"
 
 
+class Converged(Lloyd):
+    """`KMeans` in double precision until centers no longer move; what that costs is no matter."""
+
+    tol = 1e-9
+    """In units of the features' mean variance. 0 may go on for thousands of iterations."""
+
+    def load(self, path: str) -> None:
+        self.X = np.load(path).astype(np.float64, copy=False)
+
+    def fit(self, k: int, budget: int, seed: int) -> Run:
+        return self._run(KMeans(k, n_init=1, max_iter=budget, tol=self.tol, random_state=seed))
+
+
 class MiniBatch(Peer):
     """`MiniBatchKMeans`; a budget is one of epochs, and nothing ends it before."""
 
