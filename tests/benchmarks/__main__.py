@@ -18,6 +18,7 @@ COMMANDS = {
     "scale": "growth with rows, features, clusters and blocks, and the share of Dask",
     "io": "passes over staged blocks and Parquet against the same kernels in memory",
     "parquet": "a fit of a FOLDER of Parquet against dask-ml",
+    "end": "from files to a model: a FOLDER of Parquet, reading included, against every peer",
     "minibatch": "a mini-batch fit of a FOLDER of Parquet against scikit-learn",
     "evaluate": "an evaluation of a FOLDER of Parquet against passes of Lloyd",
     "stream": "memory and lag on an endless stream",

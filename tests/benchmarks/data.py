@@ -83,6 +83,12 @@ def inertia_of_parquet(folder: str | Path, centers: np.ndarray) -> float:
     return total
 
 
+def array_of_parquet(folder: str | Path) -> np.ndarray:
+    """Return all rows of a folder as one array, as who has no better tool loads them."""
+    table = pq.read_table(folder)
+    return np.column_stack([column.to_numpy() for column in table.columns])
+
+
 def write_parquet(
     folder: str | Path, X: np.ndarray, n_files: int | list[int] = 4, groups: int = 4
 ) -> str:

@@ -18,6 +18,7 @@ ORDER = (
     "scale",
     "io",
     "parquet",
+    "end",
     "minibatch",
     "evaluate",
     "stream",

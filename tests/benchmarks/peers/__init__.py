@@ -32,6 +32,9 @@ class Listed:
 PEERS = {
     "dkmeans": Listed("dkmeans", "dkmeans_kernel", "Kernel", is_ours=True),
     "dkmeans-kmeans": Listed("dkmeans KMeans", "dkmeans_estimators", "KMeansPeer", is_ours=True),
+    "dkmeans-coreset": Listed(
+        "dkmeans KMeans, coreset", "dkmeans_estimators", "CoresetPeer", is_ours=True
+    ),
     "dkmeans-minibatch": Listed(
         "dkmeans MiniBatchKMeans", "dkmeans_estimators", "MiniBatchPeer", is_ours=True
     ),
@@ -57,6 +60,7 @@ PEERS = {
 
 ESTIMATORS = (
     "dkmeans-kmeans",
+    "dkmeans-coreset",
     "dkmeans-minibatch",
     "sklearn-lloyd",
     "sklearn-minibatch",

@@ -50,6 +50,14 @@ class Peer:
         """Fit with the default seeding and at most `budget` iterations, epochs or steps."""
         raise NotImplementedError
 
+    def fit_files(self, folder: str, k: int, n_iter: int, seed: int) -> Run:
+        """Fit to a folder of Parquet, reading included.
+
+        The default rule ends it, or `n_iter` iterations where a library has no such rule that ends
+        within minutes.
+        """
+        raise NotImplementedError
+
     def warm_up(self, path: str) -> None:
         """Fit to a few rows: what is imported, compiled or started at the first fit is there."""
         self.load(path)

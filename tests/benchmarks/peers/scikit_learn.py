@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
+from tests.benchmarks.data import array_of_parquet
 from tests.benchmarks.peers.base import Peer, Run, timed
 
 
@@ -24,6 +25,11 @@ class Lloyd(Peer):
     def _run(self, model: KMeans) -> Run:
         seconds, _ = timed(model.fit, self.X)
         return Run(seconds, model.cluster_centers_, int(model.n_iter_))
+
+    def fit_files(self, folder: str, k: int, n_iter: int, seed: int) -> Run:
+        loading, self.X = timed(array_of_parquet, folder)
+        done = self._run(KMeans(k, n_init=1, max_iter=n_iter, random_state=seed))
+        return Run(loading + done.seconds, done.centers, done.n_iter)
 
 
 class Elkan(Lloyd):
