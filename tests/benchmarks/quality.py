@@ -234,13 +234,13 @@ def judge(
         inertia = timing_of(found[init], "inertia") if init in found else None
         what = f"{case.key}: inertia by {init}"
         report.compare(what, inertia, {"scikit-learn, converged": peer}, unit="")
-    ratios = None
-    if inits[0] in found:
-        ratios = timing_of(found[inits[0]], "inertia").scaled(1 / peer.median)
+    judged = found.get(inits[0])
+    ratios = timing_of(judged, "inertia").scaled(1 / peer.median) if judged else None
+    median, worst = (ratios.median, max(ratios.values)) if ratios else (None, None)
+    unit = "in units of scikit-learn's median"
     for what, most, value in (
-        ("median", case.most_median, ratios and ratios.median),
-        ("worst", case.most_worst, ratios and max(ratios.values)),
-        ("worst, no catastrophe", CATASTROPHE, ratios and max(ratios.values)),
+        ("median inertia", case.most_median, median),
+        ("worst inertia", case.most_worst, worst),
+        ("no catastrophe: worst inertia", CATASTROPHE, worst),
     ):
-        told = f"{case.key}, {inits[0]}: {what} inertia in units of scikit-learn's median"
-        report.target(told, most, value, at_least=False)
+        report.target(f"{case.key}, {inits[0]}: {what} {unit}", most, value, at_least=False)

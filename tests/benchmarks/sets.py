@@ -129,12 +129,17 @@ def gauss(variance: float) -> Callable[[int], Drawn]:
     return draw
 
 
-def heavy_tail(fewer: int) -> Drawn:
-    """Clusters of power-law sizes, the small ones far away; some have just a few rows."""
-    n = N_DRAWN // fewer
+def tail_sizes(n: int) -> np.ndarray:
+    """Return how many of `n` rows each cluster of the heavy tail has, the largest first."""
     shares = np.arange(1, MIXED_K + 1) ** -TAIL_EXPONENT
     sizes = np.maximum(TAIL_LEAST, np.round(n * shares / shares.sum()).astype(int))
     sizes[0] += n - sizes.sum()
+    return sizes
+
+
+def heavy_tail(fewer: int) -> Drawn:
+    """Clusters of power-law sizes, the small ones far away; some have just a few rows."""
+    sizes = tail_sizes(N_DRAWN // fewer)
     centers = np.random.default_rng(17).standard_normal((MIXED_K, MIXED_D))
     far = sizes < TAIL_SMALL
     centers *= np.where(far, TAIL_FAR, TAIL_NEAR)[:, None]
