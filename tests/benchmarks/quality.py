@@ -63,8 +63,14 @@ class Prepared:
     large: bool
 
     @property
+    def title(self) -> str:
+        """What tables call it."""
+        n, d = self.X.shape
+        return f"{self.case.name}, {n} x {d}, k={self.case.k}"
+
+    @property
     def name(self) -> str:
-        """Tell the rows from others, whatever their order."""
+        """What references call it: the same for all orders of its rows."""
         n, d = self.X.shape
         return f"{self.case.alike or self.case.name}, {n} x {d}, k={self.case.k}"
 
@@ -208,7 +214,7 @@ def lines_of(
         many = "" if len(known) == len(theirs) else f" ({len(known)} seeds)"
         lines.append(
             [
-                rows.name if name == "scikit-learn" else "",
+                rows.title if name == "scikit-learn" else "",
                 name + many,
                 f"{unit:.8g}" if name == "scikit-learn" else f"{inertia.median:.4f}",
                 f"{max(inertia.values):.4f}",
