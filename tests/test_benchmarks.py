@@ -473,6 +473,14 @@ class TestQuality:
         quality.judge(report, case, theirs, {}, ["coreset"])
         assert [one["is"] for one in report.found["targets"][3:]] == ["not measured"] * 3
 
+    def test_the_same_optimum_is_no_loss(self) -> None:
+        report, (case,) = a_report("quality"), sets.chosen("gauss-100")
+        theirs, found = self.runs(14996027.0), {"coreset": self.runs(14996027.1)}
+        quality.judge(report, case, theirs, found, ["coreset"])
+        assert results.losses([report.found]) == []
+        quality.judge(report, case, theirs, {"coreset": self.runs(15000000.0)}, ["coreset"])
+        assert len(results.losses([report.found])) == 1
+
     def test_on_the_heavy_tail_the_median_may_not_be_higher(self) -> None:
         report, (case,) = a_report("quality"), sets.chosen("heavy-tail")
         quality.judge(report, case, self.runs(100), {"coreset": self.runs(100.1)}, ["coreset"])
