@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.benchmarks import choice, data, kernels, memory, pools, results
+from tests.benchmarks import choice, data, end, kernels, memory, pools, quality, results, sets
 from tests.benchmarks.child import Child, PeerAbsent, PeerFailed
 from tests.benchmarks.fit import BUDGETS, Ladder
 from tests.benchmarks.measure import Timing, interleaved, is_far_behind, ratio, slope
+from tests.benchmarks.references import References, digest, timing_of
 from tests.benchmarks.report import Report, judged
 from tests.benchmarks.tables import markdown_table, text_table
 
@@ -131,6 +134,7 @@ class TestTargets:
             (2, 1.5, True, "missed by 25%"),
             (0.1, 0.05, False, "met"),
             (1.05, 1.26, False, "missed by 20%"),
+            (1.0, 1.0002, False, "missed by 0.02%"),
             (1, None, True, "not measured"),
         ],
     )
@@ -298,6 +302,244 @@ class TestEvaluator:
         assert not (first == other).any()
 
 
+class TestSets:
+    FEWER = 100
+
+    @pytest.mark.parametrize(
+        "draw", [sets.gauss(10), sets.heavy_tail, sets.in_random_order, sets.by_cluster]
+    )
+    def test_a_set_is_the_same_whenever_it_is_drawn(
+        self, draw: Callable[[int], sets.Drawn]
+    ) -> None:
+        first, again = draw(self.FEWER), draw(self.FEWER)
+        assert first.X.shape[0] == sets.N_DRAWN // self.FEWER
+        assert first.X.dtype == np.float32
+        assert (first.X == again.X).all()
+        assert first.cuts == again.cuts
+
+    @pytest.mark.parametrize("variance", [1, 10, 100])
+    def test_centers_of_a_gauss_mixture_have_their_variance(self, variance: float) -> None:
+        X = sets.gauss(variance)(self.FEWER).X
+        assert X.shape[1] == 15
+        assert X.var(axis=0).mean() == pytest.approx(variance + 1, rel=0.2)
+
+    def test_sizes_fall_to_the_least(self) -> None:
+        sizes = sets.tail_sizes(1_000_000)
+        assert sizes.sum() == 1_000_000
+        assert (np.diff(sizes) <= 0).all()
+        assert (sizes == 10).sum() > 1
+
+    def test_small_clusters_lie_far_away(self) -> None:
+        X, sizes = sets.heavy_tail(20).X, sets.tail_sizes(50_000)
+        far = np.linalg.norm(X, axis=1) > 150
+        assert far.sum() == sizes[sizes < sets.TAIL_SMALL].sum()
+        # to lose one of the least matters
+        assert sizes.min() * (X[far] ** 2).sum(axis=1).min() > 0.01 * X.size
+
+    def test_adversarial_orders_are_of_the_same_rows(self, tmp_path: Path) -> None:
+        mixture = sets.in_random_order(self.FEWER).X
+        by_feature, by_cluster = sets.by_feature(self.FEWER), sets.by_cluster(self.FEWER)
+        assert (np.diff(by_feature.X[:, 0]) >= 0).all()
+        assert digest(mixture) == digest(by_feature.X) == digest(by_cluster.X)
+        assert not (mixture == by_cluster.X).all()
+        assert len(list(Path(by_feature.write(tmp_path / "f")).iterdir())) == sets.N_FILES
+        files = sorted(Path(by_cluster.write(tmp_path / "c")).iterdir())
+        assert len(files) == sets.MIXED_K
+        parts = [data.array_of_parquet(file) for file in files]
+        assert (np.vstack(parts) == by_cluster.X).all()
+        # a file holds unit noise around its center, and nothing of other clusters
+        assert max(part.std(axis=0).max() for part in parts) < 1.5
+
+    def test_a_file_gives_its_numbers_but_the_label(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sets, "SHARED", tmp_path)
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(range(6), pa.uint8()), 2)
+        table = pa.table({"label": [7, 8, 9], "x": [1.5, 2, 3], "t": ["a", "b", "c"], "y": lists})
+        pq.write_table(table, tmp_path / "some.parquet")
+        assert sets.of_file("some")(1).X.tolist() == [[1.5, 0, 1], [2, 2, 3], [3, 4, 5]]
+        assert sets.of_file("some")(2).X.tolist() == [[1.5, 0, 1], [3, 4, 5]]
+        with pytest.raises(sets.SetAbsent, match=r"other\.parquet is not in"):
+            sets.of_file("other")(1)
+
+    def test_chosen_by_name_or_with_the_number_of_clusters(self) -> None:
+        assert sets.chosen(None) == list(sets.CASES)
+        assert [one.key for one in sets.chosen("spam-50,kddcup")] == [
+            "spam-50",
+            "kddcup-50",
+            "kddcup-500",
+        ]
+        with pytest.raises(SystemExit, match="--sets spum is not known; choose from a3, "):
+            sets.chosen("spam,spum")
+
+    def test_keys_tell_cases_apart(self) -> None:
+        assert len({one.key for one in sets.CASES}) == len(sets.CASES)
+        assert {one.alike for one in sets.CASES} <= {"", *(one.name for one in sets.CASES)}
+
+
+class TestReferences:
+    def test_only_what_is_not_known_is_fitted(self, tmp_path: Path) -> None:
+        path, fitted = tmp_path / "new" / "references.json", []
+
+        def fit(seed: int) -> dict[str, Any]:
+            fitted.append(seed)
+            return {"inertia": 10.0 + seed, "seconds": 1.0}
+
+        References(path).complete("a", 5, 2, fit)
+        References(path).complete("b", 6, 1, fit)
+        References(path).complete("a", 5, 3, fit)
+        assert fitted == [0, 1, 0, 2]
+        known = References(path).known("a", 5)
+        assert timing_of(known, "inertia").values == (10, 11, 12)
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_what_is_known_of_other_rows_does_not_count(self, tmp_path: Path) -> None:
+        references = References(tmp_path / "references.json")
+        references.complete("a", 5, 2, lambda seed: {"inertia": 1.0})
+        assert references.known("a", 6) == {}
+        references.complete("a", 6, 1, lambda seed: {"inertia": 2.0})
+        assert references.known("a", 6) == {0: {"inertia": 2.0}}
+        assert references.known("a", 5) == {}
+
+    def test_fits_that_ended_are_kept_when_one_fails(self, tmp_path: Path) -> None:
+        references = References(tmp_path / "references.json")
+
+        def fit(seed: int) -> dict[str, Any]:
+            if seed == 1:
+                raise PeerFailed("gone")
+            return {"inertia": 1.0}
+
+        with pytest.raises(PeerFailed):
+            references.complete("a", 5, 2, fit)
+        assert list(references.known("a", 5)) == [0]
+
+    def test_other_rows_have_another_digest(self) -> None:
+        X = data.mixture(100, 3, 2)
+        other = X.copy()
+        other[50, 1] += 1
+        assert digest(X[::-1]) == digest(X)
+        assert digest(other) != digest(X)
+
+
+class TestQuality:
+    def test_inertias_are_those_of_the_scaled_space(self) -> None:
+        from sklearn.preprocessing import StandardScaler
+
+        X = np.column_stack([data.mixture(500, 3, 4) * [1, 100, 1e-3], np.full(500, 7.0)])
+        case = sets.Case("a", 4, lambda fewer: sets.Drawn(X), scale="standard")
+        rows = quality.prepared(case, X)
+        scaler = StandardScaler().fit(X)
+        assert (rows.scaled() == scaler.transform(X)).all()
+        centers = data.start_rows(X, 4)
+        expected = ((scaler.transform(X)[:, None] - scaler.transform(centers)) ** 2).sum(axis=2)
+        assert rows.inertia_of(centers) == pytest.approx(expected.min(axis=1).sum(), rel=1e-12)
+
+    def test_orders_of_the_same_rows_share_their_reference(self) -> None:
+        X = data.mixture(50, 2, 3)
+        names = {
+            quality.prepared(one, X).name
+            for one in sets.chosen("mixture,by-feature,by-cluster,heavy-tail")
+        }
+        assert names == {"mixture, 50 x 2, k=100", "heavy-tail, 50 x 2, k=100"}
+
+    def test_a_coreset_of_many_rows_is_a_tenth_of_them(self) -> None:
+        (case,) = sets.chosen("kddcup-standard-50")
+        expected = {"init": "coreset", "scale": "standard"}
+        assert quality.options_of(case, 5000, "coreset", large=False) == expected
+        expected["coreset_size"] = 49402
+        assert quality.options_of(case, 494_021, "coreset", large=True) == expected
+        other = quality.options_of(case, 494_021, "k-means||", large=True)
+        assert other == {"init": "k-means||", "scale": "standard"}
+        assert quality.prepared(case, np.eye(100_000, 1)).large
+        assert not quality.prepared(case, np.eye(99_999, 1)).large
+
+    def runs(self, *inertias: float) -> dict[int, dict[str, Any]]:
+        others = {"seconds": 1.0, "n_iter": 3, "n_passes": 4}
+        return {seed: {"inertia": one, **others} for seed, one in enumerate(inertias)}
+
+    def test_the_first_init_is_judged_by_median_and_worst(self) -> None:
+        report, theirs = a_report("quality"), self.runs(90.0, 100.0, 120.0)
+        found = {"coreset": self.runs(99.0, 100.2, 104.0), "k-means||": self.runs(90, 91, 92)}
+        (case,) = sets.chosen("gauss-10")
+        quality.judge(report, case, theirs, found, list(found))
+        targets = [(one["wanted"], one["found"], one["is"]) for one in report.found["targets"]]
+        assert targets == [
+            (1.003, pytest.approx(1.002), "met"),
+            (1.03, pytest.approx(1.04), "missed by 0.97%"),
+            (2, pytest.approx(1.04), "met"),
+        ]
+        medians = [one["ours"]["median"] for one in report.found["comparisons"]]
+        assert medians == [100.2, 91]
+        quality.judge(report, case, theirs, {}, ["coreset"])
+        assert [one["is"] for one in report.found["targets"][3:]] == ["not measured"] * 3
+
+    def test_the_same_optimum_is_no_loss(self) -> None:
+        report, (case,) = a_report("quality"), sets.chosen("gauss-100")
+        theirs, found = self.runs(14996027.0), {"coreset": self.runs(14996027.1)}
+        quality.judge(report, case, theirs, found, ["coreset"])
+        assert results.losses([report.found]) == []
+        quality.judge(report, case, theirs, {"coreset": self.runs(15000000.0)}, ["coreset"])
+        assert len(results.losses([report.found])) == 1
+
+    def test_on_the_heavy_tail_the_median_may_not_be_higher(self) -> None:
+        report, (case,) = a_report("quality"), sets.chosen("heavy-tail")
+        quality.judge(report, case, self.runs(100), {"coreset": self.runs(100.1)}, ["coreset"])
+        assert report.found["targets"][0]["is"] == "missed by 0.10%"
+
+    def test_lines_are_in_units_of_the_reference(self) -> None:
+        (case,) = sets.chosen("by-feature")
+        rows = quality.prepared(case, data.mixture(50, 2, 3))
+        theirs = self.runs(90.0, 100.0, 120.0)
+        reference, ours = quality.lines_of(rows, theirs, {"coreset": self.runs(98.0, 101.0)})
+        assert reference[:5] == [
+            "by-feature, 50 x 2, k=100",
+            "scikit-learn",
+            "100",
+            "1.2000",
+            "0.9000",
+        ]
+        assert ours[:5] == ["", "coreset (2 seeds)", "0.9950", "1.0100", "0.9800"]
+
+
+class TestEnd:
+    def test_ours_is_judged_by_speed_and_the_best_inertia(self) -> None:
+        report = a_report("end")
+
+        def runs(*found: tuple[float, float]) -> list[dict[str, Any]]:
+            return [
+                {"seconds": seconds, "iterations": 3, "passes": "?", "inertia": inertia}
+                for seconds, inertia in found
+            ]
+
+        found = {
+            end.OURS: runs((2.0, 10.0), (3.0, 12.0), (4.0, 11.0)),
+            "sklearn-lloyd": runs((60.0, 13.0)),
+            "onedal": runs((9.0, 10.0)),
+            "dask-ml": [],
+        }
+        end.show(report, found, "a fit")
+        assert [(one["wanted"], one["found"], one["is"]) for one in report.found["targets"]] == [
+            (15, 20, "met"),
+            (5, 3, "missed by 40%"),
+            (40, None, "not measured"),
+            (1, 1.1, "missed by 10%"),
+        ]
+        (table,) = report.found["tables"]
+        assert [row[2] for row in table["rows"]] == ["1.0", "20.0", "3.0"]
+        seconds, inertia = report.found["comparisons"]
+        assert list(seconds["theirs"]) == ["scikit-learn lloyd", "oneDAL (sklearnex)"]
+        assert inertia["ours"]["median"] == 11
+
+    def test_a_fit_to_files_is_one_to_their_rows(self, tmp_path: Path) -> None:
+        X = data.mixture(3000, 4, 5)
+        folder = data.write_parquet(tmp_path / "rows", X, n_files=3)
+        assert (data.array_of_parquet(folder) == X).all()
+        for name in ("sklearn-lloyd", "dkmeans-kmeans"):
+            found = end.once(name, folder, 5, 0, 1)
+            assert found["inertia"] < 1.5 * X.size
+            assert found["seconds"] > 0
+
+
 class TestLadder:
     def test_climbs_until_the_quality_is_reached(self) -> None:
         ladder = Ladder("one", 0)
@@ -378,16 +620,17 @@ class TestProcesses:
         assert peak - before >= X.nbytes
 
 
+COMMANDS = ("ceilings", "kernels", "fit", "quality", "memory", "scale", "io", "end")
 PEERS_NEEDED = ("sklearnex", "faiss", "superkmeans", "dask_ml", "pyspark")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 class TestCommands:
-    @pytest.mark.parametrize("command", ["ceilings", "kernels", "fit", "memory", "scale", "io"])
+    @pytest.mark.parametrize("command", COMMANDS)
     def test_runs_in_small_and_composes_results(self, command: str, tmp_path: Path) -> None:
         absent = [name for name in PEERS_NEEDED if importlib.util.find_spec(name) is None]
-        if absent and command in ("kernels", "fit", "memory"):
+        if absent and command in ("kernels", "fit", "memory", "end"):
             pytest.skip(f"needs the extra bench: {', '.join(absent)} not installed")
         run = [sys.executable, "-m", "tests.benchmarks"]
         subprocess.run([*run, command, "--quick", "--out", str(tmp_path)], cwd=ROOT, check=True)

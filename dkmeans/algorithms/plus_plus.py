@@ -6,6 +6,12 @@ from dkmeans.algorithms.drive import drive_in_memory
 from dkmeans.algorithms.lloyd import Fit, LloydState, least, lloyd_passes
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.greedy import greedy_rows
+from dkmeans.kernels.swaps import with_swaps
+
+SWAPS_BY_CLUSTER = 2
+"""Rows to try, for each center. They pay more than as much time for more restarts: of one start,
+the inertia of 50 clusters of `a3` came out 15 % above the best that is known without them, and
+0.01 % with them."""
 
 
 def greedy_plus_plus(
@@ -48,13 +54,13 @@ def greedy_plus_plus(
 def best_of_restarts(
     X: Array, weight: Array, n_clusters: int, generator: np.random.Generator, n_restarts: int
 ) -> Fit:
-    """Seed by `greedy_plus_plus` and run Lloyd, several times; return the fit of least inertia."""
+    """Run Lloyd several times from `swapped_plus_plus`; return the fit of least inertia."""
     block = Block(np.asfortranarray(X, np.float64), ((0, len(X)),), weight.astype(np.float64))
     fits = [
         drive_in_memory(
             block,
             lloyd_passes(
-                LloydState.start(greedy_plus_plus(X, weight, n_clusters, generator)),
+                LloydState.start(swapped_plus_plus(block.X, weight, n_clusters, generator)),
                 max_iter=100,
                 tol=1e-4,
             ),
@@ -62,3 +68,11 @@ def best_of_restarts(
         for _ in range(n_restarts)
     ]
     return fits[least([fit.inertia for fit in fits])]
+
+
+def swapped_plus_plus(
+    X: Array, weight: Array, n_clusters: int, generator: np.random.Generator
+) -> Array:
+    """Choose centers by `greedy_plus_plus`, and swap some for rows where that lowers the cost."""
+    centers = greedy_plus_plus(X, weight, n_clusters, generator)
+    return with_swaps(X, weight, centers, SWAPS_BY_CLUSTER * n_clusters, generator)

@@ -7,7 +7,7 @@ import numpy as np
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.choice import are_compiled
 
-FLOAT32_RANGE = 1e-20, 1e36
+_LEAST, _MOST = 1e-20, 1e36
 """Where the largest squared distance lies between these, float32 holds all that matter."""
 
 
@@ -79,11 +79,16 @@ def _begun(X: Array, weight: Array, n_trials: int, row: int) -> Steps:
     if X.dtype == np.float32:
         steps = Compiled(X, weight, n_trials)
         steps.begin(row)
-        if FLOAT32_RANGE[0] < steps.sq_distances.max() < FLOAT32_RANGE[1]:
+        if in_range(steps.sq_distances):
             return steps
     steps = Compiled(X.astype(np.float64, order="F", copy=False), weight, n_trials)
     steps.begin(row)
     return steps
+
+
+def in_range(sq_distances: Array) -> bool:
+    """Whether squared distances of some dtype are good enough, or float64 has to measure them."""
+    return sq_distances.dtype == np.float64 or bool(_LEAST < sq_distances.max() < _MOST)
 
 
 def drawn(importance: Array, uniforms: Array) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from dkmeans.kernels.block import Array
+from dkmeans.kernels.compiled import nearest
 from dkmeans.kernels.jit import jitted
 
 _TILE_BYTES = 2**15
@@ -35,17 +36,6 @@ def _read_only(X: Array, weight: Array) -> tuple[Array, int, Array]:
     weight = np.ascontiguousarray(weight, np.float64).view()
     weight.flags.writeable = False
     return flat, step, weight
-
-
-def swapped(X: Array, weight: Array, centers: Array, uniforms: Array) -> tuple[Array, float]:
-    """See `swaps.plain`. Takes two values and two labels a row, and another value."""
-    n_rows, k = len(X), len(centers)
-    flat, step, weight = _read_only(X, weight)
-    columns = np.ascontiguousarray(centers.T, X.dtype)
-    sq_distances, labels = np.empty((2, n_rows), X.dtype), np.empty((2, n_rows), np.int32)
-    rows, tile_rows = np.full(k, -1), _TILE_BYTES // X.itemsize
-    farthest = _swap(flat, step, weight, uniforms, columns, sq_distances, labels, rows, tile_rows)
-    return rows, float(farthest)
 
 
 class Compiled:
@@ -76,12 +66,35 @@ class Compiled:
 
     def choose(self, uniforms: Array) -> int:
         """Draw as many rows as there are `uniforms`; choose and return the best, -1 if none is."""
-        return self._choose(np.empty(len(uniforms), np.intp), uniforms)
+        return self._choose(np.zeros(len(uniforms), np.intp), uniforms)
 
     def _choose(self, tried: Array, uniforms: Array) -> int:
         rows = self._flat, self._step, self._n_features, self._weight
         state = self._sq_distances, self._lowered, self._costs, self._importance
         return int(_choose(*rows, tried, uniforms, *state))
+
+
+class Swaps:
+    """See `swaps.plain`. Takes three values of the rows' dtype and two labels for each row."""
+
+    def __init__(self, X: Array, weight: Array, centers: Array) -> None:
+        self._rows = _read_only(X, weight)
+        labels, sq_distances = nearest(X, centers, 2)
+        self._labels = np.ascontiguousarray(labels.T)
+        self._sq_distances = np.ascontiguousarray(sq_distances.T)
+        self._columns = np.ascontiguousarray(centers.T, X.dtype)
+
+    @property
+    def sq_distances(self) -> Array:
+        """Squared distances to the nearest center, `(n_rows,)` of the rows' dtype."""
+        return self._sq_distances[0]
+
+    def tried(self, uniforms: Array) -> Array:
+        """Try a row for each of the `uniforms`; return which rows are in the centers' places."""
+        rows, tile_rows = np.full(self._columns.shape[1], -1), _TILE_BYTES // self._columns.itemsize
+        state = self._columns, self._sq_distances, self._labels
+        _swap(*self._rows, uniforms, *state, rows, tile_rows)
+        return rows
 
 
 @jitted
@@ -211,92 +224,91 @@ def _swap(
     labels: Array,
     rows: Array,
     tile_rows: int,
-) -> float:
-    """Swap centers for rows, see `swaps.plain`; all arrays but the first four are written to.
+) -> None:
+    """Swap centers for rows, see `swaps.plain`.
 
-    `columns` are the centers, feature by feature; `sq_distances` and `labels` those of the nearest
-    and the second nearest center. Returns the largest squared distance at the beginning.
+    All arrays but the first four are written to. `columns` are the centers, feature by feature;
+    `sq_distances` and `labels` those of the nearest and the second nearest of them.
     """
     n_features, k = columns.shape
-    n_rows = len(weight)
-    n_tiles = -(-n_rows // tile_rows)
+    n_tiles = -(-len(weight) // tile_rows)
     far = np.empty((n_tiles, 1, tile_rows), flat.dtype)
     importance, losses, losses_then = np.empty(n_tiles), np.empty(k), np.empty(k)
-    tried, scores = np.empty(1, np.intp), np.empty(k, flat.dtype)
-    for row in range(n_rows):
-        _find_two(flat[row:], step, columns, scores, sq_distances[:, row], labels[:, row])
-    farthest = np.float64(sq_distances[0].max())
-    cost = _add_up(sq_distances, labels, weight, tile_rows, importance, losses)
+    tried, scores = np.zeros(1, np.intp), np.empty(k, flat.dtype)
+    near, second = sq_distances
+    cost = _add_up(near, second, labels[0], weight, tile_rows, importance, losses)
     for u in range(len(uniforms)):
-        if not _draw(importance, weight, sq_distances[0], tile_rows, uniforms[u : u + 1], tried):
+        if not _draw(importance, weight, near, tile_rows, uniforms[u : u + 1], tried):
             break
         cost_then = cost
         losses_then[:] = losses
         for tile in range(n_tiles):
             first = tile * tile_rows
-            n = min(tile_rows, n_rows - first)
+            n = min(tile_rows, len(weight) - first)
             _measure(flat, step, n_features, first, n, tried, far[tile])
-            for i in range(n):
-                row = first + i
+            for row, new in zip(range(first, first + n), far[tile, 0]):
                 # few rows are any nearer to the one that is tried
-                if far[tile, 0, i] < sq_distances[1, row]:
-                    new, old = np.float64(far[tile, 0, i]), np.float64(sq_distances[0, row])
-                    near = min(new, old)
-                    loss = np.float64(sq_distances[1, row]) - old
-                    losses_then[labels[0, row]] += weight[row] * (new - near - loss)
-                    cost_then += weight[row] * (near - old)
+                if new < second[row]:
+                    w, d, old = weight[row], np.float64(new), np.float64(near[row])
+                    losses_then[labels[0, row]] += w * (d - min(d, old) - (second[row] - old))
+                    cost_then += w * (min(d, old) - old)
         out = int(losses_then.argmin())
         if cost_then + losses_then[out] >= cost:
             continue
         rows[out] = tried[0]
         for j in range(n_features):
             columns[j, out] = flat[j * step + tried[0]]
-        for row in range(n_rows):
-            new = far[row // tile_rows, 0, row % tile_rows]
-            two, names = sq_distances[:, row], labels[:, row]
-            was_nearest, was_second = names[0] == out, names[1] == out
-            if new < two[0] and not was_nearest:
-                two[1], names[1] = two[0], names[0]
-                two[0], names[0] = new, out
-            elif was_nearest and new <= two[1]:
-                two[0] = new
-            elif was_nearest or (was_second and new > two[1]):
-                _find_two(flat[row:], step, columns, scores, two, names)
-            elif new < two[1] or was_second:
-                two[1], names[1] = new, out
-        cost = _add_up(sq_distances, labels, weight, tile_rows, importance, losses)
-    return farthest
+        for tile in range(n_tiles):
+            first = tile * tile_rows
+            n = min(tile_rows, len(weight) - first)
+            for row, new in zip(range(first, first + n), far[tile, 0]):
+                was_nearest, was_second = labels[0, row] == out, labels[1, row] == out
+                if new >= second[row] and not (was_nearest or was_second):
+                    continue
+                if new < near[row] and not was_nearest:
+                    second[row], labels[1, row] = near[row], labels[0, row]
+                    near[row], labels[0, row] = new, out
+                elif was_nearest and new <= second[row]:
+                    near[row] = new
+                elif not was_nearest and new <= second[row]:
+                    second[row], labels[1, row] = new, out
+                else:
+                    _find_two(flat, step, row, columns, scores, sq_distances, labels)
+        cost = _add_up(near, second, labels[0], weight, tile_rows, importance, losses)
 
 
 @njit(nogil=True)
 def _add_up(
-    sq_distances: Array, labels: Array, weight: Array, tile_rows: int, importance: Array,
+    near: Array, second: Array, labels: Array, weight: Array, tile_rows: int, importance: Array,
     losses: Array,
 ) -> float:  # fmt: skip
     """Add up costs by tile, and by center what its rows would lose with it; return the cost."""
-    importance[:] = 0
     losses[:] = 0
-    for row in range(len(weight)):
-        near, second = np.float64(sq_distances[0, row]), np.float64(sq_distances[1, row])
-        importance[row // tile_rows] += weight[row] * near
-        losses[labels[0, row]] += weight[row] * (second - near)
+    for tile in range(len(importance)):
+        cost = 0.0
+        for row in range(tile * tile_rows, min((tile + 1) * tile_rows, len(weight))):
+            d = np.float64(near[row])
+            cost += weight[row] * d
+            losses[labels[row]] += weight[row] * (second[row] - d)
+        importance[tile] = cost
     return importance.sum()
 
 
 @njit(nogil=True, fastmath={"contract"})
 def _find_two(
-    x: Array, step: int, columns: Array, scores: Array, sq_distances: Array, labels: Array
-) -> None:
+    flat: Array, step: int, row: int, columns: Array, scores: Array, sq_distances: Array,
+    labels: Array,
+) -> None:  # fmt: skip
     """Find the two nearest centers of a row; of equally near ones those that come first."""
     scores[:] = 0
     for j in range(len(columns)):
+        x = flat[j * step + row]
         for c in range(len(scores)):
-            scores[c] += (x[j * step] - columns[j, c]) ** 2
-    sq_distances[:] = np.inf
-    labels[:] = 0
+            scores[c] += (x - columns[j, c]) * (x - columns[j, c])
+    sq_distances[:, row] = np.inf
     for c in range(len(scores)):
-        if scores[c] < sq_distances[0]:
-            sq_distances[1], labels[1] = sq_distances[0], labels[0]
-            sq_distances[0], labels[0] = scores[c], c
-        elif scores[c] < sq_distances[1]:
-            sq_distances[1], labels[1] = scores[c], c
+        if scores[c] < sq_distances[0, row]:
+            sq_distances[1, row], labels[1, row] = sq_distances[0, row], labels[0, row]
+            sq_distances[0, row], labels[0, row] = scores[c], c
+        elif scores[c] < sq_distances[1, row]:
+            sq_distances[1, row], labels[1, row] = scores[c], c

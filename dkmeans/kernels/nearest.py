@@ -1,7 +1,7 @@
 """The nearest centers of each row, exactly.
 
-Rows are scored by `||c||^2 - 2 x.c` about the centers' mean, which only ranks. Distances are taken
-directly from the differences, so that they lose nothing to cancellation.
+Rows are scored by `||c||^2 - 2 x.c` about the centers' middle, which only ranks. Distances are
+taken directly from the differences, so that they lose nothing to cancellation.
 """
 
 from dkmeans.kernels.block import Array

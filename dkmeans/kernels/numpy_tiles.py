@@ -1,7 +1,7 @@
 """The nearest centers of each row by NumPy: for small inputs, which wait for no compiler.
 
 A tile of `TILE_ROWS` rows is scored against `TILE_CENTERS` centers at a time by one matrix product;
-the score is `||c||^2 - 2 x.c` about the centers' mean, with the norm as one more feature of the
+the score is `||c||^2 - 2 x.c` about the centers' middle, with the norm as one more feature of the
 product. Tiles are of one size, whatever the number of rows, so that this makes no difference to the
 bits. Scratch is bounded whatever the number of rows and centers.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dkmeans.kernels.block import Array
+from dkmeans.kernels.tables import MOST_IN_MEDIAN
 
 TILE_ROWS = 2048
 TILE_CENTERS = 512
@@ -23,7 +24,7 @@ _LEAST_COLUMNS = 2
 
 def nearest(X: Array, centers: Array, n_best: int) -> tuple[Array, Array]:
     """See `nearest.nearest` and `nearest.nearest_two`; returns `(n_rows, n_best)`."""
-    moved, shift = _about_mean(centers, X.dtype)
+    moved, shift = _about_middle(centers, X.dtype)
     repeats, twin = _repeats(moved)
     scorers = _scorers(moved, np.where(repeats, np.inf, 0.0))
     by_feature = np.ascontiguousarray(moved.T)
@@ -46,7 +47,7 @@ def nearest_other(
     X: Array, centers: Array, labels: Array, offsets: Array | None
 ) -> tuple[Array, Array]:
     """See `nearest.nearest_other`."""
-    moved, shift = _about_mean(centers, X.dtype)
+    moved, shift = _about_middle(centers, X.dtype)
     scorers = _scorers(moved, np.zeros(len(centers)) if offsets is None else offsets)
     by_feature = np.ascontiguousarray(moved.T)
     others, sq_distances = np.empty(len(X), np.int32), np.empty(len(X), X.dtype)
@@ -72,7 +73,7 @@ def bring_up_to_date(
 
 def sq_distances_to(X: Array, centers: Array, labels: Array) -> Array:
     """See `nearest.sq_distances_to`."""
-    moved, shift = _about_mean(centers, X.dtype)
+    moved, shift = _about_middle(centers, X.dtype)
     by_feature = np.ascontiguousarray(moved.T)
     sq_distances, own = np.empty(len(X), X.dtype), np.zeros(TILE_ROWS, np.intp)
     for rows, tile, width in _tiles(X, shift):
@@ -85,7 +86,7 @@ def sq_distances_to(X: Array, centers: Array, labels: Array) -> Array:
 def distances(X: Array, centers: Array) -> Array:
     """See `nearest.distances`."""
     out = np.empty((X.shape[0], centers.shape[0]), X.dtype)
-    moved, shift = _about_mean(centers, X.dtype)
+    moved, shift = _about_middle(centers, X.dtype)
     for rows, tile, width in _tiles(X, shift):
         for j, center in enumerate(moved):
             difference = tile[:-1, :width] - center[:, None]
@@ -128,8 +129,8 @@ def _sq_norms(columns: Array) -> Array:
     return np.einsum("ij,ij->j", columns, columns)
 
 
-def _about_mean(centers: Array, dtype: np.dtype) -> tuple[Array, Array]:
-    """Return centers measured from their mean, and the mean, in a dtype."""
+def _about_middle(centers: Array, dtype: np.dtype) -> tuple[Array, Array]:
+    """Return centers measured from their middle, and this, in a dtype."""
     centers = np.ascontiguousarray(centers)
     shift = _shift(centers, dtype)
     return (centers - shift).astype(dtype), shift
@@ -159,8 +160,9 @@ def _sq_distances_of_tile(tile: Array, by_feature: Array, labels: Array) -> Arra
 
 
 def _shift(centers: Array, dtype: np.dtype) -> Array:
-    # without it, float32 at an offset of 1e3 labels 13 % of the rows wrongly
-    return centers.mean(axis=0, dtype=np.float64).astype(dtype)
+    # see `tables.fill_panels`
+    some = centers[:: -(-len(centers) // MOST_IN_MEDIAN)]
+    return np.sort(some, axis=0)[(len(some) - 1) // 2].astype(dtype)
 
 
 def _repeats(centers: Array) -> tuple[Array, Array]:

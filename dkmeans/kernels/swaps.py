@@ -4,7 +4,7 @@ import numpy as np
 
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.choice import are_compiled
-from dkmeans.kernels.greedy import FLOAT32_RANGE, drawn
+from dkmeans.kernels.greedy import drawn, in_range
 
 
 def with_swaps(
@@ -54,13 +54,12 @@ def with_swaps(
 def _rows_in_place(X: Array, weight: Array, centers: Array, uniforms: Array) -> Array:
     if not are_compiled(X.shape[0], X.shape[1], len(centers)):
         return plain(X, weight, centers, uniforms)
-    from dkmeans.kernels.greedy_loops import swapped
+    from dkmeans.kernels.greedy_loops import Swaps
 
-    if X.dtype == np.float32:
-        rows, farthest = swapped(X, weight, centers, uniforms)
-        if FLOAT32_RANGE[0] < farthest < FLOAT32_RANGE[1]:
-            return rows
-    return swapped(X.astype(np.float64, order="F", copy=False), weight, centers, uniforms)[0]
+    swaps = Swaps(X, weight, centers)
+    if not in_range(swaps.sq_distances):
+        swaps = Swaps(X.astype(np.float64), weight, centers)
+    return swaps.tried(uniforms)
 
 
 def plain(X: Array, weight: Array, centers: Array, uniforms: Array) -> Array:

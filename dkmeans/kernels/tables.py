@@ -14,7 +14,12 @@ An entry may have copies, which rows are added to by turns: processors wait for 
 written, if it is needed at once.
 """
 
+import numpy as np
+
 from dkmeans.kernels.block import Array
+
+MOST_IN_MEDIAN = 64
+"""Centers, evenly spread, that stand for all where a point in their middle is wanted."""
 
 
 def entry_length(n_features: int, n_lanes: int, both: bool) -> int:
@@ -37,8 +42,9 @@ def fill_panels(
     panel
         Centers of a panel.
     shift
-        `(n_features,)`: written to; the mean of the centers. Without moving them by it, float32 at
-        an offset of 1e3 labels 13 % of the rows wrongly.
+        `(n_features,)`: written to; the median of the centers, or of some of them. Without moving
+        them by it, float32 at an offset of 1e3 labels 13 % of the rows wrongly. (Moved by their
+        mean, all rows lose digits where one center is very far.)
     panels
         `(n_panels * n_features * panel,)` of the dtype of `shift`, zeros: written to; -2 times the
         moved centers.
@@ -47,11 +53,16 @@ def fill_panels(
         centers, and offsets.
     """
     k, d = centers.shape
+    apart = -(-k // MOST_IN_MEDIAN)
+    some = np.empty(-(-k // apart))
     for t in range(d):
-        total = 0.0
-        for j in range(k):
-            total += centers[j, t]
-        shift[t] = total / k
+        for i in range(len(some)):
+            value, at = centers[i * apart, t], i
+            while at > 0 and some[at - 1] > value:
+                some[at] = some[at - 1]
+                at -= 1
+            some[at] = value
+        shift[t] = some[(len(some) - 1) // 2]
     for j in range(k):
         norm = 0.0
         for t in range(d):

@@ -79,7 +79,7 @@ def _pilot_rows(rows: "Rows", size: int, seed: int) -> PilotRows:
         "rows_read": known.rows_read - rows_before,
         "bytes_read": known.bytes_read - bytes_before,
     }
-    reporter().ended(record)
+    reporter().ended(record, is_pass=False)
     return PilotRows(np.asfortranarray(sample.X[order]), stands_for[order], record)
 
 
@@ -117,7 +117,7 @@ def _sample_of(rows: "Rows", ranges: _Ranges, size: int, seed: int) -> WeightedS
             parts.append(part)
     request = Reduce("pilot", _draw, (size, seed, ranges))
     shared = Pass((request,), rows.steps, skips_bad_files(rows))
-    reporter().began("pilot", len(leaves))
+    reporter().began("pilot", len(leaves), is_pass=False)
     result = rows.engine.run(leaves, parts, shared, reporter().leaf_done)
     rows.known.count_reading(result)
     leave_out(rows, result)

@@ -10,18 +10,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Reporter(Protocol):
-    """Told of passes."""
+    """Told of passes, and of what else takes long."""
 
-    def began(self, kind: str, n_leaves: int) -> None:
-        """A pass begins."""
+    def began(self, kind: str, n_leaves: int, *, is_pass: bool = True) -> None:
+        """A pass begins, or something else of so many parts."""
         ...
 
     def leaf_done(self) -> None:
         """A leaf of the pass is done. Called from any thread."""
         ...
 
-    def ended(self, record: Mapping[str, Any]) -> None:
-        """The pass is over, and this is what history says of it."""
+    def ended(self, record: Mapping[str, Any], *, is_pass: bool = True) -> None:
+        """It is over, and this is what history says of it."""
         ...
 
     def note(self, text: str) -> None:
@@ -32,13 +32,13 @@ class Reporter(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def began(self, kind: str, n_leaves: int) -> None:
+    def began(self, kind: str, n_leaves: int, *, is_pass: bool = True) -> None:
         """Show nothing."""
 
     def leaf_done(self) -> None:
         """Show nothing."""
 
-    def ended(self, record: Mapping[str, Any]) -> None:
+    def ended(self, record: Mapping[str, Any], *, is_pass: bool = True) -> None:
         """Show nothing."""
 
     def note(self, text: str) -> None:
@@ -51,16 +51,16 @@ class Lines:
     def __init__(self, out: TextIO) -> None:
         self._out, self._number = out, 0
 
-    def began(self, kind: str, n_leaves: int) -> None:
+    def began(self, kind: str, n_leaves: int, *, is_pass: bool = True) -> None:
         """Show nothing: a pass that failed is no line."""
 
     def leaf_done(self) -> None:
         """Show nothing."""
 
-    def ended(self, record: Mapping[str, Any]) -> None:
+    def ended(self, record: Mapping[str, Any], *, is_pass: bool = True) -> None:
         """Write the line."""
-        self._number += 1
-        self.note(f"pass {self._number:>3}  {describe(record)}")
+        self._number += is_pass
+        self.note(f"{_numbered(self._number, is_pass)}  {describe(record)}")
 
     def note(self, text: str) -> None:
         """Write a line."""
@@ -75,11 +75,12 @@ class Bars:
         self._progress: Progress | None = None
         self._number = 0
 
-    def began(self, kind: str, n_leaves: int) -> None:
-        """Show a bar."""
-        self._number += 1
+    def began(self, kind: str, n_leaves: int, *, is_pass: bool = True) -> None:
+        """Show a bar, in place of one of something that was not heard of again."""
+        self.stop()
+        self._number += is_pass
         self._progress = Progress(
-            TextColumn(f"pass {self._number:>3}  {{task.description}}"),
+            TextColumn(f"{_numbered(self._number, is_pass)}  {{task.description}}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -94,10 +95,10 @@ class Bars:
         if self._progress is not None and self._progress.task_ids:
             self._progress.advance(self._progress.task_ids[0])
 
-    def ended(self, record: Mapping[str, Any]) -> None:
+    def ended(self, record: Mapping[str, Any], *, is_pass: bool = True) -> None:
         """Replace the bar by a line."""
         self.stop()
-        self.note(f"pass {self._number:>3}  {describe(record)}")
+        self.note(f"{_numbered(self._number, is_pass)}  {describe(record)}")
 
     def note(self, text: str) -> None:
         """Write a line."""
@@ -130,6 +131,11 @@ def reporting(out: TextIO | None = None) -> Iterator[None]:
         if isinstance(_reporter, Bars):
             _reporter.stop()
         _reporter = before
+
+
+def _numbered(number: int, is_pass: bool) -> str:
+    """What a line begins with: the number of the pass, or as much space."""
+    return f"pass {number:>3}" if is_pass else " " * 8
 
 
 def describe(record: Mapping[str, Any]) -> str:

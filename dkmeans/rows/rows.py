@@ -560,7 +560,7 @@ class Rows:
         shared
             Sent once to each process that needs it.
         """
-        reporter().began(kind, len(items))
+        reporter().began(kind, len(items), is_pass=False)
         return self.engine.map(function, items, shared, reporter().leaf_done)
 
     def gather(self, most_bytes: int, record: dict[str, Any] | None = None) -> Block:

@@ -83,13 +83,24 @@ def inertia_of_parquet(folder: str | Path, centers: np.ndarray) -> float:
     return total
 
 
-def write_parquet(folder: str | Path, X: np.ndarray, n_files: int = 4, groups: int = 4) -> str:
-    """Write rows as Parquet files of several row groups; return the folder."""
+def array_of_parquet(folder: str | Path) -> np.ndarray:
+    """Return all rows of a folder as one array, as who has no better tool loads them."""
+    table = pq.read_table(folder)
+    return np.column_stack([column.to_numpy() for column in table.columns])
+
+
+def write_parquet(
+    folder: str | Path, X: np.ndarray, n_files: int | list[int] = 4, groups: int = 4
+) -> str:
+    """Write rows as Parquet files of several row groups; return the folder.
+
+    `n_files` may be the indices where files begin, the first left out.
+    """
     Path(folder).mkdir(parents=True, exist_ok=True)
     for number, part in enumerate(np.array_split(X, n_files)):
         table = pa.table({f"f{i}": part[:, i] for i in range(X.shape[1])})
         size = max(1, -(-len(part) // groups))
         pq.write_table(
-            table, Path(folder, f"{number}.parquet"), row_group_size=size, use_dictionary=False
+            table, Path(folder, f"{number:04}.parquet"), row_group_size=size, use_dictionary=False
         )
     return str(folder)

@@ -13,7 +13,7 @@ import dask
 import numpy as np
 
 from tests.benchmarks.child import Child
-from tests.benchmarks.data import inertia_of_parquet
+from tests.benchmarks.data import array_of_parquet, inertia_of_parquet
 from tests.benchmarks.measure import Timing
 from tests.benchmarks.report import Report
 
@@ -36,13 +36,10 @@ def fit_dkmeans(folder: str, k: int, batch_size: int, seed: int) -> dict:
 
 def fit_sklearn(folder: str, k: int, batch_size: int, seed: int) -> dict:
     """Load all rows, then fit."""
-    import pyarrow.parquet as pq
     from sklearn.cluster import MiniBatchKMeans
 
     start = time.perf_counter()
-    table = pq.read_table(folder)
-    X = np.column_stack([column.to_numpy() for column in table.columns])
-    del table
+    X = array_of_parquet(folder)
     fitted = MiniBatchKMeans(k, batch_size=batch_size, n_init=1, random_state=seed).fit(X)
     # seeding looks at 3 batches, the end at all rows
     n_rows = fitted.n_steps_ * batch_size + 3 * batch_size + len(X)

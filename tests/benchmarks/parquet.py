@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,8 +43,10 @@ def fit_dkmeans(folder: str, k: int, max_iter: int, workers: int) -> dict:
     }
 
 
-def fit_dask_ml(folder: str, k: int, max_iter: int, workers: int) -> dict:
-    """Persist, then fit."""
+def fit_dask_ml(
+    folder: str, k: int, max_iter: int | None, workers: int, seed: int = 0
+) -> dict[str, Any]:
+    """Persist, then fit; `max_iter` None is the default of dask-ml."""
     import dask.dataframe as dd
     from dask_ml.cluster import KMeans
     from distributed import Client, LocalCluster, wait
@@ -54,10 +57,11 @@ def fit_dask_ml(folder: str, k: int, max_iter: int, workers: int) -> dict:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
+        options = {} if max_iter is None else {"max_iter": max_iter}
         X = dd.read_parquet(folder).to_dask_array(lengths=True).persist()
         wait(X)
         start = time.perf_counter()
-        fitted = KMeans(k, max_iter=max_iter, random_state=0).fit(X)
+        fitted = KMeans(k, random_state=seed, **options).fit(X)
         seconds = time.perf_counter() - start
     return {
         "seconds": seconds,

@@ -99,7 +99,7 @@ class Report:
             [
                 one["what"],
                 f"{'>=' if one['at_least'] else '<='} {one['wanted']:g}",
-                "?" if one["found"] is None else f"{one['found']:.3g}",
+                "?" if one["found"] is None else f"{one['found']:.5g}",
                 one["is"],
             ]
             for one in self._found["targets"]
@@ -128,4 +128,5 @@ def judged(wanted: float, found: float | None, at_least: bool = True) -> str:
         return "not measured"
     if found >= wanted if at_least else found <= wanted:
         return "met"
-    return f"missed by {abs(wanted - found) / wanted:.0%}"
+    share = abs(wanted - found) / wanted
+    return f"missed by {share:.{0 if share >= 0.01 else 2}%}"

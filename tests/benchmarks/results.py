@@ -13,10 +13,12 @@ ORDER = (
     "ceilings",
     "kernels",
     "fit",
+    "quality",
     "memory",
     "scale",
     "io",
     "parquet",
+    "end",
     "minibatch",
     "evaluate",
     "stream",
@@ -105,7 +107,7 @@ def _targets(found: Sequence[Found]) -> str:
         [
             target["what"],
             f"{'at least' if target['at_least'] else 'at most'} {target['wanted']:g}",
-            "" if target["found"] is None else f"{target['found']:.3g}",
+            "" if target["found"] is None else f"{target['found']:.5g}",
             target["is"],
         ]
         for one in found

@@ -47,7 +47,7 @@ class _Pressing(progress.Silent):
     def __init__(self, name):
         self._name, self._now, self.passes, self.pressed = name, "", [], False
 
-    def began(self, kind, n_leaves):
+    def began(self, kind, n_leaves, *, is_pass=True):
         assert n_leaves > 1
         self._now = kind
 
@@ -58,7 +58,7 @@ class _Pressing(progress.Silent):
             # the pass must not end before the signal has arrived
             time.sleep(0.2)
 
-    def ended(self, record):
+    def ended(self, record, *, is_pass=True):
         self.passes.append(record["kind"])
 
 

@@ -125,6 +125,17 @@ def test_the_ends_of_what_can_be_drawn_are_rows_of_some_importance(uniform):
     assert steps.choose(np.array([uniform])) == (101 if uniform == 0 else 38_999)
 
 
+def test_rounding_does_not_lead_past_the_last_row_of_some_importance():
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        X = np.asfortranarray(random.normal(size=(20_000, 1)), np.float32)
+        weight = random.uniform(size=len(X))
+        weight[:100] = weight[9000:] = 0
+        steps = Compiled(X, weight, 1)
+        steps.begin(100)
+        assert 100 < steps.choose(np.array([np.nextafter(1, 0)])) < 9000
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_draws_are_in_proportion_to_weighted_squared_distance(dtype):
     X = np.zeros((20_000, 1), dtype, order="F")

@@ -14,6 +14,7 @@ from dkmeans.kernels.nearest import (
     nearest_two,
     sq_distances_to,
 )
+from dkmeans.kernels.tables import MOST_IN_MEDIAN
 
 DTYPES = ["float32", "float64"]
 
@@ -336,7 +337,8 @@ def test_labels_are_those_of_float64_but_for_true_ties(n_features, n_centers, of
     half = n_centers // 2
     centers[half:] = centers[:half] + spacing * rng.integers(-8, 9, size=(half, n_features))
     centers = centers.astype(dtype).astype(np.float64)
-    shift = centers.mean(axis=0)
+    some = centers[:: -(-n_centers // MOST_IN_MEDIAN)]
+    shift = np.sort(some, axis=0)[(len(some) - 1) // 2]
     moved, rows = centers - shift, X.astype(np.float64) - shift
     scores = (moved**2).sum(axis=1) - 2 * rows @ moved.T
     labels, _ = nearest(X, centers)
@@ -346,3 +348,16 @@ def test_labels_are_those_of_float64_but_for_true_ties(n_features, n_centers, of
     sizes = 2 * np.linalg.norm(rows, axis=1) * np.linalg.norm(moved[labels], axis=1)
     assert (lost <= 4 * np.spacing(sizes.astype(dtype))).all()
     assert len(np.unique(labels)) > half
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_center_that_is_absurdly_far_costs_the_others_no_digits(dtype):
+    rng = np.random.default_rng(5)
+    X = np.asfortranarray(rng.normal(size=(5000, 6)), dtype)
+    centers = rng.normal(size=(30, 6))
+    centers[17] = 1e9
+    labels, _ = nearest(X, centers)
+    scores = ((X.astype(np.float64)[:, None, :] - centers) ** 2).sum(axis=2)
+    lost = scores[np.arange(len(X)), labels] / scores.min(axis=1) - 1
+    assert lost.max() <= 1e-4
+    assert (labels == scores.argmin(axis=1)).mean() > 0.999

@@ -112,7 +112,7 @@ def _with_solutions(rows: Rows, settings: KMeansSettings, begun: Begun) -> Begun
             record |= {"rows_read": 0, "bytes_read": 0}
             runs.append(RunState(LloydState.start(one.centers), None, (record,)))
             wanted.append(Wanted(k, one.seed))
-    reporter().ended(runs[0].history[0])
+    reporter().ended(runs[0].history[0], is_pass=False)
     return Begun(begun.scaling, begun.history, tuple(runs), tuple(wanted), tuple(others))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from dkmeans.algorithms.coreset.survey import Coreset
 from dkmeans.algorithms.drive import drive_in_memory
 from dkmeans.algorithms.lloyd import LloydState, lloyd_passes
-from dkmeans.algorithms.plus_plus import greedy_plus_plus
+from dkmeans.algorithms.plus_plus import swapped_plus_plus
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.draws import generator
 from dkmeans.kernels.threads import one_blas_thread
@@ -110,7 +110,7 @@ def solved(start: Start, coreset: Coreset) -> Solution:
         centers = start.centers
         if centers is None:
             random = generator(start.seed, "coreset", "start", start.n_clusters)
-            centers = greedy_plus_plus(X, weight, start.n_clusters, random)
+            centers = swapped_plus_plus(X, weight, start.n_clusters, random)
         passes = lloyd_passes(LloydState.start(centers), max_iter=_MOST_ITERATIONS, tol=start.tol)
         fit = drive_in_memory(block, passes)
     return Solution(fit.centers, fit.inertia, start.seed)

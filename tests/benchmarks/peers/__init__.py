@@ -32,10 +32,14 @@ class Listed:
 PEERS = {
     "dkmeans": Listed("dkmeans", "dkmeans_kernel", "Kernel", is_ours=True),
     "dkmeans-kmeans": Listed("dkmeans KMeans", "dkmeans_estimators", "KMeansPeer", is_ours=True),
+    "dkmeans-coreset": Listed(
+        "dkmeans KMeans, coreset", "dkmeans_estimators", "CoresetPeer", is_ours=True
+    ),
     "dkmeans-minibatch": Listed(
         "dkmeans MiniBatchKMeans", "dkmeans_estimators", "MiniBatchPeer", is_ours=True
     ),
     "sklearn-lloyd": Listed("scikit-learn lloyd", "scikit_learn", "Lloyd"),
+    "sklearn-converged": Listed("scikit-learn, converged", "scikit_learn", "Converged"),
     "sklearn-elkan": Listed("scikit-learn elkan", "scikit_learn", "Elkan"),
     "sklearn-minibatch": Listed("scikit-learn MiniBatchKMeans", "scikit_learn", "MiniBatch"),
     "onedal": Listed("oneDAL (sklearnex)", "onedal", "OneDal"),
@@ -56,6 +60,7 @@ PEERS = {
 
 ESTIMATORS = (
     "dkmeans-kmeans",
+    "dkmeans-coreset",
     "dkmeans-minibatch",
     "sklearn-lloyd",
     "sklearn-minibatch",

@@ -24,6 +24,9 @@ class Run:
     n_iter: int | None
     """Iterations made; None where the library does not tell."""
 
+    n_passes: int | None = None
+    """Passes over the rows; None where the library does not tell."""
+
 
 class Peer:
     """A library, with rows of its own.
@@ -45,6 +48,14 @@ class Peer:
 
     def fit(self, k: int, budget: int, seed: int) -> Run:
         """Fit with the default seeding and at most `budget` iterations, epochs or steps."""
+        raise NotImplementedError
+
+    def fit_files(self, folder: str, k: int, n_iter: int, seed: int) -> Run:
+        """Fit to a folder of Parquet, reading included.
+
+        The default rule ends it, or `n_iter` iterations where a library has no such rule that ends
+        within minutes.
+        """
         raise NotImplementedError
 
     def warm_up(self, path: str) -> None:

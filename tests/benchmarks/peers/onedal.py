@@ -5,6 +5,7 @@ import logging
 import numpy as np
 from sklearnex.cluster import KMeans
 
+from tests.benchmarks.data import array_of_parquet
 from tests.benchmarks.peers.base import Peer, Run, timed
 
 
@@ -35,6 +36,11 @@ class OneDal(Peer):
 
     def fit(self, k: int, budget: int, seed: int) -> Run:
         return self._run(KMeans(k, n_init=1, max_iter=budget, tol=0, random_state=seed))
+
+    def fit_files(self, folder: str, k: int, n_iter: int, seed: int) -> Run:
+        loading, self.X = timed(array_of_parquet, folder)
+        done = self._run(KMeans(k, n_init=1, max_iter=n_iter, random_state=seed))
+        return Run(loading + done.seconds, done.centers, done.n_iter)
 
     def _run(self, model: KMeans) -> Run:
         self._kept.said.clear()
