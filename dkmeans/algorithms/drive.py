@@ -9,6 +9,7 @@ from dkmeans.kernels.threads import one_blas_thread
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.requests import Request, States, evaluate
 from dkmeans.rows.rows import Rows
+from dkmeans.storage.errands import check_wanted
 
 _T = TypeVar("_T")
 
@@ -146,12 +147,16 @@ def best_of(records: Mapping[int, Record]) -> int:
 
 
 def drive_in_memory(block: Block, run: Passes[_T]) -> _T:
-    """Run one algorithm over the rows of one block, in this process."""
+    """Run one algorithm over the rows of one block, in this process.
+
+    It is given up between two passes once nobody waits for it, as after an interrupt.
+    """
     states = States()
     with one_blas_thread():
         try:
             asked = next(run)
             while True:
+                check_wanted()
                 asked = run.send(Answer(evaluate(asked.request, block, states), {}))
         except StopIteration as stop:
             result: _T = stop.value

@@ -68,3 +68,14 @@ _current: ContextVar[Errand | None] = ContextVar("errand", default=None)
 def current() -> Errand | None:
     """Return what this thread makes requests for, if that is known."""
     return _current.get()
+
+
+class GivenUp(Exception):
+    """What was computed for an errand that is over: nobody hears of it."""
+
+
+def check_wanted() -> None:
+    """End what this thread computes, by `GivenUp`, once nobody waits for it any longer."""
+    errand = current()
+    if errand is not None and errand.is_over:
+        raise GivenUp
