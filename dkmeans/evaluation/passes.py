@@ -26,6 +26,7 @@ from dkmeans.rows.rows import Rows
 
 _INERTIAS: frozenset[Need] = frozenset(("inertias",))
 _WITHIN: frozenset[Need] = frozenset(("within",))
+_MARGINS: frozenset[Need] = frozenset(("margins",))
 
 
 def of_model(
@@ -122,9 +123,11 @@ def _about_means(
     if found.clusters.precise:
         needs -= _WITHIN
     elif "squared" in needs:
-        task = Task(_WITHIN, values, centers, found.clusters)
+        # distances to centers are found in the first pass, which assigns rows
+        now = _WITHIN if centers is None else _WITHIN | (needs & _MARGINS)
+        task = Task(now, values, centers, found.clusters)
         found = _taken(found, passes.run("spread", task, last=False))
-        needs -= _WITHIN
+        needs -= now
     if not needs or found.clusters.total_weight == 0:
         return found
     most_key = _most_key(sampling, found.clusters.total_weight)

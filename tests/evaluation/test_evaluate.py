@@ -433,3 +433,15 @@ def test_labels_that_would_move_the_cursor_are_shown_as_text(X):
     text = str(evaluate(fitted, X, true, metrics=["inertia"]))
     assert "\x1b[31m" not in text
     assert "red" in text
+
+
+def test_rows_of_a_fit_that_are_far_from_its_centers_have_silhouettes():
+    rng = np.random.default_rng(0)
+    X = np.repeat([[0.0, 0.0], [50.0, 0.0]], 200, axis=0) + 1e-8 * rng.normal(size=(400, 2))
+    centers = np.array([[0.0, 20.0], [50.0, 20.0]])
+    rows = Rows.from_array(X, block_rows=50)
+    fitted = KMeans(2, init=centers, tol=1).fit(rows)
+    np.testing.assert_array_equal(fitted.cluster_centers_, centers)
+    found = evaluate(fitted, rows)
+    own, other = 20.0, np.hypot(20.0, 50.0)
+    assert found["silhouette_simplified"] == pytest.approx(1 - own / other)
