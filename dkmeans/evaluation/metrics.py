@@ -129,6 +129,7 @@ def silhouette_sampled(found: Statistics) -> Figure:
     assert found.sample is not None
     sample, weight = found.sample, found.clusters.weight
     X, labels = sample.X[:, :-1], sample.X[:, -1].astype(np.int64)
+    reporter().note(f"silhouette: distances between {len(X):,} rows")
     oftener = importance_of_clusters(weight, sample.size)[labels]
     return silhouette_of_sample(found.clusters, sample, X, labels, sample.weight * oftener)
 
@@ -142,7 +143,6 @@ def silhouette_of_sample(
     if not is_all:
         # weight over probability
         stands_for = sample.weight / -np.expm1(-importance * sample.threshold)
-    reporter().note(f"silhouette: distances between {len(X):,} rows")
     estimate = silhouette_of(
         X,
         labels,
