@@ -81,8 +81,10 @@ def as_text(sections: Iterable[Section]) -> str:
             console.print()
         console.print(Text(section.title))
         if section.columns:
-            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
             is_wide = len(section.columns) > _MANY_COLUMNS
+            table = Table(
+                box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=is_wide
+            )
             longest = _LONGEST_OF_MANY if is_wide else _LONGEST_HEADING
             for heading, cells in zip(section.columns, _by_column(section), strict=True):
                 table.add_column(

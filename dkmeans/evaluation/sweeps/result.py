@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from dkmeans.errors import ArgumentError
-from dkmeans.evaluation.shown import Section, Shown, brief, decimals, number, percent, plain, share
+from dkmeans.evaluation.shown import Section, Shown, brief, decimals, number, percent, plain
 from dkmeans.evaluation.sweeps.scores import Scores
 from dkmeans.models.model import Model
 
@@ -176,16 +176,12 @@ def _short(value: float, digits: int) -> str:
     return f"{value:.{digits}g}".replace("e+", "e")
 
 
-def _smallest(one: Scores) -> str:
-    return f"{number(one.smallest_cluster)} ({share(one.smallest_share, 1.0)})"
-
-
 _COLUMNS: dict[str, tuple[str, Callable[[Scores], str]]] = {
     "n_clusters": ("k", lambda one: str(one.n_clusters)),
-    "inertia": ("Inertia", lambda one: _short(one.inertia, 5)),
+    "inertia": ("Inertia", lambda one: _short(one.inertia, 4)),
     "explained_share": ("Explained share", lambda one: percent(one.explained_share)),
     "gain": ("Gain", lambda one: _short(one.gain, 2)),
-    "smallest_cluster": ("Smallest cluster", _smallest),
+    "smallest_cluster": ("Smallest cluster", lambda one: number(one.smallest_cluster)),
     "calinski_harabasz": ("Calinski-Harabasz", lambda one: brief(one.calinski_harabasz)),
     "davies_bouldin": ("Davies-Bouldin", lambda one: decimals(one.davies_bouldin, 3)),
     "silhouette": ("Silhouette", lambda one: decimals(one.silhouette, 3)),
