@@ -94,8 +94,9 @@ def sweep(
     -----
     The elbow is that of the inertia, by the Kneedle criterion. Recommended is the k whose
     silhouette by distances to centers is furthest above that of rows without clusters: what k-means
-    finds in uniform noise of the same spread. It is so by 0.05 at least, and fits from two seeds
-    agree (adjusted Rand index of 0.8 or more). If there is no such k, none stands out.
+    finds in uniform noise of the same spread. It is so by 0.05 at least, of few rows by more, and
+    fits from two seeds agree (adjusted Rand index of 0.8 or more). If there is no such k, none
+    stands out.
 
     Examples
     --------
@@ -189,14 +190,15 @@ def _sweep(
     )
     scores = scores_of(list(models.values()), found, sampled, sample_size, seed)
     elbow = elbow_of(list(models), [one.inertia for one in scores])
-    choice = choose(scores, elbow)
+    n_rows = found[0].clusters.n_rows
+    choice = choose(scores, elbow, n_rows)
     return Sweep(
         tuple(scores),
         models,
         elbow,
         choice.n_clusters,
         choice.reason,
-        found[0].clusters.n_rows,
+        n_rows,
         rows.n_passes - before[0],
         rows.bytes_read - before[1],
     )

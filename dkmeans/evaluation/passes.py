@@ -34,6 +34,7 @@ Wants = Generator[Request, Any, _T]
 
 _INERTIAS: frozenset[Need] = frozenset(("inertias",))
 _WITHIN: frozenset[Need] = frozenset(("within",))
+_MARGINS: frozenset[Need] = frozenset(("margins",))
 
 
 def of_model(
@@ -166,9 +167,10 @@ def _about_means(passes: "_Passes", found: Statistics, task: Task) -> Wants[Stat
     if found.clusters.precise:
         needs -= _WITHIN
     elif "squared" in needs:
-        spread = yield passes.next("spread", replace(task, needs=_WITHIN), last=False)
-        found = _taken(found, spread)
-        needs -= _WITHIN
+        # if nothing was known but the clusters, rows are assigned now, and not again
+        now = _WITHIN if task.centers is None else _WITHIN | (needs & _MARGINS)
+        found = _taken(found, (yield passes.next("spread", replace(task, needs=now), last=False)))
+        needs -= now
     if not needs or found.clusters.total_weight == 0:
         return found
     most_key = most_key_of(task.sampling, found.clusters.total_weight)
