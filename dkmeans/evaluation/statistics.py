@@ -64,8 +64,7 @@ class Clusters:
     @property
     def sq_within(self) -> float:
         """Weighted sum of squared distances to the means; 0 for what may be their rounding."""
-        rounding = (4 * np.finfo(np.float64).eps) ** 2 * (self.means**2).sum(axis=1)
-        real = self.full & (self.sq_spread > self.weight * rounding)
+        real = self.full & (self.sq_spread > self.weight * _rounding(self.means))
         return float(self.sq_spread[real].sum())
 
     @property
@@ -81,7 +80,9 @@ class Clusters:
         """Take the squared distances about the means from those about other centers."""
         moved = weight * ((means - centers) ** 2).sum(axis=1)
         spread = np.maximum(inertias - moved, 0.0)
-        return cls(weight, means, spread, n_rows, bool((moved <= _LOST * spread).all()))
+        # of rows that all lie on their center there is nothing to lose
+        nothing = np.maximum(inertias, moved) <= weight * _rounding(means)
+        return cls(weight, means, spread, n_rows, bool((nothing | (moved <= _LOST * spread)).all()))
 
     @property
     def sq_between(self) -> float:
@@ -93,6 +94,11 @@ class Clusters:
         # about one of them, so that means far from zero lose nothing
         moved = means - means[0]
         return float(self.weight[self.full] @ ((moved - shares @ moved) ** 2).sum(axis=1))
+
+
+def _rounding(means: Array) -> Array:
+    """Squared distances to means that may be nothing but the rounding of these."""
+    return (4 * np.finfo(np.float64).eps) ** 2 * (means**2).sum(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
