@@ -4,8 +4,6 @@ It always finds clusters, and these have a silhouette above zero: the further ab
 the rows spread along. Only what exceeds that tells of clusters.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from dkmeans.algorithms.plus_plus import best_of_restarts
@@ -44,15 +42,15 @@ def spread_of(sample: WeightedSample) -> Array:
     return np.sqrt(np.maximum(variances, 0.0))
 
 
-def reference_silhouettes(
-    spread: Array, n_rows: int, n_clusters: Sequence[int], seed: int = 0
-) -> list[float | None]:
+def reference_silhouette(
+    spread: Array, n_rows: int, n_clusters: int, seed: int = 0
+) -> float | None:
     """Return the mean silhouette, by distances to centers, of k-means on rows without clusters.
 
     These are spread evenly over a box along the principal axes, as wide as gives the same standard
-    deviations. From 2 000 to 20 000 rows are drawn, never more than there are, and if they
-    are few the mean of several draws is taken: with it, the standard error was 0.0025 where
-    measured. Here, in memory.
+    deviations. From 2 000 to 20 000 rows are drawn, never more than there are, and if they are few
+    the mean of several draws is taken: with it, the standard error was 0.0025 where measured. Here,
+    in memory.
 
     Parameters
     ----------
@@ -61,24 +59,21 @@ def reference_silhouettes(
     n_rows
         How many rows there are.
     n_clusters
-        Numbers of clusters.
+        How many clusters.
     seed
         Of the draws.
 
     Returns
     -------
-    silhouettes
-        For each number of clusters; None where there are too few rows for it, or no spread.
+    silhouette
+        None where there are too few rows for so many clusters, or no spread.
 
     References
     ----------
     .. [1] R. Tibshirani, G. Walther, T. Hastie, "Estimating the number of clusters in a data set
        via the gap statistic", J. Royal Statistical Society B 63(2), 2001: there of the inertia.
     """
-    return [_reference(spread, n_rows, k, seed) for k in n_clusters]
-
-
-def _reference(spread: Array, n_rows: int, k: int, seed: int) -> float | None:
+    k = n_clusters
     size = min(n_rows, max(_LEAST_ROWS, _ROWS_OF_A_CLUSTER * k), _MOST_ROWS)
     is_enough = size == n_rows or size >= _FEWEST_ROWS_OF_A_CLUSTER * k
     if not (1 < k < size and is_enough and spread.any()):

@@ -1,6 +1,8 @@
 """The figures of one number of clusters."""
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +19,14 @@ from dkmeans.evaluation.metrics import (
     silhouette_squared,
 )
 from dkmeans.evaluation.statistics import Sampling, Statistics
-from dkmeans.evaluation.sweeps.reference import SPREAD_ROWS, reference_silhouettes, spread_of
+from dkmeans.evaluation.sweeps.reference import SPREAD_ROWS, reference_silhouette, spread_of
 from dkmeans.kernels.nearest import nearest
 from dkmeans.models.model import Model
 from dkmeans.partials.weighted_sample import WeightedSample
 from dkmeans.rows.progress import reporter
+
+_MOST_THREADS = 8
+"""Each takes the memory of a tile of distances."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +98,17 @@ def scores_of(
         Of rows without clusters.
     """
     spread = spread_of(sample)
-    counts = [model.n_clusters for model in models]
-    reporter().note("silhouettes of rows without clusters, of the same spread")
-    references = reference_silhouettes(spread, sample.n_rows, counts, seed)
     measured = None if sample_size is None else sample.first(sample_size)
-    if measured is not None:
-        reporter().note(f"silhouettes: distances between {len(measured.X):,} rows")
-    return [
-        _scores(model, one, measured, reference)
-        for model, one, reference in zip(models, found, references, strict=True)
-    ]
+    between = "" if measured is None else f", and distances between {len(measured.X):,} rows"
+    reporter().note(f"silhouettes of rows without clusters{between}")
+
+    def scores(i: int) -> Scores:
+        k = models[i].n_clusters
+        reference = reference_silhouette(spread, sample.n_rows, k, seed)
+        return _scores(models[i], found[i], measured, reference)
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+        return list(pool.map(scores, range(len(models))))
 
 
 def _scores(

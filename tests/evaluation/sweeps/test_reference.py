@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from dkmeans.evaluation.sweeps.reference import reference_silhouettes, spread_of
+from dkmeans.evaluation.sweeps.reference import reference_silhouette, spread_of
 from dkmeans.kernels.block import Block
 from dkmeans.partials.weighted_sample import WeightedSample
 
@@ -26,7 +26,8 @@ def simplified(X: np.ndarray, k: int) -> float:
 def test_it_is_that_of_uniform_rows(sides):
     X = np.random.default_rng(1).uniform(size=(4000, len(sides))) * sides
     counts = [2, 3, 6, 12]
-    found = reference_silhouettes(spread_of(sample_of(X, 10_000)), len(X), counts)
+    spread = spread_of(sample_of(X, 10_000))
+    found = [reference_silhouette(spread, len(X), k) for k in counts]
     assert found == pytest.approx([simplified(X, k) for k in counts], abs=0.03)
 
 
@@ -64,26 +65,23 @@ def test_more_features_than_rows_are_as_many_axes_as_rows():
 
 def test_few_rows_have_the_silhouette_of_as_few():
     # 30 rows in 10 clusters look more clustered than 3000 do
-    few, many = (reference_silhouettes(np.ones(2), n, [10])[0] for n in (30, 3000))
+    few, many = (reference_silhouette(np.ones(2), n, 10) for n in (30, 3000))
     assert few > many + 0.05
 
 
 def test_there_is_none_without_spread_or_rows():
-    assert reference_silhouettes(np.zeros(3), 100, [2]) == [None]
-    assert reference_silhouettes(np.zeros(0), 0, [2]) == [None]
-    found = reference_silhouettes(np.ones(2), 12, [1, 2, 11, 12, 20])
+    assert reference_silhouette(np.zeros(3), 100, 2) is None
+    assert reference_silhouette(np.zeros(0), 0, 2) is None
+    found = [reference_silhouette(np.ones(2), 12, k) for k in (1, 2, 11, 12, 20)]
     assert [one is None for one in found] == [True, False, False, True, True]
     # more clusters than the rows that are drawn can tell of
-    assert reference_silhouettes(np.ones(2), 10**9, [6000]) == [None]
+    assert reference_silhouette(np.ones(2), 10**9, 6000) is None
 
 
-def test_the_same_seed_gives_the_same_whatever_else_is_asked():
+def test_the_same_seed_gives_the_same():
     spread = np.array([3.0, 1.0])
-    assert (
-        reference_silhouettes(spread, 500, [3, 5, 4])[2]
-        == (reference_silhouettes(spread, 500, [4])[0])
-    )
-    assert reference_silhouettes(spread, 500, [4], 1) != reference_silhouettes(spread, 500, [4])
+    found = [reference_silhouette(spread, 500, 4, seed) for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
 
 
 def test_the_first_rows_of_a_sample_are_a_smaller_sample():
