@@ -95,13 +95,18 @@ class Sweep(Shown):
                     f"Recommended: {self.reason}"
                     if self.recommended is not None
                     else f"Recommended: none; {self.reason}",
-                    f"Passes over the rows: {self.n_passes}, for all k together; "
-                    f"{self.bytes_read / 1e6:,.1f} MB read from the source.",
+                    f"Passes over the rows: {self.n_passes}, for all k together{self._read()}.",
                 ),
                 tuple(heading for heading, _ in shown),
                 tuple(tuple(cell(one) for _, cell in shown) for one in self.scores),
             )
         ]
+
+    def _read(self) -> str:
+        """What was read, if rows did not lie in memory."""
+        if not self.bytes_read:
+            return ""
+        return f"; {brief(self.bytes_read / 1e6)} MB read from the source"
 
     def _has(self, name: str) -> bool:
         return any(getattr(one, name) is not None for one in self.scores)
