@@ -1,5 +1,6 @@
 """`sweep`: figures of each k are those of its model alone, found in one pass for all of them."""
 
+import sys
 from dataclasses import replace
 
 import dask.array as da
@@ -183,6 +184,19 @@ def test_rows_that_lie_on_their_centers_cost_no_pass_more(after_fits):
     found = sweep(Rows.from_array(X, block_rows=100), [5, 6, 7], random_state=0)
     assert (found.models[6].weights <= 9).sum() >= 4
     assert found.n_passes == after_fits[0][0] + 1
+
+
+def test_workers_find_the_same(client, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 3)) + rng.integers(0, 4, (4000, 1)) * 8
+    folder = str(write_parquet(tmp_path / "in", X))
+    found = sweep(folder, [3, 4, 5], random_state=0, scale="standard", sample_size=500)
+    with client.as_current():
+        theirs = sweep(folder, [3, 4, 5], random_state=0, scale="standard", sample_size=500)
+    assert theirs.to_dict()["scores"] == found.to_dict()["scores"]
+    assert theirs.reason == found.reason
+    heavy = client.run(lambda: [name for name in ("kneed", "pandas") if name in sys.modules])
+    assert [name for names in heavy.values() for name in names if name == "kneed"] == []
 
 
 def test_sampled_silhouettes_are_near_those_of_all_rows_and_of_the_same_rows():
