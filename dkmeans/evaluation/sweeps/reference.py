@@ -47,10 +47,10 @@ def reference_silhouette(
 ) -> float | None:
     """Return the mean silhouette, by distances to centers, of k-means on rows without clusters.
 
-    These are spread evenly over a box along the principal axes, whose sides are in proportion to the
-    standard deviations: silhouettes know no scale. From 2 000 to 20 000 rows are drawn, never more than there are, and if they are few
-    the mean of several draws is taken: with it, the standard error was 0.0025 where measured. Here,
-    in memory.
+    These are spread evenly over a box along the principal axes, with sides in proportion to the
+    standard deviations: silhouettes know no scale. From 2 000 to 20 000 rows are drawn, never more
+    than there are, and if they are few the mean of several draws is taken: with it, the standard
+    error was 0.0025 where measured. Here, in memory.
 
     Parameters
     ----------
