@@ -19,9 +19,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 LEFT_OUT = 4
 """Exit code of a job that is done, but left out files or rows by policy."""
 
-_MOST_COUNTS = 1_000
-"""Numbers of clusters in one range: more are a slip."""
-
 _WORKERS_SHARE = 0.8
 """Part of the machine's memory that local workers get together."""
 
@@ -262,29 +259,6 @@ def split(names: str | None) -> list[str] | None:
 def parse_filters(texts: Sequence[str]) -> list[tuple[str, str, Any]] | None:
     """Turn every `--filter` into a comparison."""
     return [parse_comparison(text) for text in texts] or None
-
-
-def parse_counts(text: str) -> list[int]:
-    """Turn `2:5,10` into 2, 3, 4, 5, 10: ascending, each once."""
-    counts: set[int] = set()
-    for part in text.split(","):
-        ends = [end.strip() for end in part.split(":")]
-        if len(ends) > 2 or not all(end.isascii() and end.isdigit() for end in ends):
-            raise click.UsageError(
-                f"--k {text} should be numbers of clusters, as 2:30, 10,20,50 or 2:10,20,50."
-            )
-        first, last = int(ends[0]), int(ends[-1])
-        if first < 1:
-            raise click.UsageError(f"--k {text} should be numbers from 1 on; {first} is not.")
-        if last < first:
-            raise click.UsageError(f"--k {text} goes down; write {last}:{first}.")
-        if last - first >= _MOST_COUNTS:
-            raise click.UsageError(
-                f"--k {text} has {last - first + 1:,} numbers in a row; sweep at most "
-                f"{_MOST_COUNTS:,} together."
-            )
-        counts.update(range(first, last + 1))
-    return sorted(counts)
 
 
 def parse_sample(text: str | None) -> float | None:

@@ -14,7 +14,6 @@ from dkmeans.cli.options import (
     cluster_options,
     json_option,
     overwrite_option,
-    parse_counts,
     parse_sample,
     parse_storage_options,
     say,
@@ -28,6 +27,9 @@ from dkmeans.evaluation.sweeps.plot import check_matplotlib, check_path
 from dkmeans.rows.progress import reporting
 from dkmeans.storage.filesystem import absolute, redact, remember
 from dkmeans.storage.objects import exists
+
+_MOST_COUNTS = 1_000
+"""Numbers of clusters in one range: more are a slip."""
 
 
 @click.command()
@@ -119,6 +121,29 @@ def sweep(
         if plot_url is not None:
             click.echo(f"plot: {plot_url}")
     exit_if_left_out(lost, as_json)
+
+
+def parse_counts(text: str) -> list[int]:
+    """Turn `2:5,10` into 2, 3, 4, 5, 10: ascending, each once."""
+    counts: set[int] = set()
+    for part in text.split(","):
+        ends = [end.strip() for end in part.split(":")]
+        if len(ends) > 2 or not all(end.isascii() and end.isdigit() for end in ends):
+            raise click.UsageError(
+                f"--k {text} should be numbers of clusters, as 2:30, 10,20,50 or 2:10,20,50."
+            )
+        first, last = int(ends[0]), int(ends[-1])
+        if first < 1:
+            raise click.UsageError(f"--k {text} should be numbers from 1 on; {first} is not.")
+        if last < first:
+            raise click.UsageError(f"--k {text} goes down; write {last}:{first}.")
+        if last - first >= _MOST_COUNTS:
+            raise click.UsageError(
+                f"--k {text} has {last - first + 1:,} numbers in a row; sweep at most "
+                f"{_MOST_COUNTS:,} together."
+            )
+        counts.update(range(first, last + 1))
+    return sorted(counts)
 
 
 def _refuse_existing(

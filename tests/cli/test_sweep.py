@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dkmeans
-from dkmeans.cli.options import parse_counts
+from dkmeans.cli.sweep import parse_counts
 from tests.cli.command import run, run_apart
 from tests.conftest import write_parquet
 
