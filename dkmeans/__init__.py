@@ -20,10 +20,12 @@ if TYPE_CHECKING:
         RobustScaler,
         StandardScaler,
     )
+    from dkmeans.estimators.sweep import sweep
     from dkmeans.evaluation.evaluate import evaluate
     from dkmeans.evaluation.evaluation import Evaluation
     from dkmeans.evaluation.profiles.profile import profile
     from dkmeans.evaluation.profiles.result import Profile
+    from dkmeans.evaluation.sweeps.result import Sweep
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.progress import reporting
@@ -48,10 +50,12 @@ _HOMES = {
     "RobustScaler": "dkmeans.estimators.scalers",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
+    "Sweep": "dkmeans.evaluation.sweeps.result",
     "evaluate": "dkmeans.evaluation.evaluate",
     "profile": "dkmeans.evaluation.profiles.profile",
     "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
+    "sweep": "dkmeans.estimators.sweep",
     "write_clusters": "dkmeans.rows.clusters_out",
 }
 
@@ -71,12 +75,14 @@ __all__ = [
     "RobustScaler",
     "Rows",
     "StandardScaler",
+    "Sweep",
     "__version__",
     "evaluate",
     "metrics",
     "profile",
     "read_parquet",
     "reporting",
+    "sweep",
     "write_clusters",
 ]
 

@@ -47,6 +47,15 @@ def test_callbacks_load_what_they_show_to_only_when_they_are_used():
     assert loaded_after(f"{code}; ProgressCallback()", ("mlflow", "IPython", *HEAVY)) == []
 
 
+def test_sweeps_load_what_finds_elbows_and_draws_only_when_it_is_used():
+    names = ("kneed", "matplotlib", "pandas")
+    code = "from dkmeans.evaluation.sweeps import choice, files, plot, result, scores"
+    assert loaded_after(code, names) == []
+    assert loaded_after("from dkmeans import Sweep, sweep", names[:2]) == []
+    used = "from dkmeans.evaluation.sweeps.choice import elbow_of; elbow_of([1, 2, 3], [9, 2, 1])"
+    assert "kneed" in loaded_after(used, names)
+
+
 def test_models_load_without_dask():
     names = ("dask", "distributed", "sklearn")
     assert loaded_after("from dkmeans import Model, Assignment", names) == []

@@ -28,12 +28,15 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
     seeding = {"k-means||": settings.init_rounds + 1, "k-means++": 1}.get(settings.init_name, 0)
     first = settings.scale is not None or settings.init_name in ("k-means||", "random")
     drawn = round(settings.oversampling_factor * k)
+    each = settings.each or (k,)
+    # of a sweep, as many runs of the most clusters as take as much
+    n_runs = -(-settings.n_init * sum(each) // k)
     candidates = k
     if settings.init_name == "k-means||":
         candidates = max(k, 1 + drawn * settings.init_rounds)
     return Demand(
         n_passes=int(first) + seeding + settings.max_iter + 1,
-        n_runs=settings.n_init,
+        n_runs=n_runs,
         n_centers=candidates,
         broadcast_bytes=max(candidates * item, k * 8) * d,
         partial_bytes=candidates * (d + 2) * 8,
@@ -42,12 +45,14 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
         samples_under_centers=False,
         # rows are added up by label near candidates, which takes less than to find the nearest
         scratch_bytes=max(scratch_bytes(d, candidates, item, False), scratch_bytes(d, k, item)),
-        row_bytes=(2 * (item + 4) + 1) * settings.n_init,
+        row_bytes=(2 * (item + 4) + 1) * len(each) * settings.n_init,
         tile_bytes=TILE_ROWS * 10 * 8,
         has_pilot=first,
         n_scalings=int(settings.scale is not None),
         n_state_passes=settings.init_rounds if settings.init_name == "k-means||" else 0,
-        state_bytes=(item + 4) * settings.n_init if settings.init_name == "k-means||" else 0,
+        state_bytes=(item + 4) * len(each) * settings.n_init
+        if settings.init_name == "k-means||"
+        else 0,
         n_epochs=0,
         drawn_rows=0,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),

@@ -61,9 +61,13 @@ class Job(Generic[_S]):
         self.begun: Begun | None = None
         """What to go on from."""
 
+        self.run_id = uuid.uuid4().hex
+        """Names the fit, however often it is interrupted, and all models that come of it."""
+
         if checkpoint is not None:
             self.place = Checkpoint(checkpoint, rows, settings)
             self.settings = self.place.settings(settings)
+            self.run_id = self.place.run_id
             saved = self.place.saved
             if saved is not None:
                 self.begun = saved.begun
@@ -78,7 +82,7 @@ class Job(Generic[_S]):
             scaling,
             self.settings.seed,
             tuple(history),
-            uuid.uuid4().hex if self.place is None else self.place.run_id,
+            self.run_id,
             rows.n_passes - self.n_passes_before,
             rows.rows_read - self._read_before[0],
             rows.bytes_read - self._read_before[1],

@@ -33,18 +33,6 @@ class Swept:
     far as they went; None where there was one seed."""
 
 
-def kmeans(
-    rows: Rows,
-    settings: KMeansSettings,
-    checkpoint: str | None = None,
-    callbacks: Callbacks | None = None,
-    on_interrupt: str = "raise",
-) -> FitResult:
-    """Cluster rows: `fit_each` for `settings.n_clusters` alone."""
-    k = settings.n_clusters
-    return fit_each(rows, settings, (k,), checkpoint, callbacks, on_interrupt)[k].result
-
-
 def fit_each(
     rows: Rows,
     settings: KMeansSettings,

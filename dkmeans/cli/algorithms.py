@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from dkmeans.cli.options import coreset_size_option
 from dkmeans.estimators.clusterer import Clusterer
 from dkmeans.estimators.kmeans import KMeans
 from dkmeans.estimators.minibatch import MiniBatchKMeans
@@ -42,12 +43,7 @@ def algorithm_options(function: F) -> F:
                 "0.0001; of minibatch, see max-no-improvement, 0.001].",
             ),
             click.option("--max-iter", type=int, help="lloyd: most iterations [default: 300]."),
-            click.option(
-                "--coreset-size",
-                type=int,
-                help="lloyd: rows that stand for all with --init coreset [default: 1024 a cluster, "
-                "from 200000 to 5000000].",
-            ),
+            coreset_size_option,
             click.option(
                 "--batch-size", type=int, help="minibatch: rows of a step [default: 16384]."
             ),

@@ -82,11 +82,36 @@ stage_option = click.option(
 )
 
 
+coreset_size_option = click.option(
+    "--coreset-size",
+    type=int,
+    help="Rows that stand for all, with --init coreset [default: 1024 a cluster, from 200000 to "
+    "5000000].",
+)
+
+
 def fit_options(function: F) -> F:
     """Add what to fit, but for what is the algorithm's."""
+    k = click.option("--k", "n_clusters", type=int, required=True, help="Number of clusters.")
+    return _options_of_fits(k, function)
+
+
+def sweep_options(function: F) -> F:
+    """Add what to fit several times, but for what is the algorithm's."""
+    k = click.option(
+        "--k",
+        "counts",
+        required=True,
+        metavar="2:30",
+        help="Numbers of clusters: both ends, and all between; or 10,20,50; or 2:10,20,50.",
+    )
+    return _options_of_fits(k, function)
+
+
+def _options_of_fits(k: Callable[[F], F], function: F) -> F:
     for option in reversed(
         (
-            click.option("--k", "n_clusters", type=int, required=True, help="Number of clusters."),
+            k,
             click.option(
                 "--columns",
                 metavar="A,B",

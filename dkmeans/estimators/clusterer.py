@@ -15,8 +15,9 @@ from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
 from dkmeans.errors import ArgumentError, ConvergenceWarning, FitInterrupted
 from dkmeans.estimators.containers import TransformerInKind
+from dkmeans.estimators.fitted_model import fitted_model
 from dkmeans.estimators.outputs import by_rows, like_frame
-from dkmeans.estimators.provenance import parameters, provenance
+from dkmeans.estimators.provenance import parameters
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import distances, nearest
 from dkmeans.models.model import Model
@@ -197,19 +198,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
 
     def _keep(self, result: Any, rows: Rows, settings: Any, of_all_rows: bool) -> None:
         fit = result.fit
-        self.model_ = Model(
-            scaled_centers=fit.centers,
-            scaling=result.scaling,
-            columns=rows.columns,
-            dtype=rows.dtype,
-            cluster_ids=np.arange(settings.n_clusters),
-            weights=fit.ledger.weight,
-            inertias=fit.ledger.sq_distances,
-            scaled_means=fit.ledger.centers(otherwise=fit.centers),
-            filling=rows.known.filling,
-            parameters=parameters(settings),
-            provenance=provenance(result, rows, settings, of_all_rows),
-        )
+        self.model_ = fitted_model(result, rows, settings, of_all_rows)
         self.scaled_centers_ = fit.centers
         self.cluster_centers_ = self.model_.centers
         self.inertia_ = fit.inertia

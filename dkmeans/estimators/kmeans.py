@@ -5,9 +5,9 @@ from typing import Any
 
 from dkmeans.algorithms.callbacks import Callback, Callbacks
 from dkmeans.algorithms.demand import demand_of
+from dkmeans.algorithms.kmeans import kmeans
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import STARTS, KMeansSettings
-from dkmeans.algorithms.sweep import kmeans
 from dkmeans.estimators.clusterer import Clusterer, seed_of
 from dkmeans.rows.demand import Demand
 from dkmeans.rows.rows import Rows

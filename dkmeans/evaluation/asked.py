@@ -68,9 +68,9 @@ def opened(model: Model, X: Any, sample_weight: Any, labels: Sequence[Any] = ())
             rows.close()
 
 
-def answer(rows: Rows, request: Request) -> Any:
-    """Make one pass that answers a request, and report what it cost."""
+def answers(rows: Rows, requests: Sequence[Request]) -> list[Any]:
+    """Make one pass that answers all requests, in order, and report what it cost."""
     record: dict[str, Any] = {}
-    (partial,) = rows.run([request], record)
+    partials = rows.run(requests, record)
     reporter().ended(record)
-    return partial
+    return list(partials)

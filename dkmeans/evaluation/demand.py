@@ -1,12 +1,13 @@
 """What evaluations ask of their passes: how many, and the memory that one block takes beside it."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 import numpy as np
 
 from dkmeans.evaluation.profiles.edges import most_edges
 from dkmeans.evaluation.profiles.survey import has_scatter, sample_rows
 from dkmeans.evaluation.statistics import AFTER_MEANS, Need, Sampling
+from dkmeans.evaluation.sweeps.scores import sampling_of
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.kernels.choice import scratch_bytes
 from dkmeans.models.model import Model
@@ -14,9 +15,13 @@ from dkmeans.models.scaling import Normalization
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.rows.demand import Demand
 from dkmeans.rows.requests import Reduce
+from dkmeans.rows.rows import Rows
 
 _TRUTH_BYTES = 2**20
 """A table of true labels and clusters with some 40 000 cells."""
+
+_MET_CLUSTERS = 64
+"""Clusters of another fit, of as many, that have rows of one cluster."""
 
 
 def evaluation_demand(model: Model, needs: Set[Need], sampling: Sampling) -> Demand:
@@ -45,6 +50,37 @@ def evaluation_demand(model: Model, needs: Set[Need], sampling: Sampling) -> Dem
         n_epochs=0,
         drawn_rows=0,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
+    )
+
+
+def sweep_demand(counts: Sequence[int], sample_size: int | None, rows: Rows) -> Demand:
+    """Return what the figures of several numbers of clusters ask of `rows`, all in one pass."""
+    d, item = rows.n_features, np.dtype(rows.dtype).itemsize
+    most, total = max(counts), sum(counts)
+    # silhouettes, spreads, and pairs of clusters of two fits: each meets few of the others
+    partials = total * 4 * 8 + sum(k * min(k, _MET_CLUSTERS) for k in counts) * 24
+    return Demand(
+        n_passes=1,
+        n_runs=1,
+        n_centers=most,
+        # of each model: centers, means, other centers; weight and spread
+        broadcast_bytes=total * (3 * d + 2) * 8,
+        partial_bytes=partials,
+        sampled_rows=sampling_of(sample_size, 0).size + 1,
+        scaling_bytes=partials,
+        samples_under_centers=True,
+        # one model after the other
+        scratch_bytes=scratch_bytes(d, most, item) + most * d * item,
+        # labels, and those under other centers
+        row_bytes=2 * 4,
+        tile_bytes=TILE_ROWS * 16 * 8,
+        has_pilot=False,
+        n_scalings=0,
+        n_state_passes=0,
+        state_bytes=0,
+        n_epochs=0,
+        drawn_rows=0,
+        probe=Reduce("probe", ClusterSums.from_block, (np.zeros((most, d)), np.zeros(d))),
     )
 
 

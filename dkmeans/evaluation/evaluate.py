@@ -9,8 +9,8 @@ from dkmeans.evaluation.asked import model_of, opened
 from dkmeans.evaluation.demand import evaluation_demand
 from dkmeans.evaluation.evaluation import Evaluation
 from dkmeans.evaluation.metrics import METRICS, Figure
-from dkmeans.evaluation.passes import of_model
-from dkmeans.evaluation.statistics import Clusters, Need, Sampling, Statistics
+from dkmeans.evaluation.passes import of_fit, of_model
+from dkmeans.evaluation.statistics import Need, Sampling, Statistics
 from dkmeans.models.model import Model
 from dkmeans.rows.input_digest import input_digest
 from dkmeans.rows.reading import is_lazy, is_out_of_memory
@@ -149,11 +149,7 @@ def _evaluated(
 
 def _known(model: Model, rows: Rows) -> Statistics | None:
     """Return what the model knows of `rows`, if these are the rows of its fit."""
-    of_fit = model.provenance.get("input")
-    if of_fit is None or of_fit != input_digest(rows):
+    fitted_to = model.provenance.get("input")
+    if fitted_to is None or fitted_to != input_digest(rows):
         return None
-    centers, n_rows = model.scaled_centers, int(model.provenance["rows"])
-    clusters = Clusters.about_centers(
-        model.weights, model.scaled_means, model.inertias, centers, n_rows
-    )
-    return Statistics(clusters, model.inertias)
+    return of_fit(model)

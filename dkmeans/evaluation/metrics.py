@@ -9,6 +9,7 @@ from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.silhouettes.sampled import importance_of_clusters, silhouette_of
 from dkmeans.evaluation.statistics import Clusters, Need, Statistics
 from dkmeans.kernels.block import Array
+from dkmeans.partials.weighted_sample import WeightedSample
 from dkmeans.rows.progress import reporter
 
 
@@ -127,21 +128,28 @@ def silhouette_sampled(found: Statistics) -> Figure:
     check_n_labels(found.clusters)
     assert found.sample is not None
     sample, weight = found.sample, found.clusters.weight
-    labels = sample.X[:, -1].astype(np.int64)
+    X, labels = sample.X[:, :-1], sample.X[:, -1].astype(np.int64)
+    reporter().note(f"silhouette: distances between {len(X):,} rows")
+    oftener = importance_of_clusters(weight, sample.size)[labels]
+    return silhouette_of_sample(found.clusters, sample, X, labels, sample.weight * oftener)
+
+
+def silhouette_of_sample(
+    clusters: Clusters, sample: WeightedSample, X: Array, labels: Array, importance: Array
+) -> Figure:
+    """Mean silhouette of rows `X` that were sampled by `importance`, and belong to `labels`."""
     is_all = sample.threshold == np.inf
     stands_for = None
     if not is_all:
         # weight over probability
-        importance = sample.weight * importance_of_clusters(weight, sample.size)[labels]
         stands_for = sample.weight / -np.expm1(-importance * sample.threshold)
-    reporter().note(f"silhouette: distances between {len(sample.X):,} rows")
     estimate = silhouette_of(
-        sample.X[:, :-1],
+        X,
         labels,
-        len(weight),
+        len(clusters.weight),
         weight=sample.weight,
         stands_for=stands_for,
-        cluster_weight=weight,
+        cluster_weight=clusters.weight,
     )
     if is_all:
         return Figure(estimate.score, estimate.cluster_score)
@@ -151,7 +159,7 @@ def silhouette_sampled(found: Statistics) -> Figure:
         estimate.cluster_standard_error,
         estimate.low,
         estimate.high,
-        len(sample.X),
+        len(X),
     )
 
 

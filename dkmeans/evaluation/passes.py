@@ -3,26 +3,34 @@
 The first assigns rows and finds the weight and mean of each cluster; the second, which assigns
 nothing again, finds what depends on these means. Where they are known, from a fit to the same rows,
 one pass finds all.
+
+What an evaluation wants of the next pass it yields, so that evaluations of several models share
+their passes.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from dkmeans.evaluation.asked import answer
+from dkmeans.evaluation.asked import answers
 from dkmeans.evaluation.block_statistics import of_block
 from dkmeans.evaluation.statistics import AFTER_MEANS, Clusters, Need, Sampling, Statistics, Task
 from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
 from dkmeans.partials.labelled_sums import LabelledSums
 from dkmeans.partials.together import Together
+from dkmeans.partials.weighted_sample import WeightedSample
 from dkmeans.rows.known import RowsChanged
-from dkmeans.rows.requests import Reduce, Scan
+from dkmeans.rows.requests import Reduce, Request, Scan
 from dkmeans.rows.rows import Rows
+
+_T = TypeVar("_T")
+Wants = Generator[Request, Any, _T]
+"""Yields what it wants of the next pass, gets the partial, and returns what it has found."""
 
 _INERTIAS: frozenset[Need] = frozenset(("inertias",))
 _WITHIN: frozenset[Need] = frozenset(("within",))
@@ -57,25 +65,65 @@ def of_model(
     """
     while True:
         with suppress(RowsChanged):
-            return _of_model(rows.scaled(model.scaling), model, frozenset(needs), known, sampling)
+            wants = wants_of_model(model, needs, known=known, sampling=sampling)
+            (found,) = side_by_side(rows.scaled(model.scaling), [wants])
+            return found
         # files were left out: these are other rows
         known = None
 
 
-def _of_model(
-    rows: Rows,
+def of_fit(model: Model) -> Statistics:
+    """Return what a model knows of the rows of its fit."""
+    centers, n_rows = model.scaled_centers, int(model.provenance["rows"])
+    clusters = Clusters.about_centers(
+        model.weights, model.scaled_means, model.inertias, centers, n_rows
+    )
+    return Statistics(clusters, model.inertias)
+
+
+def side_by_side(rows: Rows, wanting: Sequence[Wants[_T]]) -> list[_T]:
+    """Answer several evaluations of the same rows, each pass for all that want one more.
+
+    Raises
+    ------
+    RowsChanged
+        If files had to be left out: what was known or found before is of other rows.
+    """
+    found: dict[int, _T] = {}
+    told: dict[int, Any] = dict.fromkeys(range(len(wanting)))
+    while told:
+        asked: dict[int, Request] = {}
+        for i, partial in told.items():
+            try:
+                asked[i] = wanting[i].send(partial)
+            except StopIteration as end:
+                found[i] = end.value
+        told = dict(zip(asked, answers(rows, list(asked.values())))) if asked else {}
+    return [found[i] for i in range(len(wanting))]
+
+
+def wants_of_model(
     model: Model,
-    needs: frozenset[Need],
-    known: Statistics | None,
-    sampling: Sampling | None,
-) -> Statistics:
-    passes, found = _Passes(rows), known
+    needs: Iterable[Need],
+    *,
+    known: Statistics | None = None,
+    sampling: Sampling | None = None,
+    other: Array | None = None,
+) -> Wants[Statistics]:
+    """`of_model`, as an evaluation that can share its passes: of rows that are scaled already.
+
+    `other` are centers for "other", `(n_clusters, n_features)`, scaled.
+    """
+    needs = frozenset(needs)
+    passes, found = _Passes(), known
     values, centers = tuple(model.cluster_ids.tolist()), model.scaled_centers
     if found is None:
         now: frozenset[Need] = (needs - AFTER_MEANS) | _INERTIAS
         # that "within" takes a pass of its own is rare, and then rows are assigned again
         last = needs - _WITHIN <= now
-        of_centers = passes.run("clusters", Task(now, values, centers), last=last)
+        of_centers = yield passes.next(
+            "clusters", Task(now, values, centers, other=other), last=last
+        )
         sums = of_centers["inertias"]
         means = sums.centers(otherwise=centers)
         clusters = Clusters.about_centers(
@@ -83,7 +131,8 @@ def _of_model(
         )
         found = _taken(Statistics(clusters, sums.sq_distances), of_centers)
         needs -= now
-    return _about_means(passes, found, needs - _INERTIAS, values, centers, sampling)
+    task = Task(needs - _INERTIAS, values, centers, found.clusters, sampling, other=other)
+    return (yield from _about_means(passes, found, task))
 
 
 def of_labels(
@@ -102,42 +151,38 @@ def of_labels(
 def _of_labels(
     rows: Rows, needs: frozenset[Need], sampling: Sampling | None
 ) -> tuple[tuple[Any, ...], Statistics]:
-    passes = _Passes(rows)
     origin = rows.pilot_mean()
-    sums: LabelledSums = answer(rows, Reduce("labels", LabelledSums.from_block, (origin,)))
+    sums: LabelledSums
+    (sums,) = answers(rows, [Reduce("labels", LabelledSums.from_block, (origin,))])
     means = origin + sums.sums / np.where(sums.weight > 0, sums.weight, 1.0)[:, None]
     clusters = Clusters.about_centers(sums.weight, means, sums.sq_sums, origin, sums.n_rows)
-    found = Statistics(clusters)
-    return sums.values, _about_means(passes, found, needs, sums.values, None, sampling)
+    task = Task(needs, sums.values, None, clusters, sampling)
+    (found,) = side_by_side(rows, [_about_means(_Passes(), Statistics(clusters), task)])
+    return sums.values, found
 
 
-def _about_means(
-    passes: "_Passes",
-    found: Statistics,
-    needs: frozenset[Need],
-    values: tuple[Any, ...],
-    centers: Array | None,
-    sampling: Sampling | None,
-) -> Statistics:
+def _about_means(passes: "_Passes", found: Statistics, task: Task) -> Wants[Statistics]:
     """Find what depends on means: in one pass, unless these are far from where rows were summed."""
+    needs = task.needs
     if found.clusters.precise:
         needs -= _WITHIN
     elif "squared" in needs:
-        # distances to centers are found in the first pass, which assigns rows
-        now = _WITHIN if centers is None else _WITHIN | (needs & _MARGINS)
-        task = Task(now, values, centers, found.clusters)
-        found = _taken(found, passes.run("spread", task, last=False))
+        # if nothing was known but the clusters, rows are assigned now, and not again
+        now = _WITHIN if task.centers is None else _WITHIN | (needs & _MARGINS)
+        found = _taken(found, (yield passes.next("spread", replace(task, needs=now), last=False)))
         needs -= now
     if not needs or found.clusters.total_weight == 0:
         return found
-    most_key = _most_key(sampling, found.clusters.total_weight)
-    task = Task(needs, values, centers, found.clusters, sampling, most_key)
-    return _sampled(passes, found, task)
+    most_key = most_key_of(task.sampling, found.clusters.total_weight)
+    task = replace(task, needs=needs, clusters=found.clusters, most_key=most_key)
+    return (yield from _sampled(passes, found, task))
 
 
 def _taken(found: Statistics, more: Together) -> Statistics:
     """Add what a pass has found."""
-    changes: dict[str, Any] = {name: more[name] for name in ("truth", "sample") if name in more}
+    changes: dict[str, Any] = {
+        name: more[name] for name in ("truth", "other", "sample") if name in more
+    }
     changes |= {name: more[name].totals[0] for name in ("margins", "squared") if name in more}
     if "spread" in more:
         sq_spread, changes["spread"] = more["spread"].totals
@@ -145,34 +190,33 @@ def _taken(found: Statistics, more: Together) -> Statistics:
     return replace(found, **changes)
 
 
-def _sampled(passes: "_Passes", found: Statistics, task: Task) -> Statistics:
+def _sampled(passes: "_Passes", found: Statistics, task: Task) -> Wants[Statistics]:
     """Make the last pass, and another one if a sample came out too small."""
-    found = _taken(found, passes.run("metrics", task, last=True))
-    if task.sampling is not None and found.sample is not None:
-        n_sampled = len(found.sample.keys)
-        if n_sampled < min(task.sampling.size + 1, found.sample.n_rows) and task.most_key < np.inf:
-            # the weights of a few rows are most of the weight
-            again = replace(task, needs=frozenset(("sample",)), most_key=np.inf)
-            found = _taken(found, passes.run("sample", again, last=True))
+    found = _taken(found, (yield passes.next("metrics", task, last=True)))
+    if task.most_key < np.inf and found.sample is not None and is_too_small(found.sample):
+        again = replace(task, needs=frozenset(("sample",)), most_key=np.inf)
+        found = _taken(found, (yield passes.next("sample", again, last=True)))
     return found
 
 
 class _Passes:
     """The passes of one evaluation: labels stay beside each block from one to the next."""
 
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
+    def __init__(self) -> None:
         self._name = f"evaluation-{uuid.uuid4().hex}"
         self._tasks: tuple[tuple[Task], ...] = ()
 
-    def run(self, kind: str, task: Task, *, last: bool) -> Together:
+    def next(self, kind: str, task: Task, *, last: bool) -> Scan:
         self._tasks = (*self._tasks, (task,))
-        found = answer(self._rows, Scan(kind, of_block, self._tasks, self._name, last))
-        assert isinstance(found, Together)
-        return found
+        return Scan(kind, of_block, self._tasks, self._name, last)
 
 
-def _most_key(sampling: Sampling | None, weight: float) -> float:
+def is_too_small(sample: WeightedSample) -> bool:
+    """Whether rows are missing: the weights of a few are most of the weight."""
+    return len(sample.keys) < min(sample.size + 1, sample.n_rows)
+
+
+def most_key_of(sampling: Sampling | None, weight: float) -> float:
     """Return a key that a sample of rows, of this weight together, most likely lies below."""
     if sampling is None or weight <= 4 * sampling.size:
         return np.inf

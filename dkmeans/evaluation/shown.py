@@ -28,6 +28,8 @@ _LEAST_SHARE = 1e-4
 _CELL = "padding:2px 8px;vertical-align:top"
 _LONGEST_NAME = 40
 _LONGEST_HEADING = 18
+_LONGEST_OF_MANY = 10
+_MANY_COLUMNS = 11
 _NUMERIC = re.compile(r"[-+<>]?(\d|inf)|-$")
 
 
@@ -79,10 +81,14 @@ def as_text(sections: Iterable[Section]) -> str:
             console.print()
         console.print(Text(section.title))
         if section.columns:
-            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+            is_wide = len(section.columns) > _MANY_COLUMNS
+            table = Table(
+                box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=is_wide
+            )
+            longest = _LONGEST_OF_MANY if is_wide else _LONGEST_HEADING
             for heading, cells in zip(section.columns, _by_column(section), strict=True):
                 table.add_column(
-                    Text("\n".join(broken(heading))), justify=_side(cells), overflow="fold"
+                    Text("\n".join(broken(heading, longest))), justify=_side(cells), overflow="fold"
                 )
             for row in section.rows:
                 table.add_row(*map(Text, row))
@@ -124,11 +130,11 @@ def as_html(sections: Iterable[Section]) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
-def broken(heading: str) -> list[str]:
+def broken(heading: str, longest: int = _LONGEST_HEADING) -> list[str]:
     """Break a long heading into lines, after underscores, hyphens, dots, slashes and spaces."""
     lines = [""]
     for part in re.findall(r"[^_\-./ ]*[_\-./ ]?", heading):
-        if part and lines[-1] and len(lines[-1] + part.rstrip()) > _LONGEST_HEADING:
+        if part and lines[-1] and len(lines[-1] + part.rstrip()) > longest:
             lines.append("")
         lines[-1] += part
     return [line.rstrip() for line in lines]

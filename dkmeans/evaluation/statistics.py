@@ -11,10 +11,10 @@ from dkmeans.kernels.block import Array
 from dkmeans.partials.contingency import Contingency
 from dkmeans.partials.weighted_sample import WeightedSample
 
-Need = Literal["inertias", "truth", "margins", "within", "spread", "squared", "sample"]
+Need = Literal["inertias", "truth", "other", "margins", "within", "spread", "squared", "sample"]
 """What a metric may need of each cluster: squared distances to centers; true labels of its rows;
-silhouettes by distances to centers; squared distances to means; distances to means; silhouettes by
-squared distances; a sample of the rows."""
+their clusters under other centers; silhouettes by distances to centers; squared distances to means;
+distances to means; silhouettes by squared distances; a sample of the rows."""
 
 AFTER_MEANS: frozenset[Need] = frozenset(("within", "spread", "squared", "sample"))
 """What can be found only when the weights and means of clusters are known. "within" is mostly known
@@ -64,8 +64,7 @@ class Clusters:
     @property
     def sq_within(self) -> float:
         """Weighted sum of squared distances to the means; 0 for what may be their rounding."""
-        rounding = (4 * np.finfo(np.float64).eps) ** 2 * (self.means**2).sum(axis=1)
-        real = self.full & (self.sq_spread > self.weight * rounding)
+        real = self.full & (self.sq_spread > self.weight * _rounding(self.means))
         return float(self.sq_spread[real].sum())
 
     @property
@@ -81,7 +80,9 @@ class Clusters:
         """Take the squared distances about the means from those about other centers."""
         moved = weight * ((means - centers) ** 2).sum(axis=1)
         spread = np.maximum(inertias - moved, 0.0)
-        return cls(weight, means, spread, n_rows, bool((moved <= _LOST * spread).all()))
+        # of rows that all lie on their center there is nothing to lose
+        nothing = np.maximum(inertias, moved) <= weight * _rounding(means)
+        return cls(weight, means, spread, n_rows, bool((nothing | (moved <= _LOST * spread)).all()))
 
     @property
     def sq_between(self) -> float:
@@ -95,6 +96,11 @@ class Clusters:
         return float(self.weight[self.full] @ ((moved - shares @ moved) ** 2).sum(axis=1))
 
 
+def _rounding(means: Array) -> Array:
+    """Squared distances to means that may be nothing but the rounding of these."""
+    return (4 * np.finfo(np.float64).eps) ** 2 * (means**2).sum(axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Statistics:
     """What is known of rows and their clusters; None for what was not asked for."""
@@ -104,6 +110,9 @@ class Statistics:
     """`(n_clusters,)` float64: weighted sum of squared distances to the centers of a model."""
 
     truth: Contingency | None = None
+    other: Contingency | None = None
+    """Of the clusters, numbered, and those under other centers."""
+
     margins: Array | None = None
     """`(n_clusters,)` float64: weighted sum of silhouettes by distances to centers."""
 
@@ -155,6 +164,9 @@ class Task:
     sampling: Sampling | None = None
     most_key: float = float("inf")
     """Of sampled rows."""
+
+    other: Array | None = None
+    """Other centers, scaled, whose clusters are compared with these."""
 
     @property
     def n_clusters(self) -> int:

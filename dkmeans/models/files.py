@@ -103,6 +103,25 @@ def refuse_existing(url: str, overwrite: bool, options: str) -> None:
         raise OutputExists(f"{redact(url)} exists and is not a model; pass another place.")
 
 
+def saved_digest(url: str, options: str) -> str:
+    """Return the hash of all of the model that lies at `url`, provenance included.
+
+    Raises
+    ------
+    MissingInput
+        If none lies there.
+    ModelRefused
+        If what lies there is none, or has changed.
+    """
+    return str(_read_index(url, options)["sha256"])
+
+
+def saved_run_id(url: str, options: str) -> str | None:
+    """Return the name of the run that saved the model at `url`; errors as `saved_digest`."""
+    run_id = _read_index(url, options)["provenance"].get("run_id")
+    return None if run_id is None else str(run_id)
+
+
 def model_id(model: Model) -> str:
     """Return a short name of what the model predicts: equal for models that assign rows alike."""
     digest = hashlib.sha256()

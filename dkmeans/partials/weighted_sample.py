@@ -135,6 +135,21 @@ class WeightedSample:
             self.n_rows + other.n_rows,
         )
 
+    def first(self, size: int) -> Self:
+        """Return what a sample of fewer rows would have been."""
+        if size >= self.size:
+            return self
+        kept = slice(size + 1)
+        return type(self)(
+            size,
+            self.keys[kept],
+            self.X_kept[kept],
+            self.weight_kept[kept],
+            self.row_numbers_kept[kept],
+            self.total,
+            self.n_rows,
+        )
+
     @property
     def X(self) -> Array:
         """The sampled rows in the order of their draws, `(size or fewer, n_features)`."""

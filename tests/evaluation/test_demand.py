@@ -8,12 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dkmeans.evaluation.demand import profile_demand
+from dkmeans.evaluation.block_statistics import of_block
+from dkmeans.evaluation.demand import profile_demand, sweep_demand
 from dkmeans.evaluation.profiles import survey
 from dkmeans.evaluation.profiles.survey import Count, Survey, profile_step
+from dkmeans.evaluation.statistics import Clusters, Task
+from dkmeans.evaluation.sweeps.scores import sampling_of
 from dkmeans.kernels.block import Block
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
+from dkmeans.rows.rows import Rows
 
 
 def model_of(k: int, d: int, dtype: str) -> Model:
@@ -109,3 +113,33 @@ def test_the_second_step_needs_the_labels_of_the_first():
     block = Block(np.ones((3, 2), order="F"), ((0, 3),))
     with pytest.raises(ValueError, match="after the one that assigns"):
         profile_step(block, None, Count(np.zeros((1, 2, 1))))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("counts", "d"), [((2, 5, 30), 40), (tuple(range(2, 60)), 3)])
+def test_figures_of_a_sweep_take_what_is_said(counts, d, dtype):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(9000, d)).astype(dtype)
+    rows = Rows.from_array(X, block_rows=9000)
+    demand = sweep_demand(counts, 500, rows)
+    tasks, partials = [], []
+    for k in counts:
+        model = model_of(k, d, dtype)
+        labels = model.predict(X)
+        found = Clusters(np.bincount(labels, minlength=k) * 1.0, model.scaled_means, np.ones(k), 0)
+        needs = frozenset(("margins", "spread", "squared", "other"))
+        centers, other = model.scaled_centers.copy(), rng.normal(size=(k, d))
+        task = Task(needs, tuple(range(k)), centers, found, other=other)
+        tasks.append(task)
+        partials.append(of_block(Block(np.asfortranarray(X), ((0, 9000),)), None, task)[0])
+    kept = sampling_of(500, 0).size + 1
+    assert demand.sampled_rows == kept == 2001
+    # headers of pickles, and names of clusters, apart
+    extra = sum(1500 + 8 * k for k in counts)
+    assert n_bytes(tasks) <= demand.broadcast_bytes + extra
+    assert n_bytes(partials) <= demand.partial_bytes + extra
+    # clusters meet fewer others in few dimensions
+    assert demand.partial_bytes <= (2 if d > 10 else 6) * n_bytes(partials)
+    assert 0.9 * demand.broadcast_bytes <= n_bytes(tasks)
+    assert demand.scaling_bytes == demand.partial_bytes
+    assert demand.n_passes == 1

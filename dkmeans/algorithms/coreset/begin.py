@@ -7,18 +7,22 @@ import numpy as np
 
 from dkmeans.algorithms.begun import Begun, Wanted
 from dkmeans.algorithms.checks import check_enough
-from dkmeans.algorithms.coreset.pilot import Unread, pilot_of, pilot_size
-from dkmeans.algorithms.coreset.solve import Solution, solve
+from dkmeans.algorithms.coreset.pilot import Pilot, Unread, pilot_of, pilot_size
+from dkmeans.algorithms.coreset.precision import better_pilot
+from dkmeans.algorithms.coreset.solve import Solution, rough_solution, solve
 from dkmeans.algorithms.coreset.survey import Coreset, coreset_of, survey_request
 from dkmeans.algorithms.drive import FINDINGS, Record, RunState
 from dkmeans.algorithms.lloyd import LloydState
 from dkmeans.algorithms.scaling import scaling_from, scaling_request
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.algorithms.watch import FitWatch
+from dkmeans.models.scaling import AnyScaling
+from dkmeans.partials.base import Partial
 from dkmeans.partials.moments import Moments
 from dkmeans.partials.quantiles import Quantiles
 from dkmeans.partials.together import Together
 from dkmeans.rows.progress import reporter
+from dkmeans.rows.requests import Request
 from dkmeans.rows.rows import Rows
 
 MOST_SOLUTIONS = 2
@@ -56,7 +60,7 @@ def begin_from_coreset(
     if begun is None:
         begun = _with_pilot(rows, settings, watch)
         keep(begun)
-    if isinstance(begun.runs[0].state, Unread):
+    while isinstance(begun.runs[0].state, Unread):
         begun = _with_coreset(rows, settings, begun, watch)
         keep(begun)
     if isinstance(begun.runs[0].state, Coreset):
@@ -80,21 +84,42 @@ def _with_pilot(rows: Rows, settings: KMeansSettings, watch: FitWatch) -> Begun:
 
 
 def _with_coreset(rows: Rows, settings: KMeansSettings, begun: Begun, watch: FitWatch) -> Begun:
-    pilot = begun.runs[0].state.pilot
-    record: Record = dict.fromkeys(FINDINGS)
+    unread: Unread = begun.runs[0].state
+    pilot = unread.pilot
     request = survey_request(pilot, settings.n_coreset_rows, settings.seed)
-    learn = scaling_request(rows, settings.scale, None if pilot is None else pilot.mean)
-    found, answer = rows.run([learn, request], record)
-    assert isinstance(found, (Moments, Quantiles))
+    requests: list[Request] = [request]
+    if not unread.is_second:
+        origin = None if pilot is None else pilot.mean
+        requests.append(scaling_request(rows, settings.scale, origin))
+    record: Record = dict.fromkeys(FINDINGS)
+    answer, *found = rows.scaled(begun.scaling).run(requests, record)
     assert isinstance(answer, Together)
-    record["kind"] = "read"
+    record["kind"] = "second read" if unread.is_second else "read"
     reporter().ended(record)
-    check_enough(found.n_rows, found.weight, settings.n_clusters)
     watch.tell(record)
+    scaling: AnyScaling | None
+    state: Coreset | Unread
+    if unread.is_second:
+        scaling, state = begun.scaling, coreset_of(answer, pilot, None)
+    else:
+        scaling, state = _after_read(rows, settings, pilot, answer, found[0])
+    run = RunState(state, None, ())
+    return Begun(scaling, (*begun.history, record), (run,), begun.wanted)
+
+
+def _after_read(
+    rows: Rows, settings: KMeansSettings, pilot: Pilot | None, answer: Together, found: Partial
+) -> tuple[AnyScaling | None, Coreset | Unread]:
+    """Scale what was drawn; ask for a second read if it does not stand for all rows."""
+    assert isinstance(found, (Moments, Quantiles))
+    check_enough(found.n_rows, found.weight, settings.n_clusters)
     scaling = scaling_from(settings.scale, found, rows.feature_names)
     coreset = coreset_of(answer, pilot, scaling)
-    run = RunState(coreset, None, ())
-    return Begun(scaling, (*begun.history, record), (run,), begun.wanted)
+    if pilot is None:
+        return scaling, coreset
+    centers = rough_solution(coreset, settings.n_clusters, settings.seed).centers
+    better = better_pilot(coreset, centers, found, scaling)
+    return scaling, coreset if better is None else Unread(better, is_second=True)
 
 
 def _with_solutions(rows: Rows, settings: KMeansSettings, begun: Begun) -> Begun:

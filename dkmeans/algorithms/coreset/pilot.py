@@ -50,6 +50,9 @@ class Unread:
     pilot: Pilot | None
     """None if all rows go into the coreset anyway."""
 
+    is_second: bool = False
+    """Whether all rows were read before, and what was drawn did not stand for them."""
+
 
 def n_cells(n_clusters: int) -> int:
     """Return how many cells a pilot for so many clusters has."""

@@ -4,7 +4,7 @@ Each start is a task of its own. Of one seed and number of clusters a start is t
 worker, alone or among others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +98,11 @@ def solve(
     return {k: found[k] for k in n_clusters}
 
 
+def rough_solution(coreset: Coreset, n_clusters: int, seed: int) -> Solution:
+    """Return what one start leads to, on a part of a coreset, in this process."""
+    return solved(Start(n_clusters, seed, _share(coreset, n_clusters), _ROUGH), coreset)
+
+
 def solved(start: Start, coreset: Coreset) -> Solution:
     """Do one start."""
     X, weight = coreset.part(start.share)
@@ -130,8 +135,3 @@ def _by_clusters(
     for start, solution in zip(starts, solutions, strict=True):
         found.setdefault(start.n_clusters, []).append(solution)
     return {k: sorted(some, key=lambda one: one.inertia) for k, some in found.items()}
-
-
-def wanted_rows(n_clusters: Mapping[int, object] | Sequence[int]) -> int:
-    """Return how many rows a coreset for so many clusters has by default."""
-    return int(np.clip(1024 * max(n_clusters), 200_000, 5_000_000))

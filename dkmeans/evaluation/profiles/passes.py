@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dkmeans.evaluation.asked import answer
+from dkmeans.evaluation.asked import answers
 from dkmeans.evaluation.demand import profile_demand
 from dkmeans.evaluation.profiles.edges import Bins, joined, most_edges, own_edges
 from dkmeans.evaluation.profiles.parts import Examples, Histogram
@@ -84,7 +84,7 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
     assert scatter is None or isinstance(scatter, ClusterScatter)
     edges, bins = _cuts(survey, sample)
     both = ((survey,), (Count(edges),))
-    cells = answer(rows, Scan("cells", profile_step, both, name, last=True))
+    (cells,) = answers(rows, [Scan("cells", profile_step, both, name, last=True)])
     assert isinstance(cells, Cells)
     counts, other = bins.counts(cells.regrouped(edges, bins.edges[None]).weight)
     found = [first[name] for name in ("typical", "boundary") if name in first]
@@ -113,7 +113,7 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
 def _surveyed(rows: Rows, survey: Survey) -> tuple[str, Together]:
     """Make the first pass of a scan; return the scan's name, too."""
     name = f"profile-{uuid.uuid4().hex}"
-    first = answer(rows, Scan("profile", profile_step, ((survey,),), name))
+    (first,) = answers(rows, [Scan("profile", profile_step, ((survey,),), name)])
     assert isinstance(first, Together)
     return name, first
 
