@@ -74,12 +74,13 @@ def estimator_of(asked: dict[str, Any]) -> Clusterer:
                 f"--{name.replace('_', '-')} is not for --algorithm {algorithm}."
             )
     given = {
-        name: asked[name] for name in ("n_init", "tol", *_OWN[algorithm]) if asked[name] is not None
+        name: asked[name]
+        for name in ("init", "n_init", "tol", *_OWN[algorithm])
+        if asked[name] is not None
     }
     estimator = KMeans if algorithm == "lloyd" else MiniBatchKMeans
     return estimator(
         asked["n_clusters"],
-        init=asked["init"],
         random_state=asked["seed"],
         scale=None if asked["scale"] == "none" else asked["scale"],
         checkpoint=asked["checkpoint"],

@@ -127,9 +127,8 @@ def _options_of_fits(k: Callable[[F], F], function: F) -> F:
             ),
             click.option(
                 "--init",
-                default="k-means||",
-                show_default=True,
-                help="coreset, k-means|| (or scalable), k-means++, random.",
+                help="coreset, k-means|| (or scalable), k-means++, random [default: coreset; "
+                "k-means|| of minibatch, which knows no coreset].",
             ),
             click.option(
                 "--seed", type=int, help="Seed [default: a fresh one, recorded in the model]."

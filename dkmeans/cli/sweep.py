@@ -97,7 +97,7 @@ def sweep(
                 rows,
                 numbers,
                 asked["n_init"],
-                init=asked["init"],
+                init=asked["init"] or "coreset",
                 scale=None if asked["scale"] == "none" else asked["scale"],
                 max_iter=asked["max_iter"],
                 tol=asked["tol"],

@@ -119,7 +119,7 @@ class KMeans(Clusterer):
         self,
         n_clusters: int = 8,
         *,
-        init: Any = "k-means||",
+        init: Any = "coreset",
         n_init: int | str = "auto",
         max_iter: int = 300,
         tol: float = 1e-4,

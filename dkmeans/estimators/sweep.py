@@ -33,7 +33,7 @@ def sweep(
     n_init: int = 3,
     *,
     sample_weight: Any = None,
-    init: str = "k-means||",
+    init: str = "coreset",
     scale: str | None = None,
     max_iter: int = 300,
     tol: float = 1e-4,

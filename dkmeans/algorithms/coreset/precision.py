@@ -68,7 +68,9 @@ def _total_error(X: Array, weight: Array, moments: Moments, scaling: Scaling | N
     exact = moments.sq_sums - moments.sums**2 / moments.weight
     if scaling is not None:
         exact = exact / scaling.factor**2
-    wide = X.astype(np.float64)
-    wide -= np.average(wide, axis=0, weights=weight)
-    found = np.einsum("i,ij,ij->", weight, wide, wide)
-    return abs(float(found / exact.sum()) - 1) if exact.sum() > 0 else 0.0
+    found = 0.0
+    for feature in range(X.shape[1]):
+        column = X[:, feature].astype(np.float64)
+        column -= weight @ column / weight.sum()
+        found += float(weight @ column**2)
+    return abs(found / float(exact.sum()) - 1) if exact.sum() > 0 else 0.0
