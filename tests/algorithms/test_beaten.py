@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from dkmeans import Rows
-from dkmeans.algorithms import sweep
+from dkmeans.algorithms import sweep as sweep
 from dkmeans.algorithms.beaten import beaten
 from dkmeans.algorithms.drive import Answered, Ask, RunState
+from dkmeans.algorithms.kmeans import kmeans
 from dkmeans.algorithms.lloyd import Fit, LloydState
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.partials.cluster_sums import ClusterSums
@@ -89,10 +90,10 @@ def test_the_winner_is_the_same_as_if_all_went_on(
     for seed in range(3):
         rows = Rows.from_array(mixture(seed, n_clusters, n_features, spread), block_rows=500)
         asked = settings(n_clusters, seed=seed, init=init)
-        found = sweep.kmeans(rows, asked)
+        found = kmeans(rows, asked)
         with monkeypatch.context() as patch:
             patch.setattr(sweep, "beaten", lambda *_: {})
-            whole = sweep.kmeans(rows, asked)
+            whole = kmeans(rows, asked)
         assert found.fit.inertia == pytest.approx(whole.fit.inertia, rel=1e-9)
         np.testing.assert_array_equal(found.fit.centers, whole.fit.centers)
         assert found.fit.converged

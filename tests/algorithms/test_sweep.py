@@ -9,8 +9,9 @@ import pytest
 
 from dkmeans import KMeans, Rows, read_parquet
 from dkmeans.algorithms.callbacks import Callbacks
+from dkmeans.algorithms.kmeans import kmeans
 from dkmeans.algorithms.settings import KMeansSettings
-from dkmeans.algorithms.sweep import fit_each, kmeans
+from dkmeans.algorithms.sweep import fit_each
 from dkmeans.errors import InputChanged
 from dkmeans.rows import progress
 from tests.conftest import write_parquet

@@ -71,13 +71,14 @@ def test_a_start_is_the_same_alone_and_among_others(X, coreset, parts, request):
 
 def test_solutions_are_local_optima_of_the_coreset(X, coreset):
     Z, weight = coreset.part(1.0)
-    for one in solve(Rows.from_array(X[:10]), coreset, (6,), (1, 2), 1e-5)[6]:
+    for one in solve(Rows.from_array(X[:10]), coreset, (6,), (1, 2), 1e-4)[6]:
         sq_distances = ((Z[:, None] - one.centers) ** 2).sum(axis=2)
         assert one.inertia == pytest.approx(weight @ sq_distances.min(axis=1), rel=1e-9)
         label = sq_distances.argmin(axis=1)
         moved = np.array([np.average(Z[label == j], axis=0, weights=weight[label == j])
                           for j in range(6)])  # fmt: skip
         gain = np.bincount(label, weight, minlength=6) @ ((moved - one.centers) ** 2).sum(axis=1)
+        # finer than asked of all rows, where what is left here would take passes
         assert gain <= 1e-5 * one.inertia
 
 
