@@ -66,7 +66,9 @@ def read(folder: Path, **options: object) -> Rows:
 
 
 def estimator(**options: object) -> KMeans:
-    asked = {"n_clusters": 20, "random_state": 3, "scale": "standard", "tol": 0, "max_iter": 20}
+    # of many passes: of a coreset there are hardly enough to kill so many workers in
+    asked = {"n_clusters": 20, "init": "k-means||", "tol": 0, "max_iter": 20}
+    asked |= {"random_state": 3, "scale": "standard"}
     return KMeans(**{**asked, **options})
 
 

@@ -53,7 +53,9 @@ def test_a_fit_ended_by_max_iter_makes_one_more(init, X):
 
 @pytest.mark.parametrize("n_rounds", [0, 1, 3])
 def test_each_round_of_seeding_is_one_pass(n_rounds, X):
-    model = KMeans(3, init_rounds=n_rounds, random_state=0, max_iter=2, tol=0).fit(blocks_of(X))
+    model = KMeans(
+        3, init="k-means||", init_rounds=n_rounds, random_state=0, max_iter=2, tol=0
+    ).fit(blocks_of(X))
     assert model.n_passes_ == 1 + n_rounds + 1 + model.n_iter_ + 1 + relocations_in(model)
 
 
@@ -100,14 +102,23 @@ def test_unknown_chunk_sizes_are_counted_once(init, X):
 @pytest.mark.parametrize("n_clusters", [1, 7, 40])
 def test_a_fit_never_makes_more_than_eight_and_its_iterations(seed, n_clusters, X):
     for max_iter in (1, 300):
-        model = KMeans(n_clusters, scale="standard", random_state=seed, max_iter=max_iter).fit(
-            blocks_of(X)
-        )
+        model = KMeans(
+            n_clusters, init="k-means||", scale="standard", random_state=seed, max_iter=max_iter
+        ).fit(blocks_of(X))
         assert model.n_passes_ <= 8 + model.n_iter_ + relocations_in(model)
 
 
+@pytest.mark.parametrize("n_clusters", [1, 7, 40])
+def test_a_fit_from_a_coreset_makes_two_and_its_iterations(n_clusters, X):
+    for max_iter in (1, 300):
+        model = KMeans(n_clusters, scale="standard", random_state=0, max_iter=max_iter).fit(
+            blocks_of(X)
+        )
+        assert model.n_passes_ <= 2 + model.n_iter_ + relocations_in(model)
+
+
 def test_a_pass_visits_every_row_once(X):
-    model = KMeans(12, scale="standard", random_state=1).fit(blocks_of(X))
+    model = KMeans(12, init="k-means||", scale="standard", random_state=1).fit(blocks_of(X))
     assert [record["rows_read"] for record in model.history_] == [3000] * model.n_passes_
 
 

@@ -438,7 +438,7 @@ def test_constant_columns_warn_and_do_not_matter(wide):
 
 def test_history_has_one_record_for_each_pass_in_order(wide):
     rows = Rows.from_array(wide[0], block_rows=600)
-    model = KMeans(10, scale="standard", random_state=1, tol=0).fit(rows)
+    model = KMeans(10, init="k-means||", scale="standard", random_state=1, tol=0).fit(rows)
     kinds = [record["kind"] for record in model.history_]
     rounds = [f"k-means|| round {i}" for i in range(1, 6)]
     iterations = [f"iteration {i}" for i in range(1, model.n_iter_ + 1)]

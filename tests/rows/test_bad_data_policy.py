@@ -578,7 +578,9 @@ def test_a_fit_that_left_a_file_out_is_resumed_with_its_bits(whole, tmp_path):
     flip(folder / "1.parquet", group=0)
 
     def estimator(place):
-        return dkmeans.KMeans(4, random_state=3, tol=0, max_iter=30, checkpoint=place)
+        return dkmeans.KMeans(
+            4, init="k-means||", random_state=3, tol=0, max_iter=30, checkpoint=place
+        )
 
     def rows():
         return read(folder, on_bad_file="skip", stage="none")

@@ -169,7 +169,9 @@ def bits(model: KMeans) -> bytes:
 
 
 def estimator(**parameters: Any) -> KMeans:
-    asked = {"random_state": 3, "init_rounds": 2, "max_iter": 3, "scale": "standard", "n_init": 2}
+    # of many passes, some with states beside the blocks
+    asked = {"init": "k-means||", "init_rounds": 2, "max_iter": 3, "n_init": 2}
+    asked |= {"random_state": 3, "scale": "standard"}
     return KMeans(12, **{**asked, **parameters})
 
 
