@@ -236,7 +236,8 @@ def test_workers_that_join_late_take_over_leaves(folder, quiet, tmp_path):
 def job_options(place: Path, checkpoint: bool = True) -> tuple[object, ...]:
     options: tuple[object, ...] = (
         *("--k", 20, "--seed", 3, "--weight", "w", "--keys", "id", "--tol", 0, "--max-iter", 40),
-        *("--block-bytes", 1800, "--model", place / "model"),
+        # of many passes: of a coreset hardly any are left
+        *("--init", "k-means||", "--block-bytes", 1800, "--model", place / "model"),
     )
     return (*options, "--checkpoint", place / "checkpoint") if checkpoint else options
 

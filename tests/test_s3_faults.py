@@ -78,9 +78,8 @@ def table_of(seed: int) -> pa.Table:
 
 
 def fit(rows, **kwargs: object) -> dkmeans.KMeans:
-    return dkmeans.KMeans(6, random_state=3, tol=1e-9, max_iter=3, init_rounds=2, **kwargs).fit(
-        rows
-    )
+    asked = {"init": "k-means||", "init_rounds": 2, "tol": 1e-9, "max_iter": 3}
+    return dkmeans.KMeans(6, random_state=3, **{**asked, **kwargs}).fit(rows)
 
 
 def bits(estimator: dkmeans.KMeans) -> tuple[bytes, float]:

@@ -152,7 +152,7 @@ def test_a_checkpoint_that_lies_there_is_gone_on_from_only_when_asked(
     checkpoint = tmp_path / "state"
     stopped = run(
         "fit", folder, "--k", 10, "--model", tmp_path / "one", "--workers", 0,
-        "--checkpoint", checkpoint, "--max-passes", 3,
+        "--checkpoint", checkpoint, "--max-passes", 3, "--init", "k-means||",
     )  # fmt: skip
     assert stopped.code == 7
     ran = run(

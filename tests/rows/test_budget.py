@@ -33,8 +33,8 @@ def read(folder: Path, stage: str = "none", **options: object) -> Rows:
 
 
 def estimator(**parameters: object) -> KMeans:
-    asked = {"random_state": 0, "init_rounds": 2, "max_iter": 4, "tol": 0, **parameters}
-    return KMeans(6, **asked)
+    asked = {"init": "k-means||", "init_rounds": 2, "random_state": 0, "max_iter": 4, "tol": 0}
+    return KMeans(6, **{**asked, **parameters})
 
 
 def test_no_more_passes_are_made_than_may_be(folder):
@@ -204,6 +204,7 @@ def command(folder: Path, tmp_path: Path, *more: object) -> tuple[object, ...]:
     return (
         "fit", folder, "--k", 6, "--seed", 0, "--max-iter", 4, "--tol", 0, "--workers", 0,
         "--stage", "none", "--block-bytes", 2400, "--model", tmp_path / "model",
+        "--init", "k-means||",
         "--output", tmp_path / "out", *more,
     )  # fmt: skip
 

@@ -40,7 +40,8 @@ def read(folder: Path, stage: str = "none", **options: Any) -> Rows:
 
 
 def estimator(**parameters: Any) -> KMeans:
-    return KMeans(5, **{"random_state": 0, "max_iter": 3, "tol": 0, **parameters})
+    asked = {"init": "k-means||", "random_state": 0, "max_iter": 3, "tol": 0}
+    return KMeans(5, **{**asked, **parameters})
 
 
 def stored_bytes(folder: Path, names: set[str]) -> int:
@@ -283,7 +284,7 @@ def test_memory_of_a_task_grows_with_the_rows_of_a_block(X, dtype):
     # few leaves, so that no task joins what it finds
     assert len(small.layout.leaves) == 7
     item = np.dtype(dtype).itemsize
-    for model in (KMeans(7, init="random"), KMeans(7, n_init=3)):
+    for model in (KMeans(7, init="random"), KMeans(7, init="k-means||", n_init=3)):
         grown = large.plan(model).task_bytes - small.plan(model).task_bytes
         # the block, its scaled copy, and label and distance of each row; scratch of some columns
         least = 1700 * (2 * 3 * item + 4 + item)
@@ -293,13 +294,17 @@ def test_memory_of_a_task_grows_with_the_rows_of_a_block(X, dtype):
             assert grown >= 1700 * (2 * 3 * item + 2 * 3 * (4 + item))
 
 
+def scalable(n_clusters, **parameters):
+    return KMeans(n_clusters, init="k-means||", **parameters)
+
+
 def test_remedies_help(X):
     rows = Rows.from_array(X, block_rows=2000)
-    need = rows.plan(KMeans(50)).task_bytes
-    assert Rows.from_array(X, block_rows=500).plan(KMeans(50)).task_bytes < need
-    assert rows.plan(KMeans(40)).task_bytes < need
+    need = rows.plan(scalable(50)).task_bytes
+    assert Rows.from_array(X, block_rows=500).plan(scalable(50)).task_bytes < need
+    assert rows.plan(scalable(40)).task_bytes < need
     assert rows.plan(KMeans(50, init="random")).task_bytes < need
-    assert rows.plan(KMeans(50, n_init=2)).task_bytes > need
+    assert rows.plan(scalable(50, n_init=2)).task_bytes > need
 
 
 def test_a_cluster_refuses_what_its_workers_cannot_hold(folder, client):
