@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import s3fs
 
