@@ -116,7 +116,8 @@ def test_a_fit_that_keeps_its_blocks_reads_the_source_once_as_planned(
 
 
 def planned_and_swept(folder: Path, tmp_path: Path, *options: object) -> tuple[dict, dict]:
-    options = ("--k", "2:5,8", "--keys", "id,w", "--max-iter", 4, "--tol", 0, *options)
+    # so few iterations are made whatever they find
+    options = ("--k", "2:5,8", "--keys", "id,w", "--max-iter", 1, "--tol", 0, *options)
     plan = run("plan", folder, *options, "--json").json
     more = ("--model", tmp_path / "m", "--workers", 0, "--json")
     return plan, run("sweep", folder, *options, *more).json
@@ -127,15 +128,15 @@ CORESET = ("--init", "coreset", "--coreset-size", 1000)
 
 def test_the_plan_of_a_sweep_counts_its_passes(folder: Path, tmp_path: Path) -> None:
     plan, sweep = planned_and_swept(folder, tmp_path, *CORESET, "--stage", "none")
-    # read, Lloyd's, the last assignment, and figures
-    assert sweep["passes"] == plan["most_passes"] == 1 + 4 + 1 + 1
+    # read, iteration, final assignment, figures
+    assert sweep["passes"] == plan["most_passes"] == 1 + 1 + 1 + 1
     # the pilot looks at one row group: of 12 the one in the middle
     pilot = pq.read_metadata(folder / "part-1.parquet").row_group(2)
     columns = [pilot.column(i) for i in range(pilot.num_columns)]
     looked_at = sum(
         column.total_compressed_size for column in columns if column.path_in_schema.startswith("f")
     )
-    assert sweep["bytes_read"] == plan["most_bytes_read"] == 7 * plan["source_bytes"] + looked_at
+    assert sweep["bytes_read"] == plan["most_bytes_read"] == 4 * plan["source_bytes"] + looked_at
 
 
 @pytest.mark.parametrize("stage", ["memory", "disk"])
@@ -150,20 +151,21 @@ def test_a_sweep_that_keeps_its_blocks_reads_the_source_once_as_planned(
 
 
 def test_the_fit_from_a_coreset_keeps_to_its_plan(folder: Path, tmp_path: Path) -> None:
-    options = ("--k", 10, "--keys", "id,w", "--max-iter", 4, "--tol", 0, "--stage", "none")
-    plan = run("plan", folder, *options, *CORESET, "--json").json
-    ran = run(
-        "fit", folder, *options, *CORESET, "--model", tmp_path / "m", "--workers", 0, "--json"
-    )
-    assert ran.json["n_passes"] == plan["most_passes"] == 1 + 4 + 1
-    assert ran.json["bytes_read"] == plan["most_bytes_read"]
-    # of as many rows as there are, these are the coreset, and the pilot looks at the first ones
-    everything = ("--init", "coreset", "--coreset-size", 5000)
-    plan = run("plan", folder, *options, *everything, "--json").json
-    ran = run(
-        "fit", folder, *options, *everything, "--model", tmp_path / "n", "--workers", 0, "--json"
-    )
-    assert ran.json["bytes_read"] <= plan["most_bytes_read"] <= 7 * plan["source_bytes"]
+    def planned_and_fitted(size: int) -> tuple[dict, dict]:
+        options = ("--k", 10, "--keys", "id,w", "--max-iter", 1, "--tol", 0, "--stage", "none")
+        options = (*options, "--init", "coreset", "--coreset-size", size)
+        model = tmp_path / f"{size}"
+        plan = run("plan", folder, *options, "--json").json
+        return plan, run("fit", folder, *options, "--model", model, "--workers", 0, "--json").json
+
+    plan, fit = planned_and_fitted(1000)
+    assert fit["n_passes"] == plan["most_passes"] == 1 + 1 + 1
+    assert 0 < plan["most_bytes_read"] - 3 * plan["source_bytes"] < plan["source_bytes"] / 8
+    assert fit["bytes_read"] == plan["most_bytes_read"]
+    # all rows are the coreset: only a point to measure from is looked for, among the first
+    plan, fit = planned_and_fitted(5000)
+    assert fit["n_passes"] <= plan["most_passes"] == 1 + 1 + 1
+    assert fit["bytes_read"] <= plan["most_bytes_read"]
 
 
 def test_one_k_is_a_fit_and_several_are_a_sweep(folder: Path) -> None:
@@ -194,7 +196,7 @@ def test_one_k_is_a_fit_and_several_are_a_sweep(folder: Path) -> None:
 def test_what_is_no_sweep_is_no_plan(folder: Path, options: tuple, words: str) -> None:
     ran = run("plan", folder, "--keys", "id", *options)
     assert (ran.code, ran.out) == (2, "")
-    assert words in ran.error
+    assert words in ran.err
 
 
 def test_auto_decides_by_the_memory_that_workers_will_have(
