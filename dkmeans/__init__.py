@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         RobustScaler,
         StandardScaler,
     )
-    from dkmeans.estimators.sweep import sweep
+    from dkmeans.estimators.sweep import Sweeping, sweep
     from dkmeans.evaluation.evaluate import evaluate
     from dkmeans.evaluation.evaluation import Evaluation
     from dkmeans.evaluation.profiles.profile import profile
@@ -51,6 +51,7 @@ _HOMES = {
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
     "Sweep": "dkmeans.evaluation.sweeps.result",
+    "Sweeping": "dkmeans.estimators.sweep",
     "evaluate": "dkmeans.evaluation.evaluate",
     "profile": "dkmeans.evaluation.profiles.profile",
     "read_parquet": "dkmeans.rows.reading",
@@ -76,6 +77,7 @@ __all__ = [
     "Rows",
     "StandardScaler",
     "Sweep",
+    "Sweeping",
     "__version__",
     "evaluate",
     "metrics",

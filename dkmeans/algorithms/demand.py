@@ -62,7 +62,8 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
 def _coreset_demand(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
     """Return what a fit from a coreset asks.
 
-    Counted are the read, and Lloyd's passes for all runs that go on from the coreset.
+    Counted are the pilot, the read, of which there is rarely a second one, and Lloyd's passes for
+    all runs that go on from the coreset.
     """
     item = np.dtype(dtype).itemsize
     d, size = n_features, settings.n_coreset_rows
@@ -91,6 +92,7 @@ def _coreset_demand(settings: KMeansSettings, n_features: int, dtype: str) -> De
         drawn_rows=0,
         # as it came, in the order of the rows, and a copy of the part that is used
         held_copies=3,
+        spread_above=size,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
     )
 

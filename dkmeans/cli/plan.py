@@ -1,4 +1,4 @@
-"""`dkmeans plan`: what a fit would read and need, from the footers alone."""
+"""`dkmeans plan`: what a fit or a sweep would read and need, from the footers alone."""
 
 import json
 from collections.abc import Mapping
@@ -14,12 +14,16 @@ from dkmeans.cli.options import (
     budget_options,
     cluster_options,
     connected_to,
-    fit_options,
     json_option,
     local_workers,
     parse_sample,
+    sweep_options,
 )
+from dkmeans.cli.sweep import SWEEP_N_INIT, parse_counts
 from dkmeans.cluster.connect import worker_bytes
+from dkmeans.estimators.kmeans import KMeans
+from dkmeans.estimators.sweep import Sweeping
+from dkmeans.rows.demand import HasDemand
 from dkmeans.rows.engine import IDLE_WORKER_BYTES, Slot
 from dkmeans.rows.plan import Plan, measured, plan_of
 from dkmeans.rows.rows import Rows
@@ -29,18 +33,26 @@ from dkmeans.rows.task_memory import check_fits
 
 @click.command()
 @click.argument("input_url", metavar="INPUT")
-@fit_options
+@sweep_options
 @algorithm_options
 @budget_options
 @cluster_options
 @click.option("--model", "model_url", hidden=True)
 @click.option("--output", "output_url", hidden=True)
+@click.option("--plot", "plot_url", hidden=True)
+@click.option("--sample-size", type=int, default=5_000, hidden=True)
 @click.option("--overwrite", is_flag=True, hidden=True)
 @click.option("--measure", is_flag=True, help="Also read and time one block, to tell seconds.")
 @json_option
-def plan(input_url: str, measure: bool, as_json: bool, **asked: Any) -> None:
-    """Show what `fit` with the same options would do. Reads footers only, starts no workers."""
-    estimator = estimator_of(asked)
+def plan(input_url: str, measure: bool, as_json: bool, counts: str, **asked: Any) -> None:
+    """Show what `fit` with the same options would do; of several k, what `sweep` would.
+
+    Reads footers only, starts no workers.
+    """
+    numbers = parse_counts(counts)
+    asked["n_clusters"] = numbers[-1]
+    estimator: HasDemand
+    estimator = _sweep_of(asked, numbers) if len(numbers) > 1 else estimator_of(asked)
     if asked["scheduler"] is not None:
         with connected_to(asked):
             rows = _sampled(rows_of(input_url, asked), asked)
@@ -66,6 +78,16 @@ def plan(input_url: str, measure: bool, as_json: bool, **asked: Any) -> None:
         return
     for name, value in _lines(cost, rows):
         click.echo(f"{name:<9} {value}")
+
+
+def _sweep_of(asked: Mapping[str, Any], numbers: list[int]) -> Sweeping:
+    """Return the sweep that the options describe."""
+    if asked["algorithm"] != "lloyd":
+        raise click.UsageError("several --k are a sweep, which goes with --algorithm lloyd only.")
+    n_init = SWEEP_N_INIT if asked["n_init"] is None else asked["n_init"]
+    estimator = estimator_of({**asked, "n_init": n_init})
+    assert isinstance(estimator, KMeans)
+    return Sweeping(estimator, numbers, asked["sample_size"] or None)
 
 
 def _sampled(rows: Rows, asked: Mapping[str, Any]) -> Rows:

@@ -29,6 +29,9 @@ from dkmeans.rows.progress import reporting
 from dkmeans.storage.filesystem import absolute, redact, remember
 from dkmeans.storage.objects import exists
 
+SWEEP_N_INIT = 3
+"""Restarts of each number of clusters, if no others are asked for."""
+
 _MOST_COUNTS = 1_000
 """Numbers of clusters in one range: more are a slip."""
 
@@ -45,7 +48,11 @@ _MOST_COUNTS = 1_000
 @click.option("--plot", "plot_url", metavar="PNG", help="Draw elbow and silhouettes here.")
 @sweep_options
 @click.option(
-    "--n-init", type=int, default=3, show_default=True, help="Restarts; they share passes."
+    "--n-init",
+    type=int,
+    default=SWEEP_N_INIT,
+    show_default=True,
+    help="Restarts; they share passes.",
 )
 @click.option(
     "--tol",

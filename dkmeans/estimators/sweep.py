@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dkmeans.algorithms.callbacks import Callback, Callbacks
@@ -21,6 +21,7 @@ from dkmeans.evaluation.sweeps.passes import of_fits
 from dkmeans.evaluation.sweeps.result import Sweep
 from dkmeans.evaluation.sweeps.scores import sampling_of, scores_of
 from dkmeans.models.model import Model
+from dkmeans.rows.demand import Demand
 from dkmeans.rows.reading import as_rows
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
@@ -125,16 +126,16 @@ def sweep(
         init_rounds=init_rounds,
         coreset_size=coreset_size,
     )
-    settings = replace(estimator.checked_settings(), each=tuple(counts))
+    asked = Sweeping(estimator, counts, sample_size)
+    settings = asked.settings()
     told = Callbacks(callbacks)
     rows = as_rows(X, sample_weight, stage=stage)
     swept = rows if sample is None else rows.sample(sample)
     try:
         if swept.n_source_rows is not None:
             check_enough(swept.n_source_rows, 1.0, counts[-1])
-        slots = swept.engine.slots()
-        check_fits(swept, demand_of(settings, swept.n_features, swept.dtype), slots)
-        check_fits(swept, sweep_demand(counts, sample_size, swept), slots)
+        demand = asked.demand(swept.n_features, swept.dtype)
+        check_fits(swept, demand, swept.engine.slots())
         told.began({**parameters(settings), "n_clusters": counts})
         found = _sweep(swept, settings, counts, checkpoint, told, sample_size)
         told.ended(found.models[found.recommended or counts[-1]])
@@ -147,6 +148,48 @@ def sweep(
         if not isinstance(X, Rows):
             rows.close()
     return found
+
+
+@dataclass(frozen=True)
+class Sweeping:
+    """What a sweep will ask of rows, for `Rows.plan`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dkmeans import KMeans, Rows
+    >>> rows = Rows.from_array(np.arange(60.0).reshape(30, 2))
+    >>> rows.plan(Sweeping(KMeans(init="coreset", n_init=3, max_iter=8), [2, 4, 6])).most_passes
+    11
+    """
+
+    estimator: KMeans
+    """With the parameters of the sweep, but for the numbers of clusters."""
+
+    n_clusters: Iterable[int]
+    """The numbers of clusters."""
+
+    sample_size: int | None = 5_000
+    """Rows for the silhouette by distances between rows."""
+
+    def settings(self) -> KMeansSettings:
+        """Return what the fits are asked for.
+
+        Raises
+        ------
+        ArgumentError
+            If a value cannot be.
+        """
+        counts = checked_counts(self.n_clusters)
+        settings = replace(self.estimator.settings(), n_clusters=counts[-1], each=tuple(counts))
+        settings.check()
+        return settings
+
+    def demand(self, n_features: int, dtype: str) -> Demand:
+        """Return what fits and figures ask of rows with so many features."""
+        settings = self.settings()
+        figures = sweep_demand(settings.each, self.sample_size, n_features, dtype)
+        return replace(demand_of(settings, n_features, dtype), then=figures)
 
 
 def checked_counts(n_clusters: Iterable[int]) -> list[int]:

@@ -15,7 +15,6 @@ from dkmeans.models.scaling import Normalization
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.rows.demand import Demand
 from dkmeans.rows.requests import Reduce
-from dkmeans.rows.rows import Rows
 
 _TRUTH_BYTES = 2**20
 """A table of true labels and clusters with some 40 000 cells."""
@@ -53,9 +52,11 @@ def evaluation_demand(model: Model, needs: Set[Need], sampling: Sampling) -> Dem
     )
 
 
-def sweep_demand(counts: Sequence[int], sample_size: int | None, rows: Rows) -> Demand:
-    """Return what the figures of several numbers of clusters ask of `rows`, all in one pass."""
-    d, item = rows.n_features, np.dtype(rows.dtype).itemsize
+def sweep_demand(
+    counts: Sequence[int], sample_size: int | None, n_features: int, dtype: str
+) -> Demand:
+    """Return what the figures of several numbers of clusters ask of rows, all in one pass."""
+    d, item = n_features, np.dtype(dtype).itemsize
     most, total = max(counts), sum(counts)
     # silhouettes, spreads, and pairs of clusters of two fits: each meets few of the others
     partials = total * 4 * 8 + sum(k * min(k, _MET_CLUSTERS) for k in counts) * 24

@@ -97,6 +97,14 @@ def _distances(X: Array, Y: Array, out: Array) -> None:
     left = np.column_stack([X_moved, X_norms, np.ones(len(X))])
     right = np.column_stack([-2 * Y_moved, np.ones(len(Y)), Y_norms])
     np.matmul(left, right.T, out=out)
+    # far from each other, as most tiles are, rows are not looked at one by one
+    if out.min() < _DIRECT_BELOW * (X_norms.max() + Y_norms.max()):
+        _measure_near(X, Y, X_norms, Y_norms, out)
+    np.sqrt(out, out=out)
+
+
+def _measure_near(X: Array, Y: Array, X_norms: Array, Y_norms: Array, out: Array) -> None:
+    """Write squared distances that the product has lost digits of to `out`."""
     # the differences are of the rows as they came: to move them has rounded them
     lost = np.flatnonzero(out < _DIRECT_BELOW * (X_norms[:, None] + Y_norms))
     step = max(_GATHERED // X.shape[1], 1)
@@ -105,4 +113,3 @@ def _distances(X: Array, Y: Array, out: Array) -> None:
         difference = X[i]
         difference -= Y[j]
         out[i, j] = np.einsum("ij,ij->i", difference, difference)
-    np.sqrt(out, out=out)

@@ -187,8 +187,13 @@ def _rank(value: Any) -> int:
 def _numbered(codes: Array, values: tuple[Any, ...]) -> tuple[Array, tuple[Any, ...]]:
     """Number codes anew, by the values that occur, in order; return these, too."""
     used = np.unique(codes)
-    given = [_plain(values[code]) for code in used.tolist()]
-    different = ordered(given)
+    given = [values[code] for code in used.tolist()]
+    if {type(value) for value in given} == {int}:
+        # as clusters are: many, of small blocks
+        different: tuple[Any, ...] = tuple(sorted(set(given)))
+    else:
+        given = [_plain(value) for value in given]
+        different = ordered(given)
     numbers = {value: number for number, value in enumerate(different)}
     new = np.array([numbers[value] for value in given], np.int64)
     return new[np.searchsorted(used, codes)], different

@@ -67,6 +67,13 @@ class Demand:
     held_copies: int = 0
     """How many times a task that reads no rows holds those that were sampled."""
 
+    spread_above: int | None = None
+    """Number of rows above which the pilot looks at a share of all, not at the first ones; None if
+    it never does."""
+
+    then: "Demand | None" = None
+    """What further passes ask, once these are made."""
+
 
 class HasDemand(Protocol):
     """An estimator, which knows what it will ask."""

@@ -58,6 +58,18 @@ def pilot_rows(rows: "Rows", size: int, seed: int) -> PilotRows:
             return _pilot_rows(rows, size, seed)
 
 
+def pilot_cost(rows: "Rows") -> tuple[int, int]:
+    """Return the bytes and requests that `pilot_rows` takes of Parquet that is not kept.
+
+    It takes more where a filter leaves none of the rows that it looks at.
+    """
+    if rows.parquet is None:
+        return 0, 0
+    groups = rows.parquet.row_groups
+    chosen = [groups[i] for i in spread(len(groups), PILOT_SHARE)]
+    return sum(group.n_bytes for group in chosen), sum(group.n_requests for group in chosen)
+
+
 def _pilot_rows(rows: "Rows", size: int, seed: int) -> PilotRows:
     rows.prepare()
     known = rows.known

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dkmeans.rows.demand import Demand
 from dkmeans.rows.engine import Slot
 from dkmeans.rows.leaf import Pass
+from dkmeans.rows.pilot import pilot_cost
 from dkmeans.rows.spans import count_tasks
 from dkmeans.rows.task_memory import process_bytes, task_bytes
 
@@ -81,8 +82,9 @@ def plan_of(rows: "Rows", demand: Demand, slots: Sequence[Slot]) -> Plan:
     decoded = rows.decoded_bytes or 0
     stage = rows.staging.stage
     fills = rows.missing == "mean" and rows.known.filling is None
-    n = demand.n_passes + int(rows.layout.n_rows is None) + int(fills)
-    pilot = leaves[0].source.first_bytes if stage == "none" and demand.has_pilot else 0
+    later = 0 if demand.then is None else demand.then.n_passes
+    n = demand.n_passes + later + int(rows.layout.n_rows is None) + int(fills)
+    pilot_bytes, pilot_requests = _pilot(rows, demand) if stage == "none" else (0, 0)
     reads = n if stage == "none" else min(n, 1)
     on_disk = decoded if stage == "disk" else 0
     beside = 0
@@ -104,13 +106,23 @@ def plan_of(rows: "Rows", demand: Demand, slots: Sequence[Slot]) -> Plan:
         stage=stage,
         stage_reason=str(rows.staging),
         most_passes=n,
-        most_bytes_read=source_bytes * reads + pilot,
-        most_requests=source_requests * reads,
+        most_bytes_read=source_bytes * reads + pilot_bytes,
+        most_requests=source_requests * reads + pilot_requests,
         local_bytes_read=on_disk * max(0, n - 1) + beside,
         local_bytes_written=on_disk * (1 + demand.n_scalings + int(fills)) + beside,
         task_bytes=task_bytes(rows, demand),
         process_bytes=process_bytes(rows, demand),
     )
+
+
+def _pilot(rows: "Rows", demand: Demand) -> tuple[int, int]:
+    """Return the bytes and requests of looking at rows before the first pass."""
+    if not demand.has_pilot:
+        return 0, 0
+    most = demand.spread_above
+    if most is not None and (rows.n_source_rows or 0) > most:
+        return pilot_cost(rows)
+    return rows.layout.leaves[0].source.first_bytes, 0
 
 
 def measured(rows: "Rows", plan: Plan, demand: Demand, n_tasks: int) -> Plan:

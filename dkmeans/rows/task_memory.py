@@ -1,5 +1,6 @@
 """The memory that a task takes: a formula, held against the peaks of real workers by tests."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +57,8 @@ def task_bytes(rows: "Rows", demand: Demand) -> int:
     Of some 180 fits of one kind, whose peaks were otherwise alike to 2 MB, 3 took 12 MB more for a
     moment; why is not known.
     """
+    if demand.then is not None:
+        return max(task_bytes(rows, replace(demand, then=None)), task_bytes(rows, demand.then))
     block_rows = rows.most_block_rows
     row = rows.n_features * np.dtype(rows.dtype).itemsize
     beside = LABEL_BYTES * len(rows.label_names)
@@ -120,6 +123,8 @@ def process_bytes(rows: "Rows", demand: Demand) -> int:
     if demand.held_copies:
         n_rows = max(n_rows, min(demand.sampled_rows, rows.n_source_rows or demand.sampled_rows))
     compiled = are_compiled(n_rows, rows.n_features, demand.n_centers)
+    if demand.then is not None:
+        compiled = compiled or process_bytes(rows, demand.then) > 0
     return COMPILER_BYTES if compiled else 0
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "end": "from files to a model: a FOLDER of Parquet, reading included, against every peer",
     "minibatch": "a mini-batch fit of a FOLDER of Parquet against scikit-learn",
     "evaluate": "an evaluation of a FOLDER of Parquet against passes of Lloyd",
+    "sweep": "a sweep over numbers of clusters against the largest fit, from an S3 server",
     "stream": "memory and lag on an endless stream",
     "s3_clients": "s3fs against pyarrow's filesystem, on a store that fails",
     "results": "compose RESULTS.md from the JSON files of a FOLDER",

@@ -21,6 +21,7 @@ ORDER = (
     "end",
     "minibatch",
     "evaluate",
+    "sweep",
     "stream",
     "s3_clients",
 )

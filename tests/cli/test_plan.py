@@ -68,12 +68,12 @@ def test_a_plan_reads_footers_only(folder: Path, tmp_path: Path) -> None:
     assert "damaged" in ran.error
 
 
-def test_a_plan_takes_every_option_of_a_fit() -> None:
+def test_a_plan_takes_every_option_of_a_fit_and_a_sweep() -> None:
     names = {}
-    for name in ("fit", "plan"):
+    for name in ("fit", "sweep", "plan"):
         command = commands.get_command(click.Context(commands), name)
         names[name] = {option for one in command.params for option in one.opts}
-    assert names["fit"] <= names["plan"]
+    assert names["fit"] | names["sweep"] <= names["plan"]
 
 
 def test_a_plan_of_a_fit_with_all_options_writes_nothing(folder: Path, tmp_path: Path) -> None:
@@ -113,6 +113,90 @@ def test_a_fit_that_keeps_its_blocks_reads_the_source_once_as_planned(
     assert plan["stage"] == stage
     assert 1 < fit["n_passes"] <= plan["most_passes"]
     assert fit["bytes_read"] == plan["most_bytes_read"] == plan["source_bytes"]
+
+
+def planned_and_swept(folder: Path, tmp_path: Path, *options: object) -> tuple[dict, dict]:
+    # so few iterations are made whatever they find
+    options = ("--k", "2:5,8", "--keys", "id,w", "--max-iter", 1, "--tol", 0, *options)
+    plan = run("plan", folder, *options, "--json").json
+    more = ("--model", tmp_path / "m", "--workers", 0, "--json")
+    return plan, run("sweep", folder, *options, *more).json
+
+
+CORESET = ("--init", "coreset", "--coreset-size", 1000)
+
+
+def test_the_plan_of_a_sweep_counts_its_passes(folder: Path, tmp_path: Path) -> None:
+    plan, sweep = planned_and_swept(folder, tmp_path, *CORESET, "--stage", "none")
+    # read, iteration, final assignment, figures
+    assert sweep["passes"] == plan["most_passes"] == 1 + 1 + 1 + 1
+    # the pilot looks at one row group: of 12 the one in the middle
+    pilot = pq.read_metadata(folder / "part-1.parquet").row_group(2)
+    columns = [pilot.column(i) for i in range(pilot.num_columns)]
+    looked_at = sum(
+        column.total_compressed_size for column in columns if column.path_in_schema.startswith("f")
+    )
+    assert sweep["bytes_read"] == plan["most_bytes_read"] == 4 * plan["source_bytes"] + looked_at
+
+
+@pytest.mark.parametrize("stage", ["memory", "disk"])
+@pytest.mark.parametrize("init", [CORESET, ("--init", "k-means||")])
+def test_a_sweep_that_keeps_its_blocks_reads_the_source_once_as_planned(
+    folder: Path, tmp_path: Path, init: tuple, stage: str
+) -> None:
+    plan, sweep = planned_and_swept(folder, tmp_path, *init, "--stage", stage)
+    assert plan["stage"] == stage
+    assert 2 < sweep["passes"] <= plan["most_passes"]
+    assert sweep["bytes_read"] == plan["most_bytes_read"] == plan["source_bytes"]
+
+
+def test_the_fit_from_a_coreset_keeps_to_its_plan(folder: Path, tmp_path: Path) -> None:
+    def planned_and_fitted(size: int) -> tuple[dict, dict]:
+        options = ("--k", 10, "--keys", "id,w", "--max-iter", 1, "--tol", 0, "--stage", "none")
+        options = (*options, "--init", "coreset", "--coreset-size", size)
+        model = tmp_path / f"{size}"
+        plan = run("plan", folder, *options, "--json").json
+        return plan, run("fit", folder, *options, "--model", model, "--workers", 0, "--json").json
+
+    plan, fit = planned_and_fitted(1000)
+    assert fit["n_passes"] == plan["most_passes"] == 1 + 1 + 1
+    assert 0 < plan["most_bytes_read"] - 3 * plan["source_bytes"] < plan["source_bytes"] / 8
+    assert fit["bytes_read"] == plan["most_bytes_read"]
+    # all rows are the coreset: only a point to measure from is looked for, among the first
+    plan, fit = planned_and_fitted(5000)
+    assert fit["n_passes"] <= plan["most_passes"] == 1 + 1 + 1
+    assert fit["bytes_read"] <= plan["most_bytes_read"]
+
+
+def test_one_k_is_a_fit_and_several_are_a_sweep(folder: Path) -> None:
+    def planned(*options: object) -> dict:
+        return run("plan", folder, "--keys", "id,w", *CORESET, *options, "--json").json
+
+    fit, sweep = planned("--k", 60), planned("--k", "2:60")
+    assert sweep["most_passes"] == fit["most_passes"] + 1
+    assert sweep["source_bytes"] == fit["source_bytes"]
+    assert sweep["task_bytes"] > fit["task_bytes"]
+    # the restarts of a sweep are three, as the command has it
+    scalable = ("--init", "k-means||", "--n-init")
+    three, one = (
+        run("plan", folder, "--keys", "id,w", "--k", "5,9", *more, "--json").json["task_bytes"]
+        for more in (scalable[:2], (*scalable, 1))
+    )
+    assert three > one
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--k", "9:2"), "write 2:9"),
+        (("--k", "2:9", "--algorithm", "minibatch"), "with --algorithm lloyd only"),
+        (("--k", "2:9", "--init", "magic"), "is not known"),
+    ],
+)
+def test_what_is_no_sweep_is_no_plan(folder: Path, options: tuple, words: str) -> None:
+    ran = run("plan", folder, "--keys", "id", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert words in ran.err
 
 
 def test_auto_decides_by_the_memory_that_workers_will_have(

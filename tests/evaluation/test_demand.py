@@ -17,7 +17,6 @@ from dkmeans.evaluation.sweeps.scores import sampling_of
 from dkmeans.kernels.block import Block
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
-from dkmeans.rows.rows import Rows
 
 
 def model_of(k: int, d: int, dtype: str) -> Model:
@@ -120,8 +119,7 @@ def test_the_second_step_needs_the_labels_of_the_first():
 def test_figures_of_a_sweep_take_what_is_said(counts, d, dtype):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(9000, d)).astype(dtype)
-    rows = Rows.from_array(X, block_rows=9000)
-    demand = sweep_demand(counts, 500, rows)
+    demand = sweep_demand(counts, 500, d, dtype)
     tasks, partials = [], []
     for k in counts:
         model = model_of(k, d, dtype)
