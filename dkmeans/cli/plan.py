@@ -40,7 +40,7 @@ from dkmeans.rows.task_memory import check_fits
 @click.option("--model", "model_url", hidden=True)
 @click.option("--output", "output_url", hidden=True)
 @click.option("--plot", "plot_url", hidden=True)
-@click.option("--sample-size", type=int, default=5_000, hidden=True)
+@click.option("--sample-size", type=int, default=3_000, hidden=True)
 @click.option("--overwrite", is_flag=True, hidden=True)
 @click.option("--measure", is_flag=True, help="Also read and time one block, to tell seconds.")
 @json_option

@@ -66,7 +66,7 @@ _MOST_COUNTS = 1_000
 @click.option(
     "--sample-size",
     type=int,
-    default=5_000,
+    default=3_000,
     show_default=True,
     help="Rows of the silhouette by distances between rows; 0 leaves it out.",
 )

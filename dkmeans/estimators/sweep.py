@@ -46,7 +46,7 @@ def sweep(
     checkpoint: str | None = None,
     callbacks: Sequence[Callback] | None = None,
     sample: float | None = None,
-    sample_size: int | None = 5_000,
+    sample_size: int | None = 3_000,
 ) -> Sweep:
     """Cluster rows for several numbers of clusters at once, and compare them.
 
@@ -169,7 +169,7 @@ class Sweeping:
     n_clusters: Iterable[int]
     """The numbers of clusters."""
 
-    sample_size: int | None = 5_000
+    sample_size: int | None = 3_000
     """Rows for the silhouette by distances between rows."""
 
     def settings(self) -> KMeansSettings:
@@ -225,13 +225,9 @@ def _sweep(
     models = {k: _model(fit, rows, settings, k) for k, fit in fits.items()}
     _warn_of(fits)
     seed = next(iter(fits.values())).result.seed
-    found, sampled = of_fits(
-        rows,
-        list(models.values()),
-        [fit.other for fit in fits.values()],
-        sampling_of(sample_size, seed),
-    )
-    scores = scores_of(list(models.values()), found, sampled, sample_size, seed)
+    found, sampled = of_fits(rows, list(models.values()), sampling_of(sample_size, seed))
+    others = [fit.other for fit in fits.values()]
+    scores = scores_of(list(models.values()), others, found, sampled, sample_size, seed)
     elbow = elbow_of(list(models), [one.inertia for one in scores])
     n_rows = found[0].clusters.n_rows
     choice = choose(scores, elbow, n_rows)

@@ -55,8 +55,6 @@ def _of_tile(tile: Block, labels: Array | None, task: Task) -> tuple[Together, A
     if "truth" in task.needs:
         predicted = Labels(labels, task.values)
         parts["truth"] = Contingency.from_pairs(tile.labels[0], predicted, tile.weight)
-    if "other" in task.needs:
-        parts["other"] = _compared(tile, labels, task)
     if task.clusters is not None:
         parts |= _about_means(tile, labels, task, task.clusters)
     if "sample" in task.needs:
@@ -69,14 +67,6 @@ def _numbered(labels: Labels, values: tuple[Any, ...]) -> Array:
     place = {value: i for i, value in enumerate(values)}
     at = np.array([place[value] for value in labels.values], np.int32)
     return at[labels.codes]
-
-
-def _compared(tile: Block, labels: Array, task: Task) -> Contingency:
-    """Count the clusters of rows against those under other centers."""
-    assert task.other is not None
-    others = nearest(tile.X, task.other)[0]
-    here, there = Labels(labels, tuple(range(task.n_clusters))), tuple(range(len(task.other)))
-    return Contingency.from_pairs(here, Labels(others, there), tile.weight)
 
 
 def _assigned(tile: Block, centers: Array, task: Task) -> tuple[Array, _Parts]:

@@ -19,9 +19,6 @@ from dkmeans.rows.requests import Reduce
 _TRUTH_BYTES = 2**20
 """A table of true labels and clusters with some 40 000 cells."""
 
-_MET_CLUSTERS = 64
-"""Clusters of another fit, of as many, that have rows of one cluster."""
-
 
 def evaluation_demand(model: Model, needs: Set[Need], sampling: Sampling) -> Demand:
     """Return what an evaluation asks of rows of the model's features."""
@@ -58,22 +55,22 @@ def sweep_demand(
     """Return what the figures of several numbers of clusters ask of rows, all in one pass."""
     d, item = n_features, np.dtype(dtype).itemsize
     most, total = max(counts), sum(counts)
-    # silhouettes, spreads, and pairs of clusters of two fits: each meets few of the others
-    partials = total * 4 * 8 + sum(k * min(k, _MET_CLUSTERS) for k in counts) * 24
+    # silhouettes and spreads
+    partials = total * 4 * 8
     return Demand(
         n_passes=1,
         n_runs=1,
         n_centers=most,
-        # of each model: centers, means, other centers; weight and spread
-        broadcast_bytes=total * (3 * d + 2) * 8,
+        # of each model: centers and means; weight and spread
+        broadcast_bytes=total * (2 * d + 2) * 8,
         partial_bytes=partials,
         sampled_rows=sampling_of(sample_size, 0).size + 1,
         scaling_bytes=partials,
         samples_under_centers=True,
         # one model after the other
         scratch_bytes=scratch_bytes(d, most, item) + most * d * item,
-        # labels, and those under other centers
-        row_bytes=2 * 4,
+        # labels
+        row_bytes=4,
         tile_bytes=TILE_ROWS * 16 * 8,
         has_pilot=False,
         n_scalings=0,

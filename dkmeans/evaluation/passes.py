@@ -19,7 +19,6 @@ import numpy as np
 from dkmeans.evaluation.asked import answers
 from dkmeans.evaluation.block_statistics import of_block
 from dkmeans.evaluation.statistics import AFTER_MEANS, Clusters, Need, Sampling, Statistics, Task
-from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
 from dkmeans.partials.labelled_sums import LabelledSums
 from dkmeans.partials.together import Together
@@ -108,12 +107,8 @@ def wants_of_model(
     *,
     known: Statistics | None = None,
     sampling: Sampling | None = None,
-    other: Array | None = None,
 ) -> Wants[Statistics]:
-    """`of_model`, as an evaluation that can share its passes: of rows that are scaled already.
-
-    `other` are centers for "other", `(n_clusters, n_features)`, scaled.
-    """
+    """`of_model`, as an evaluation that can share its passes: of rows that are scaled already."""
     needs = frozenset(needs)
     passes, found = _Passes(), known
     values, centers = tuple(model.cluster_ids.tolist()), model.scaled_centers
@@ -121,9 +116,7 @@ def wants_of_model(
         now: frozenset[Need] = (needs - AFTER_MEANS) | _INERTIAS
         # that "within" takes a pass of its own is rare, and then rows are assigned again
         last = needs - _WITHIN <= now
-        of_centers = yield passes.next(
-            "clusters", Task(now, values, centers, other=other), last=last
-        )
+        of_centers = yield passes.next("clusters", Task(now, values, centers), last=last)
         sums = of_centers["inertias"]
         means = sums.centers(otherwise=centers)
         clusters = Clusters.about_centers(
@@ -131,7 +124,7 @@ def wants_of_model(
         )
         found = _taken(Statistics(clusters, sums.sq_distances), of_centers)
         needs -= now
-    task = Task(needs - _INERTIAS, values, centers, found.clusters, sampling, other=other)
+    task = Task(needs - _INERTIAS, values, centers, found.clusters, sampling)
     return (yield from _about_means(passes, found, task))
 
 
@@ -180,9 +173,7 @@ def _about_means(passes: "_Passes", found: Statistics, task: Task) -> Wants[Stat
 
 def _taken(found: Statistics, more: Together) -> Statistics:
     """Add what a pass has found."""
-    changes: dict[str, Any] = {
-        name: more[name] for name in ("truth", "other", "sample") if name in more
-    }
+    changes: dict[str, Any] = {name: more[name] for name in ("truth", "sample") if name in more}
     changes |= {name: more[name].totals[0] for name in ("margins", "squared") if name in more}
     if "spread" in more:
         sq_spread, changes["spread"] = more["spread"].totals

@@ -11,9 +11,9 @@ from dkmeans.kernels.block import Array
 from dkmeans.partials.contingency import Contingency
 from dkmeans.partials.weighted_sample import WeightedSample
 
-Need = Literal["inertias", "truth", "other", "margins", "within", "spread", "squared", "sample"]
+Need = Literal["inertias", "truth", "margins", "within", "spread", "squared", "sample"]
 """What a metric may need of each cluster: squared distances to centers; true labels of its rows;
-their clusters under other centers; silhouettes by distances to centers; squared distances to means;
+silhouettes by distances to centers; squared distances to means;
 distances to means; silhouettes by squared distances; a sample of the rows."""
 
 AFTER_MEANS: frozenset[Need] = frozenset(("within", "spread", "squared", "sample"))
@@ -110,9 +110,6 @@ class Statistics:
     """`(n_clusters,)` float64: weighted sum of squared distances to the centers of a model."""
 
     truth: Contingency | None = None
-    other: Contingency | None = None
-    """Of the clusters, numbered, and those under other centers."""
-
     margins: Array | None = None
     """`(n_clusters,)` float64: weighted sum of silhouettes by distances to centers."""
 
@@ -164,9 +161,6 @@ class Task:
     sampling: Sampling | None = None
     most_key: float = float("inf")
     """Of sampled rows."""
-
-    other: Array | None = None
-    """Other centers, scaled, whose clusters are compared with these."""
 
     @property
     def n_clusters(self) -> int:

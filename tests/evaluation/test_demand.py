@@ -125,9 +125,9 @@ def test_figures_of_a_sweep_take_what_is_said(counts, d, dtype):
         model = model_of(k, d, dtype)
         labels = model.predict(X)
         found = Clusters(np.bincount(labels, minlength=k) * 1.0, model.scaled_means, np.ones(k), 0)
-        needs = frozenset(("margins", "spread", "squared", "other"))
-        centers, other = model.scaled_centers.copy(), rng.normal(size=(k, d))
-        task = Task(needs, tuple(range(k)), centers, found, other=other)
+        needs = frozenset(("margins", "spread", "squared"))
+        centers = model.scaled_centers.copy()
+        task = Task(needs, tuple(range(k)), centers, found)
         tasks.append(task)
         partials.append(of_block(Block(np.asfortranarray(X), ((0, 9000),)), None, task)[0])
     kept = sampling_of(500, 0).size + 1

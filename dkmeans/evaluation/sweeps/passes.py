@@ -15,9 +15,7 @@ from dkmeans.evaluation.passes import (
     wants_of_model,
 )
 from dkmeans.evaluation.statistics import Need, Sampling, Statistics
-from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
-from dkmeans.partials.contingency import MOST_LABELS
 from dkmeans.partials.weighted_sample import WeightedSample
 from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.requests import Reduce
@@ -27,7 +25,7 @@ _NEEDS: frozenset[Need] = frozenset(("inertias", "margins", "within", "spread", 
 
 
 def of_fits(
-    rows: Rows, models: Sequence[Model], others: Sequence[Array | None], sampling: Sampling
+    rows: Rows, models: Sequence[Model], sampling: Sampling
 ) -> tuple[list[Statistics], WeightedSample]:
     """Find statistics of rows under each of several models that were fitted to them, and a sample.
 
@@ -40,9 +38,6 @@ def of_fits(
         The rows of the fits, unscaled.
     models
         Of one scaling.
-    others
-        For each model other centers, `(n_clusters, n_features)` float64, scaled, whose clusters are
-        compared with its own; or None.
     sampling
         Of the sample, which is scaled, and drawn by weight: the same rows for all models.
     """
@@ -51,19 +46,14 @@ def of_fits(
     weight = float(models[0].weights.sum())
     while True:
         wanting: list[Wants[Any]] = [
-            wants_of_model(model, _needs(other), known=one, other=other)
-            for model, other, one in zip(models, others, known, strict=True)
+            wants_of_model(model, _NEEDS, known=one)
+            for model, one in zip(models, known, strict=True)
         ]
         with suppress(RowsChanged):
             found: list[Any] = side_by_side(scaled, [*wanting, _sample(sampling, weight)])
             return found[:-1], found[-1]
         # files were left out: these are other rows
         known = [None] * len(models)
-
-
-def _needs(other: Array | None) -> frozenset[Need]:
-    # of more clusters than a table can hold, agreement is not told
-    return _NEEDS | {"other"} if other is not None and len(other) <= MOST_LABELS else _NEEDS
 
 
 def _sample(sampling: Sampling, weight: float) -> Wants[WeightedSample]:

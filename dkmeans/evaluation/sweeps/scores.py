@@ -20,10 +20,15 @@ from dkmeans.evaluation.metrics import (
 )
 from dkmeans.evaluation.statistics import Sampling, Statistics
 from dkmeans.evaluation.sweeps.reference import SPREAD_ROWS, reference_silhouette, spread_of
+from dkmeans.kernels.block import Array, Labels
 from dkmeans.kernels.nearest import nearest
 from dkmeans.models.model import Model
+from dkmeans.partials.contingency import MOST_LABELS, Contingency
 from dkmeans.partials.weighted_sample import WeightedSample
 from dkmeans.rows.progress import reporter
+
+AGREEMENT_ROWS = 20_000
+"""Sampled rows that two clusterings are compared on: to some 0.003."""
 
 _MOST_THREADS = 8
 """Each takes the memory of a tile of distances."""
@@ -64,7 +69,8 @@ class Scores:
     """The same of rows without clusters, of the same spread."""
 
     adjusted_rand: float | None
-    """How alike the clusters of the best fit and of the best from another seed are."""
+    """How alike the clusters of the best fit and of the best from another seed are: of
+    `AGREEMENT_ROWS` sampled rows."""
 
     @property
     def excess(self) -> float | None:
@@ -75,12 +81,13 @@ class Scores:
 
 
 def sampling_of(sample_size: int | None, seed: int) -> Sampling:
-    """Return how rows are sampled for scores: enough for their spread, too."""
-    return Sampling(max(sample_size or 0, SPREAD_ROWS), seed)
+    """Return how rows are sampled for scores: enough for their spread and agreement, too."""
+    return Sampling(max(sample_size or 0, SPREAD_ROWS, AGREEMENT_ROWS), seed)
 
 
 def scores_of(
     models: Sequence[Model],
+    others: Sequence[Array | None],
     found: Sequence[Statistics],
     sample: WeightedSample,
     sample_size: int | None,
@@ -92,6 +99,9 @@ def scores_of(
     ----------
     models, found, sample
         Fitted to the same rows; what `of_fits` has found.
+    others
+        For each model other centers, `(n_clusters, n_features)` float64, scaled, whose clusters are
+        compared with its own; or None.
     sample_size
         Rows for "silhouette", at most those of the sample; None for none.
     seed
@@ -105,14 +115,19 @@ def scores_of(
     def scores(i: int) -> Scores:
         k = models[i].n_clusters
         reference = reference_silhouette(spread, sample.n_rows, k, seed)
-        return _scores(models[i], found[i], measured, reference)
+        agreement = _agreement(models[i], others[i], sample)
+        return _scores(models[i], found[i], measured, reference, agreement)
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
         return list(pool.map(scores, range(len(models))))
 
 
 def _scores(
-    model: Model, found: Statistics, sample: WeightedSample | None, reference: float | None
+    model: Model,
+    found: Statistics,
+    sample: WeightedSample | None,
+    reference: float | None,
+    agreement: float | None,
 ) -> Scores:
     assert found.inertias is not None
     clusters = found.clusters
@@ -130,7 +145,7 @@ def _scores(
         silhouette_squared=_value(silhouette_squared, found),
         silhouette_simplified=_value(silhouette_simplified, found),
         silhouette_reference=reference,
-        adjusted_rand=None if found.other is None else float(adjusted_rand(found.other)),
+        adjusted_rand=agreement,
     )
 
 
@@ -140,6 +155,22 @@ def _value(metric: Callable[[Statistics], Figure], found: Statistics) -> float |
     except ArgumentError:
         return None
     return value if np.isfinite(value) else None
+
+
+def _agreement(model: Model, other: Array | None, sample: WeightedSample) -> float | None:
+    """The adjusted Rand index of two clusterings of sampled rows."""
+    # of more clusters than a table can hold it is not told
+    if other is None or len(other) > MOST_LABELS or len(sample.X) == 0:
+        return None
+    here, there = (
+        Labels(nearest(sample.X, centers)[0], tuple(range(len(centers))))
+        for centers in (model.scaled_centers, other)
+    )
+    weight = sample.expanded_weight
+    if sample.threshold < np.inf:
+        # pairs of rows are counted among as many as were drawn
+        weight *= len(weight) / weight.sum()
+    return float(adjusted_rand(Contingency.from_pairs(here, there, weight)))
 
 
 def _of_sample(model: Model, sample: WeightedSample) -> Callable[[Statistics], Figure]:
