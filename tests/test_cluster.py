@@ -140,11 +140,11 @@ def test_the_command_line_runs_its_job_on_a_scheduler(
 def test_a_client_runs_the_same_job_and_both_workers_take_part(address: str, folder: Path) -> None:
     here = dkmeans.read_parquet(str(folder), keys=["id"], block_rows=100)
     assert here.n_blocks > 8
-    expected = dkmeans.KMeans(7, random_state=5).fit(here)
+    expected = dkmeans.KMeans(7, init="k-means||", random_state=5).fit(here)
     with Client(address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=60)
         rows = dkmeans.read_parquet(str(folder), keys=["id"], block_rows=100, client=client)
-        estimator = dkmeans.KMeans(7, random_state=5).fit(rows)
+        estimator = dkmeans.KMeans(7, init="k-means||", random_state=5).fit(rows)
         pids = rows.reduce(Pids.from_block)
     assert len(pids.seen) == 2
     assert os.getpid() not in pids.seen
@@ -162,7 +162,7 @@ def test_passes_leave_nothing_on_the_cluster(address: str, folder: Path, monkeyp
         with Client(address, set_as_default=False) as client:
             rows = dkmeans.read_parquet(str(folder), keys=["id"], client=client, block_rows=100)
             assert len(rows.layout.leaves) > FAN_IN
-            dkmeans.KMeans(3, random_state=0, max_iter=3).fit(rows)
+            dkmeans.KMeans(3, init="k-means||", random_state=0, max_iter=3).fit(rows)
             assert waits
             # all but what says that the client lives
             wait_until(lambda: all(key.startswith("dkmeans-lease-") for key in client.futures))
@@ -175,7 +175,7 @@ def test_a_client_in_scope_is_used(address: str, folder: Path) -> None:
         client.wait_for_workers(2, timeout=60)
         rows = dkmeans.read_parquet(str(folder), keys=["id"])
         noted = rows.map(lambda block: np.full(block.n_rows, os.getpid()), dtype="int64").compute()
-        fitted = dkmeans.KMeans(3, random_state=0).fit(rows)
+        fitted = dkmeans.KMeans(3, init="k-means||", random_state=0).fit(rows)
     assert os.getpid() not in set(noted.tolist())
     assert fitted.model_.weights.sum() == 5000
 
@@ -302,7 +302,7 @@ class When:
 
 def long_fit(folder: Path, client: Client) -> None:
     rows = dkmeans.read_parquet(str(folder), columns=["f0", "f1"], client=client, block_rows=500)
-    dkmeans.KMeans(40, random_state=0, tol=0, max_iter=10_000).fit(rows)
+    dkmeans.KMeans(40, init="k-means||", random_state=0, tol=0, max_iter=10_000).fit(rows)
 
 
 @pytest.fixture
@@ -358,4 +358,7 @@ def test_an_interrupt_leaves_a_shared_cluster_idle_and_usable(
         finally:
             signal.signal(signal.SIGINT, before)
         rows = dkmeans.read_parquet(str(folder), keys=["id"], client=client)
-        assert dkmeans.KMeans(3, random_state=0).fit(rows).model_.weights.sum() == 5000
+        assert (
+            dkmeans.KMeans(3, init="k-means||", random_state=0).fit(rows).model_.weights.sum()
+            == 5000
+        )

@@ -62,9 +62,8 @@ def grown() -> Iterator[Callable[[int], Client]]:
 
 def fit(rows: object, **options: object) -> tuple[bytes, ...]:
     """Everything that a fit finds, as bits; the history too, which has a figure for each pass."""
-    estimator = dkmeans.KMeans(
-        **{"n_clusters": 30, "random_state": 11, "scale": "standard", "max_iter": 4, **options}
-    ).fit(rows)
+    asked = {"n_clusters": 30, "init": "k-means||", "random_state": 11, "max_iter": 4}
+    estimator = dkmeans.KMeans(**{**asked, "scale": "standard", **options}).fit(rows)
     figures = [
         [record.get(name) or 0.0 for name in ("inertia", "gain", "shift", "cost")]
         for record in estimator.history_
@@ -181,10 +180,13 @@ def test_data_in_memory_and_of_dask_give_the_same_bits_everywhere(
 
 
 def test_without_a_seed_two_fits_differ_and_say_how_to_repeat_them(folder: Path) -> None:
-    fits = [dkmeans.KMeans(30, max_iter=3, scale="standard").fit(parquet(folder)) for _ in range(2)]
+    fits = [
+        dkmeans.KMeans(30, init="k-means||", max_iter=3, scale="standard").fit(parquet(folder))
+        for _ in range(2)
+    ]
     seeds = [one.model_.provenance["seed"] for one in fits]
     assert seeds[0] != seeds[1]
-    again = dkmeans.KMeans(30, max_iter=3, scale="standard", random_state=seeds[0]).fit(
-        parquet(folder)
-    )
+    again = dkmeans.KMeans(
+        30, init="k-means||", max_iter=3, scale="standard", random_state=seeds[0]
+    ).fit(parquet(folder))
     assert again.cluster_centers_.tobytes() == fits[0].cluster_centers_.tobytes()

@@ -87,7 +87,7 @@ def test_passes_that_count_rows_and_fill_gaps_are_told_too(X, tmp_path):
     gaps.iloc[::7, 0] = np.nan
     rows = Rows.from_dask(dd.from_pandas(gaps, npartitions=4).to_dask_array(), missing="mean")
     told = Recorder()
-    KMeans(3, random_state=0, max_iter=1, callbacks=[told]).fit(rows)
+    KMeans(3, init="k-means||", random_state=0, max_iter=1, callbacks=[told]).fit(rows)
     assert told.names[:3] == ["count rows", "column means", "moments + first centers"]
     assert [event.number for event in told.events] == list(range(1, len(told.events) + 1))
 
@@ -95,7 +95,9 @@ def test_passes_that_count_rows_and_fill_gaps_are_told_too(X, tmp_path):
 @pytest.mark.parametrize("scale", [None, "standard", "minmax"])
 def test_centers_of_an_event_enter_the_next_pass_in_the_units_of_the_data(scale, X):
     told = Recorder()
-    model = KMeans(7, random_state=0, scale=scale, max_iter=6, tol=0, callbacks=[told])
+    model = KMeans(
+        7, init="k-means||", random_state=0, scale=scale, max_iter=6, tol=0, callbacks=[told]
+    )
     model.fit(blocks_of(X))
     shift, factor = np.zeros(3), np.ones(3)
     if scale == "standard":
@@ -121,7 +123,7 @@ def test_centers_of_an_event_cannot_be_changed(X):
             event.centers[:] = 0
 
     with pytest.raises(ValueError, match="read-only"):
-        KMeans(7, random_state=0, callbacks=[change]).fit(X)
+        KMeans(7, init="k-means||", random_state=0, callbacks=[change]).fit(X)
 
 
 def test_events_of_restarts_are_about_the_best_of_each_pass(X):
@@ -151,11 +153,10 @@ def starts_of_three(X, seed):
 @pytest.mark.parametrize("n_init", [1, 3])
 @pytest.mark.parametrize("last", ["iteration 1", "iteration 3"])
 def test_a_stop_ends_the_fit_as_max_iter_does(last, n_init, X):
-    stopped = KMeans(
-        7, n_init=n_init, random_state=0, tol=0, callbacks=[Recorder(last)]
-    ).fit(blocks_of(X))  # fmt: skip
+    asked = {"init": "k-means||", "n_init": n_init, "random_state": 0, "tol": 0}
+    stopped = KMeans(7, **asked, callbacks=[Recorder(last)]).fit(blocks_of(X))
     n_iter = int(last.split()[1])
-    ended = KMeans(7, n_init=n_init, random_state=0, tol=0, max_iter=n_iter).fit(blocks_of(X))
+    ended = KMeans(7, **asked, max_iter=n_iter).fit(blocks_of(X))
     assert (stopped.n_iter_, stopped.converged_, stopped.stopped_by_) == (n_iter, False, "callback")
     assert stopped.model_.provenance["stopped_by"] == "callback"
     assert ended.stopped_by_ is None
@@ -198,9 +199,11 @@ def test_a_stop_at_an_empty_cluster_fills_it_first(X):
 
 
 def test_a_stop_after_the_last_iteration_changes_nothing(X):
-    free = KMeans(7, random_state=0, max_iter=3, tol=0).fit(blocks_of(X))
+    free = KMeans(7, init="k-means||", random_state=0, max_iter=3, tol=0).fit(blocks_of(X))
     for last in ("iteration 3", "final assignment"):
-        stopped = KMeans(7, random_state=0, max_iter=3, tol=0, callbacks=[Recorder(last)])
+        stopped = KMeans(
+            7, init="k-means||", random_state=0, max_iter=3, tol=0, callbacks=[Recorder(last)]
+        )
         stopped.fit(blocks_of(X))
         assert (stopped.n_iter_, stopped.stopped_by_) == (3, None)
         np.testing.assert_array_equal(stopped.cluster_centers_, free.cluster_centers_)
@@ -209,13 +212,13 @@ def test_a_stop_after_the_last_iteration_changes_nothing(X):
 @pytest.mark.parametrize("value", [np.True_, True])
 def test_all_callbacks_are_called_when_the_first_stops(value, X):
     told = Recorder()
-    KMeans(7, random_state=0, callbacks=[lambda event: value, told]).fit(X)
+    KMeans(7, init="k-means||", random_state=0, callbacks=[lambda event: value, told]).fit(X)
     assert told.names[-1] == "final assignment"
 
 
 @pytest.mark.parametrize("value", [None, False, 1, "yes", [0], np.ones(3)])
 def test_only_true_stops(value, X):
-    model = KMeans(7, random_state=0, callbacks=[lambda event: value]).fit(X)
+    model = KMeans(7, init="k-means||", random_state=0, callbacks=[lambda event: value]).fit(X)
     assert model.stopped_by_ is None
     assert model.n_iter_ > 1
 
@@ -227,7 +230,12 @@ def test_a_checkpoint_leads_on_with_numbers_that_go_on(X, tmp_path):
     def fit(place, callback, **more):
         rows = read_parquet(str(tmp_path / "in"), block_rows=400)
         return KMeans(
-            7, **made, callbacks=[callback], checkpoint=str(tmp_path / place), **more
+            7,
+            init="k-means||",
+            **made,
+            callbacks=[callback],
+            checkpoint=str(tmp_path / place),
+            **more,
         ).fit(rows)
 
     whole, first, second = Recorder(), Recorder(), Recorder()
@@ -257,7 +265,13 @@ def test_a_stopped_fit_with_a_checkpoint_agrees_and_stays_as_it_is(X, tmp_path):
 
     def fit(*callbacks):
         return KMeans(
-            7, n_init=3, random_state=0, tol=0, checkpoint=place, callbacks=list(callbacks)
+            7,
+            init="k-means||",
+            n_init=3,
+            random_state=0,
+            tol=0,
+            checkpoint=place,
+            callbacks=list(callbacks),
         ).fit(blocks_of(X))
 
     stopped = fit(Recorder("iteration 3"))
@@ -271,7 +285,7 @@ def test_a_stopped_fit_with_a_checkpoint_agrees_and_stays_as_it_is(X, tmp_path):
 
 def test_callbacks_hear_of_the_beginning_and_of_the_end(X):
     told = Recorder()
-    model = KMeans(7, random_state=0, scale="standard", callbacks=[told]).fit(X)
+    model = KMeans(7, init="k-means||", random_state=0, scale="standard", callbacks=[told]).fit(X)
     (began, parameters), (ended, given) = told.heard
     assert (began, ended) == ("began", "ended")
     assert (parameters["n_clusters"], parameters["scale"]) == (7, "standard")
@@ -284,7 +298,7 @@ def test_callbacks_hear_of_a_failure_instead(X):
     broken = X.copy()
     broken[1234, 1] = np.nan
     with pytest.raises(BadValues) as caught:
-        KMeans(7, random_state=0, callbacks=[told]).fit(broken)
+        KMeans(7, init="k-means||", random_state=0, callbacks=[told]).fit(broken)
     assert [name for name, _ in told.heard] == ["began", "failed"]
     assert told.heard[1][1] is caught.value
 
@@ -328,7 +342,7 @@ class Failing(Recorder):
 def test_what_a_callback_raises_comes_out_with_its_name(when, note, heard, X):
     failing = Failing(when)
     with pytest.raises(KeyError, match="broken callback") as caught:
-        KMeans(7, random_state=0, callbacks=[failing]).fit(X)
+        KMeans(7, init="k-means||", random_state=0, callbacks=[failing]).fit(X)
     assert caught.value.__notes__ == [f"Raised by the callback Failing, {note}."]
     assert [name for name, _ in failing.heard] == heard
 
@@ -338,7 +352,7 @@ def test_a_function_is_named_by_its_name(X):
         raise KeyError("broken callback")
 
     with pytest.raises(KeyError) as caught:
-        KMeans(7, random_state=0, callbacks=[broken]).fit(X)
+        KMeans(7, init="k-means||", random_state=0, callbacks=[broken]).fit(X)
     assert "broken, told of pass 1" in caught.value.__notes__[0]
 
 
@@ -346,7 +360,7 @@ def test_a_callback_that_fails_at_a_failure_does_not_hide_it(X):
     failing, other = Failing("failed"), Recorder()
     broken = np.where(np.arange(3) == 1, np.nan, X)
     with pytest.raises(BadValues) as caught:
-        KMeans(7, random_state=0, callbacks=[failing, other]).fit(broken)
+        KMeans(7, init="k-means||", random_state=0, callbacks=[failing, other]).fit(broken)
     assert "callback Failing failed, too: KeyError" in caught.value.__notes__[0]
     assert [name for name, _ in other.heard] == ["began", "failed"]
 
@@ -362,12 +376,12 @@ def test_a_callback_that_fails_at_a_failure_does_not_hide_it(X):
 )
 def test_what_cannot_be_called_is_refused(callbacks, message, X):
     with pytest.raises(ArgumentError, match=message):
-        KMeans(7, callbacks=callbacks).fit(X)
+        KMeans(7, init="k-means||", callbacks=callbacks).fit(X)
 
 
 def test_callbacks_are_a_parameter_as_any_other():
     callbacks = [Recorder()]
-    model = KMeans(7, callbacks=callbacks, on_interrupt="return")
+    model = KMeans(7, init="k-means||", callbacks=callbacks, on_interrupt="return")
     assert model.get_params()["callbacks"] is callbacks
     copy = clone(model)
     assert copy.on_interrupt == "return"
@@ -385,7 +399,7 @@ def test_callbacks_stay_out_of_what_workers_get(X, client):
 
     told = NotToBeSent()
     rows = Rows.from_array(X, block_rows=400, client=client)
-    model = KMeans(7, random_state=0, callbacks=[told]).fit(rows)
+    model = KMeans(7, init="k-means||", random_state=0, callbacks=[told]).fit(rows)
     assert len(told.events) == model.n_passes_
     # lazy labels are computed on workers, too
     assert client.compute(model.labels_).result(timeout=60).shape == (3000,)

@@ -14,7 +14,7 @@ from dkmeans.rows import progress
 from dkmeans.rows.store import process_store
 from tests.conftest import wait_until, write_parquet
 
-SETTINGS = {"random_state": 0, "tol": 0, "max_iter": 12}
+SETTINGS = {"init": "k-means||", "random_state": 0, "tol": 0, "max_iter": 12}
 
 
 @pytest.fixture(scope="module")
@@ -247,4 +247,4 @@ def test_requests_that_were_given_up_do_not_harm_the_next_fit(
 
 def test_what_it_does_is_one_of_two_things(X):
     with pytest.raises(ArgumentError, match=r"on_interrupt='stop' is not known; use 'raise' or"):
-        KMeans(10, on_interrupt="stop").fit(X)
+        KMeans(10, init="k-means||", on_interrupt="stop").fit(X)

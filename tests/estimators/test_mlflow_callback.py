@@ -37,7 +37,9 @@ def history(mlflow, run, name):
 
 def test_a_fit_is_a_run_with_its_parameters_and_a_step_for_each_pass(mlflow):
     callback = MLflowCallback("first try")
-    model = KMeans(5, scale="standard", random_state=3, tol=1e-3, callbacks=[callback]).fit(X)
+    model = KMeans(
+        5, init="k-means||", scale="standard", random_state=3, tol=1e-3, callbacks=[callback]
+    ).fit(X)
     (run,) = runs_of(mlflow)
     assert (run.info.status, run.info.run_name) == ("FINISHED", "first try")
     expected = {**model.model_.parameters, "seed": 3}
@@ -61,7 +63,9 @@ def test_a_fit_is_a_run_with_its_parameters_and_a_step_for_each_pass(mlflow):
 
 
 def test_the_model_can_be_an_artifact_that_loads(mlflow, tmp_path):
-    model = KMeans(5, random_state=0, callbacks=[MLflowCallback(log_model=True)]).fit(X)
+    model = KMeans(
+        5, init="k-means||", random_state=0, callbacks=[MLflowCallback(log_model=True)]
+    ).fit(X)
     (run,) = runs_of(mlflow)
     folder = mlflow.MlflowClient().download_artifacts(run.info.run_id, "model", str(tmp_path))
     np.testing.assert_array_equal(Model.load(folder).centers, model.cluster_centers_)
@@ -69,7 +73,7 @@ def test_the_model_can_be_an_artifact_that_loads(mlflow, tmp_path):
 
 def test_an_active_run_is_used_and_left_open(mlflow):
     with mlflow.start_run() as active:
-        KMeans(5, random_state=0, callbacks=[MLflowCallback()]).fit(X)
+        KMeans(5, init="k-means||", random_state=0, callbacks=[MLflowCallback()]).fit(X)
         assert mlflow.active_run().info.run_id == active.info.run_id
         mlflow.log_metric("mine", 1.0)
     (run,) = runs_of(mlflow)
@@ -79,7 +83,7 @@ def test_an_active_run_is_used_and_left_open(mlflow):
 
 
 def test_each_fit_is_a_run_of_its_own(mlflow):
-    model = KMeans(5, random_state=0, callbacks=[MLflowCallback()])
+    model = KMeans(5, init="k-means||", random_state=0, callbacks=[MLflowCallback()])
     model.fit(X)
     model.set_params(n_clusters=4).fit(X)
     runs = runs_of(mlflow)
@@ -101,7 +105,7 @@ def fail(event):
 )
 def test_a_fit_that_fails_is_a_failed_run(data, others, kind, mlflow):
     with pytest.raises(kind):
-        KMeans(5, random_state=0, callbacks=[MLflowCallback(), *others]).fit(data)
+        KMeans(5, init="k-means||", random_state=0, callbacks=[MLflowCallback(), *others]).fit(data)
     (run,) = runs_of(mlflow)
     assert (run.info.status, run.data.tags["dkmeans.error"]) == ("FAILED", kind.__name__)
     assert "n_iter" not in run.data.metrics
@@ -110,7 +114,9 @@ def test_a_fit_that_fails_is_a_failed_run(data, others, kind, mlflow):
 def test_a_fit_that_fails_leaves_an_active_run_to_its_owner(mlflow):
     with mlflow.start_run() as active:
         with pytest.raises(BadValues):
-            KMeans(5, callbacks=[MLflowCallback()]).fit(np.where(X < 0.1, np.nan, X))
+            KMeans(5, init="k-means||", callbacks=[MLflowCallback()]).fit(
+                np.where(X < 0.1, np.nan, X)
+            )
         assert mlflow.active_run().info.run_id == active.info.run_id
     (run,) = runs_of(mlflow)
     assert run.info.status == "FINISHED"
@@ -123,7 +129,9 @@ def test_a_model_that_cannot_be_logged_fails_the_run(mlflow, monkeypatch):
 
     monkeypatch.setattr(mlflow.MlflowClient, "log_artifacts", refuse)
     with pytest.raises(OSError, match="no room") as caught:
-        KMeans(5, random_state=0, callbacks=[MLflowCallback(log_model=True)]).fit(X)
+        KMeans(5, init="k-means||", random_state=0, callbacks=[MLflowCallback(log_model=True)]).fit(
+            X
+        )
     assert "MLflowCallback, told of the end" in caught.value.__notes__[0]
     (run,) = runs_of(mlflow)
     assert run.info.status == "FAILED"
@@ -131,7 +139,7 @@ def test_a_model_that_cannot_be_logged_fails_the_run(mlflow, monkeypatch):
 
 def test_a_stopped_fit_says_by_whom(mlflow):
     stop = [MLflowCallback(), lambda event: event.name == "iteration 2"]
-    KMeans(5, random_state=0, tol=0, callbacks=stop).fit(X)
+    KMeans(5, init="k-means||", random_state=0, tol=0, callbacks=stop).fit(X)
     (run,) = runs_of(mlflow)
     assert (run.info.status, run.data.tags["dkmeans.stopped_by"]) == ("FINISHED", "callback")
     assert run.data.tags["dkmeans.converged"] == "False"
@@ -143,7 +151,9 @@ def test_no_secret_is_logged(mlflow, bucket, s3, tmp_path):
     write_parquet(tmp_path / "in", X)
     s3fs.S3FileSystem(**s3).put(str(tmp_path / "in"), f"{bucket}/in", recursive=True)
     rows = read_parquet(f"{bucket}/in", storage_options=s3)
-    KMeans(5, random_state=0, callbacks=[MLflowCallback(log_model=True)]).fit(rows)
+    KMeans(5, init="k-means||", random_state=0, callbacks=[MLflowCallback(log_model=True)]).fit(
+        rows
+    )
     (run,) = runs_of(mlflow)
     assert run.data.tags["dkmeans.input"] == f"{bucket}/in/part-0.parquet and 2 more"
     stored = [path for path in (tmp_path / "mlruns").rglob("*") if path.is_file()]
@@ -157,4 +167,4 @@ def test_no_secret_is_logged(mlflow, bucket, s3, tmp_path):
 def test_without_mlflow_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(ArgumentError, match=r"run `pip install dkmeans\[mlflow\]`"):
-        KMeans(5, callbacks=[MLflowCallback()]).fit(X)
+        KMeans(5, init="k-means||", callbacks=[MLflowCallback()]).fit(X)

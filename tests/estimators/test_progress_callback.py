@@ -50,7 +50,7 @@ def parsed(html):
 
 
 def test_a_notebook_gets_one_output_that_is_brought_up_to_date(outputs):
-    model = KMeans(5, random_state=0, callbacks=[ProgressCallback()]).fit(X)
+    model = KMeans(5, init="k-means||", random_state=0, callbacks=[ProgressCallback()]).fit(X)
     (output,) = outputs
     assert len(output.shown) == 1 + model.n_passes_ + 1
     body = parsed(output.shown[-1]._repr_html_())
@@ -66,7 +66,7 @@ def test_a_notebook_gets_one_output_that_is_brought_up_to_date(outputs):
 
 
 def test_the_line_falls_with_the_inertia(outputs):
-    model = KMeans(5, random_state=0, callbacks=[ProgressCallback()]).fit(X)
+    model = KMeans(5, init="k-means||", random_state=0, callbacks=[ProgressCallback()]).fit(X)
     line = parsed(outputs[0].shown[-1]._repr_html_()).find("svg/polyline")
     points = [tuple(map(float, pair.split(","))) for pair in line.get("points").split()]
     assert len(points) == sum(record["inertia"] is not None for record in model.history_)
@@ -78,7 +78,7 @@ def test_the_line_falls_with_the_inertia(outputs):
 
 
 def test_each_fit_gets_an_output_of_its_own(outputs):
-    model = KMeans(5, random_state=0, max_iter=1, callbacks=[ProgressCallback()])
+    model = KMeans(5, init="k-means||", random_state=0, max_iter=1, callbacks=[ProgressCallback()])
     first, second = model.fit(X).n_passes_, model.fit(X).n_passes_
     assert [len(output.shown) for output in outputs] == [first + 2, second + 2]
     assert repr(outputs[0].shown[-1]) == repr(outputs[1].shown[-1])
@@ -95,7 +95,7 @@ def test_each_fit_gets_an_output_of_its_own(outputs):
 def test_the_end_is_said(settings, last):
     out = io.StringIO()
     callbacks = [ProgressCallback(out), *settings.pop("callbacks", [])]
-    model = KMeans(5, random_state=0, **settings, callbacks=callbacks).fit(X)
+    model = KMeans(5, init="k-means||", random_state=0, **settings, callbacks=callbacks).fit(X)
     assert out.getvalue().splitlines()[-1] == (
         f"{last}inertia {model.inertia_:.6g}, {model.n_passes_} passes"
     )
@@ -103,7 +103,9 @@ def test_the_end_is_said(settings, last):
 
 def test_a_clone_writes_to_the_same_stream(tmp_path):
     with (tmp_path / "lines").open("w+") as out:
-        model = clone(KMeans(5, random_state=0, callbacks=[ProgressCallback(out)]))
+        model = clone(
+            KMeans(5, init="k-means||", random_state=0, callbacks=[ProgressCallback(out)])
+        )
         model.fit(X)
         out.seek(0)
         assert len(out.readlines()) == 1 + model.n_passes_ + 1
@@ -112,12 +114,14 @@ def test_a_clone_writes_to_the_same_stream(tmp_path):
 def test_a_failure_is_said():
     out = io.StringIO()
     with pytest.raises(BadValues):
-        KMeans(5, callbacks=[ProgressCallback(out)]).fit(np.where(X < 0.1, np.nan, X))
+        KMeans(5, init="k-means||", callbacks=[ProgressCallback(out)]).fit(
+            np.where(X < 0.1, np.nan, X)
+        )
     assert out.getvalue().splitlines() == ["5 clusters", "failed: BadValues"]
 
 
 def test_without_a_notebook_each_pass_is_a_line_on_standard_error(capsys):
-    model = KMeans(5, random_state=0, callbacks=[ProgressCallback()]).fit(X)
+    model = KMeans(5, init="k-means||", random_state=0, callbacks=[ProgressCallback()]).fit(X)
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert out == ""
@@ -132,7 +136,7 @@ def test_ipython_without_a_kernel_gets_lines(shell, monkeypatch, capsys):
     stub = types.ModuleType("IPython")
     stub.get_ipython = lambda: shell
     monkeypatch.setitem(sys.modules, "IPython", stub)
-    KMeans(5, random_state=0, max_iter=1, callbacks=[ProgressCallback()]).fit(X)
+    KMeans(5, init="k-means||", random_state=0, max_iter=1, callbacks=[ProgressCallback()]).fit(X)
     assert capsys.readouterr().err.startswith("5 clusters\npass   1  moments")
 
 
@@ -140,7 +144,8 @@ def test_a_real_kernel_shows_it(tmp_path):
     code = """
 import numpy as np, dkmeans
 X = np.random.default_rng(0).uniform(size=(2000, 3))
-model = dkmeans.KMeans(5, random_state=0, callbacks=[dkmeans.ProgressCallback()]).fit(X)
+shown = dkmeans.ProgressCallback()
+model = dkmeans.KMeans(5, init="k-means||", random_state=0, callbacks=[shown]).fit(X)
 """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     resources = {"metadata": {"path": str(tmp_path)}}
@@ -148,7 +153,7 @@ model = dkmeans.KMeans(5, random_state=0, callbacks=[dkmeans.ProgressCallback()]
     client.execute()
     (output,) = notebook.cells[0].outputs
     assert output.output_type == "display_data"
-    model = KMeans(5, random_state=0).fit(X)
+    model = KMeans(5, init="k-means||", random_state=0).fit(X)
     text = f"converged: inertia {model.inertia_:.6g}, {model.n_passes_} passes"
     assert output.data["text/plain"] == text
     assert parsed(output.data["text/html"]).find("div").text == text

@@ -214,9 +214,9 @@ def test_sampled_silhouettes_are_near_those_of_all_rows_and_of_the_same_rows():
 
 def test_a_few_heavy_rows_are_sampled_again(after_fits):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(9000, 2)) + rng.integers(0, 3, (9000, 1)) * 9
-    weight = np.full(9000, 1e-6)
-    weight[:30] = 1e3
+    X = rng.normal(size=(90_000, 2)) + rng.integers(0, 3, (90_000, 1)) * 9
+    weight = np.full(90_000, 1e-6)
+    weight[:30] = 1e4
     found = sweep(X, [2, 3], sample_weight=weight, random_state=0, sample_size=2500, n_init=1)
     assert found.n_passes == after_fits[0][0] + 2
     assert found[3].silhouette == pytest.approx(
