@@ -71,7 +71,15 @@ def test_ten_iterations_take_eighteen_passes_and_one_reading():
         return block
 
     lazy = da.from_array(X, chunks=(500, 4)).map_blocks(part, dtype=X.dtype, meta=X[:0])
-    model = KMeans(30, random_state=1, max_iter=10, tol=0, init_rounds=5, stage="memory").fit(lazy)
+    model = KMeans(
+        30,
+        init="k-means||",
+        init_rounds=5,
+        max_iter=10,
+        tol=0,
+        random_state=1,
+        stage="memory",
+    ).fit(lazy)
     assert (model.n_iter_, model.converged_, model.n_passes_) == (10, False, 18)
     assert len(asked) == 8
 
@@ -83,7 +91,8 @@ def test_three_ways_of_cutting_draw_the_same_candidates_and_end_at_the_same_iner
         Rows.from_dask(da.from_array(X, chunks=((1, 999, 2500, 500), 4))),
     ]
     assert [rows.n_blocks for rows in cut] == [1, 13, 4]
-    models = [KMeans(30, scale="standard", random_state=6).fit(rows) for rows in cut]
+    asked = {"init": "k-means||", "scale": "standard", "random_state": 6}
+    models = [KMeans(30, **asked).fit(rows) for rows in cut]
     # the cost of each round follows from all candidates before it
     costs = [
         [r["cost"] for r in model.history_ if r["kind"].startswith("k-means||")] for model in models

@@ -86,7 +86,7 @@ def fit_within(folder: Path, memory: str, block_bytes: int | None) -> tuple[int,
         rows = dkmeans.read_parquet(
             str(folder), stage="none", client=client, block_bytes=block_bytes
         )
-        estimator = dkmeans.KMeans(20, random_state=0, init_rounds=2, max_iter=3)
+        estimator = dkmeans.KMeans(20, init="k-means||", random_state=0, init_rounds=2, max_iter=3)
         plan = rows.plan(estimator)
         assert plan.process_bytes
         estimator.fit(rows)

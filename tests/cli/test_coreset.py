@@ -35,7 +35,7 @@ def test_a_coreset_has_the_size_that_is_asked_for(folder: Path, tmp_path: Path) 
         (("--init", "coreset", "--coreset-size", 7), "at least 8"),
         (("--init", "coreset", "--coreset-size", -1), "at least 8"),
         (("--init", "random", "--coreset-size", 900), "goes with init='coreset'"),
-        (("--coreset-size", 900), "goes with init='coreset'"),
+        (("--init", "k-means||", "--coreset-size", 900), "goes with init='coreset'"),
         (("--init", "coresets"), "init='coresets' is not known; use coreset,"),
         (("--init", "coreset", "--coreset-size", "many"), "coreset-size"),
     ],
