@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from dkmeans.algorithms.drive import Answered, Passes, RunState
+from dkmeans.algorithms.drive import Answered, RunState
 from dkmeans.algorithms.lloyd import Fit, LloydState
 
 _MORE = 300
@@ -15,8 +15,8 @@ which was better by more than a half; 300 lost one, which was better by 1e-4."""
 
 def beaten(
     n_clusters: Sequence[int], runs: Sequence[RunState], answered: Mapping[int, Answered]
-) -> dict[int, Passes[Fit]]:
-    """End the runs that another of as many clusters has beaten by more than they can still gain.
+) -> dict[int, Fit]:
+    """Return the runs that another of as many clusters has beaten by more than they can still gain.
 
     Parameters
     ----------
@@ -30,8 +30,7 @@ def beaten(
     Returns
     -------
     dict
-        For the runs that end now, by number, what they go on as. They are left where the pass has
-        found them.
+        What these end in, by number: they are left where the pass has found them.
     """
     found: dict[int, Fit] = {i: run.result for i, run in enumerate(runs) if run.result is not None}
     going = {}
@@ -45,13 +44,5 @@ def beaten(
         k = n_clusters[i]
         best[k] = min(best.get(k, fit.inertia), fit.inertia)
     return {
-        i: _left(fit)
-        for i, fit in going.items()
-        if fit.inertia - _MORE * fit.gain > best[n_clusters[i]]
+        i: fit for i, fit in going.items() if fit.inertia - _MORE * fit.gain > best[n_clusters[i]]
     }
-
-
-def _left(fit: Fit) -> Passes[Fit]:
-    """Ask for nothing."""
-    yield from ()
-    return fit

@@ -62,8 +62,8 @@ def demand_of(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
 def _coreset_demand(settings: KMeansSettings, n_features: int, dtype: str) -> Demand:
     """Return what a fit from a coreset asks.
 
-    Counted are the pilot, the read, of which there is rarely a second one, and Lloyd's passes for
-    all runs that go on from the coreset.
+    Counted are the pilot, the read and Lloyd's passes for all runs that go on from the coreset; a
+    second read follows from `spread_above`.
     """
     item = np.dtype(dtype).itemsize
     d, size = n_features, settings.n_coreset_rows

@@ -15,15 +15,11 @@ the inertia of 50 clusters of `a3` came out 15 % above the best that is known wi
 
 
 def greedy_plus_plus(
-    X: Array,
-    weight: Array,
-    n_clusters: int,
-    generator: np.random.Generator,
-    n_trials: int | None = None,
+    X: Array, weight: Array, n_clusters: int, generator: np.random.Generator
 ) -> Array:
     """Choose centers among the rows, each by its squared distance to those chosen before.
 
-    Of `n_trials` rows drawn for each center, the one that lowers the cost most is kept.
+    Of `2 + log(n_clusters)` rows drawn for each center, the one that lowers the cost most is kept.
 
     Parameters
     ----------
@@ -35,8 +31,6 @@ def greedy_plus_plus(
         Centers to choose; fewer distinct rows give repeated ones.
     generator
         Source of randomness.
-    n_trials
-        By default, `2 + log(n_clusters)`.
 
     Returns
     -------
@@ -47,7 +41,7 @@ def greedy_plus_plus(
     ----------
     .. [1] D. Arthur, S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    n_trials = 2 + int(np.log(n_clusters)) if n_trials is None else n_trials
+    n_trials = 2 + int(np.log(n_clusters))
     return X[greedy_rows(X, weight, n_clusters, n_trials, generator)].astype(np.float64)
 
 

@@ -146,18 +146,21 @@ def _drive(
     def on_pass(
         runs: Sequence[RunState], answered: Mapping[int, Answered]
     ) -> Mapping[int, Passes[Fit]]:
+        left = beaten([one.n_clusters for one in wanted], runs, answered)
+        runs = [
+            RunState(None, left[i], run.history) if i in left else run for i, run in enumerate(runs)
+        ]
         if place is not None:
             place.write(replace(begun, runs=tuple(runs)))
         ending = watch.on_pass(begun.scaling, runs, answered)
-        return ending or beaten([one.n_clusters for one in wanted], runs, answered)
+        return {**{i: _ended(fit) for i, fit in left.items()}, **ending}
 
     return drive(view, runs, [run.history for run in begun.runs], on_pass)
 
 
 def _run(settings: KMeansSettings, run: RunState, wanted: Wanted) -> Passes[Fit]:
     if run.result is not None:
-        ended: Fit = run.result
-        return ended
+        return (yield from _ended(run.result))
     at: Drawn | LloydState = run.state
     if isinstance(at, Drawn):
         centers = yield from scalable_passes(
@@ -169,4 +172,10 @@ def _run(settings: KMeansSettings, run: RunState, wanted: Wanted) -> Passes[Fit]
         )
         at = LloydState.start(np.asarray(centers))
     fit = yield from lloyd_passes(at, max_iter=settings.max_iter, tol=settings.tol)
+    return fit
+
+
+def _ended(fit: Fit) -> Passes[Fit]:
+    """Ask for nothing more."""
+    yield from ()
     return fit

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dkmeans.algorithms.checkpoint import remove_checkpoint, run_id_at
+from dkmeans.algorithms.checkpoint import remove_checkpoint
 from dkmeans.cli.algorithms import algorithm_options, estimator_of
 from dkmeans.cli.options import (
     LEFT_OUT,
@@ -24,14 +24,15 @@ from dkmeans.cli.options import (
     say,
     split,
 )
-from dkmeans.errors import InputRefused, OutputExists
+from dkmeans.cli.resuming import run_id_to_resume
+from dkmeans.errors import InputRefused
 from dkmeans.models.files import refuse_existing
 from dkmeans.models.model import Model
 from dkmeans.rows.clusters_out import read_manifest, refuse_existing_output, write_clusters
 from dkmeans.rows.progress import reporting
 from dkmeans.rows.reading import read_parquet
 from dkmeans.rows.rows import Rows
-from dkmeans.storage.filesystem import redact, remember
+from dkmeans.storage.filesystem import remember
 
 
 @click.command()
@@ -143,16 +144,7 @@ def _refuse_existing(
 ) -> None:
     """Raise if something lies where the results go that is not this job's own."""
     reference = remember(storage_options)
-    run_id = None
-    if asked["checkpoint"] is not None:
-        run_id = run_id_at(asked["checkpoint"], reference)
-        if run_id is not None and not asked["resume"]:
-            raise OutputExists(
-                f"a checkpoint lies at {redact(asked['checkpoint'])}; pass --resume to go on from "
-                "it, or another place, or remove it."
-            )
-    elif asked["resume"]:
-        raise click.UsageError("--resume needs --checkpoint.")
+    run_id = run_id_to_resume(asked, reference)
     # a job that was stopped after it had saved its model comes by here again
     if not (overwrite or (run_id is not None and _saved_by(run_id, model_url, storage_options))):
         refuse_existing(model_url, False, reference)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dkmeans.algorithms.checkpoint import remove_checkpoint, run_id_at
+from dkmeans.algorithms.checkpoint import remove_checkpoint
 from dkmeans.cli.fit import rows_of
 from dkmeans.cli.options import (
     budget_options,
@@ -20,6 +20,7 @@ from dkmeans.cli.options import (
     say,
     sweep_options,
 )
+from dkmeans.cli.resuming import run_id_to_resume
 from dkmeans.cli.rows_for import exit_if_left_out, left_out
 from dkmeans.errors import OutputExists
 from dkmeans.estimators.sweep import sweep as swept
@@ -165,16 +166,7 @@ def _refuse_existing(
 ) -> None:
     """Raise if something lies where the results go that is not this job's own."""
     reference = remember(storage_options)
-    run_id = None
-    if asked["checkpoint"] is not None:
-        run_id = run_id_at(asked["checkpoint"], reference)
-        if run_id is not None and not asked["resume"]:
-            raise OutputExists(
-                f"a checkpoint lies at {redact(asked['checkpoint'])}; pass --resume to go on from "
-                "it, or another place, or remove it."
-            )
-    elif asked["resume"]:
-        raise click.UsageError("--resume needs --checkpoint.")
+    run_id = run_id_to_resume(asked, reference)
     refuse_existing_sweep(model_url, overwrite, reference, run_id)
     if plot_url is None:
         return

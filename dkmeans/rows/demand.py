@@ -68,8 +68,8 @@ class Demand:
     """How many times a task that reads no rows holds those that were sampled."""
 
     spread_above: int | None = None
-    """Number of rows above which the pilot looks at a share of all, not at the first ones; None if
-    it never does."""
+    """Number of rows above which the pilot looks at a share of all, not at the first ones, and one
+    more pass is made if the share misleads; None if it never does."""
 
     then: "Demand | None" = None
     """What further passes ask, once these are made."""

@@ -84,6 +84,7 @@ def plan_of(rows: "Rows", demand: Demand, slots: Sequence[Slot]) -> Plan:
     fills = rows.missing == "mean" and rows.known.filling is None
     later = 0 if demand.then is None else demand.then.n_passes
     n = demand.n_passes + later + int(rows.layout.n_rows is None) + int(fills)
+    n += int(_is_spread(rows, demand))
     pilot_bytes, pilot_requests = _pilot(rows, demand) if stage == "none" else (0, 0)
     reads = n if stage == "none" else min(n, 1)
     on_disk = decoded if stage == "disk" else 0
@@ -119,10 +120,14 @@ def _pilot(rows: "Rows", demand: Demand) -> tuple[int, int]:
     """Return the bytes and requests of looking at rows before the first pass."""
     if not demand.has_pilot:
         return 0, 0
-    most = demand.spread_above
-    if most is not None and (rows.n_source_rows or 0) > most:
+    if _is_spread(rows, demand):
         return pilot_cost(rows)
     return rows.layout.leaves[0].source.first_bytes, 0
+
+
+def _is_spread(rows: "Rows", demand: Demand) -> bool:
+    most = demand.spread_above
+    return most is not None and (rows.n_source_rows or 0) > most
 
 
 def measured(rows: "Rows", plan: Plan, demand: Demand, n_tasks: int) -> Plan:

@@ -44,9 +44,7 @@ def test_runs_that_are_far_behind_and_gain_little_end():
     assert inertias[0] == 1 < inertias[1] < inertias[2]
     ended = beaten([2, 2, 2], runs, found)
     assert list(ended) == [1]
-    with pytest.raises(StopIteration) as stop:
-        next(ended[1])
-    fit = stop.value.value
+    fit = ended[1]
     assert (fit.inertia, fit.converged, fit.n_iter) == (inertias[1], False, 1)
     np.testing.assert_array_equal(fit.centers, [[5.5], [400.0]])
 
@@ -102,3 +100,39 @@ def test_the_winner_is_the_same_as_if_all_went_on(
         dropped += whole.n_passes - found.n_passes
     if (init, spread) == ("random", 12):
         assert dropped > 0
+
+
+class Stopped(Exception):
+    """A fit is to end here."""
+
+
+def test_runs_that_were_beaten_take_part_in_no_pass_after_a_restart(monkeypatch, tmp_path):
+    rows = Rows.from_array(mixture(0, 6, 2, 12), block_rows=500)
+    asked, place = settings(6, n_init=6), str(tmp_path / "checkpoint")
+    taking_part: list[int] = []
+    left_after: list[int] = []
+    run, stop_at = Rows.run, None
+
+    def counted(self, requests, record=None):
+        if len(taking_part) == stop_at:
+            raise Stopped
+        taking_part.append(len(requests))
+        return run(self, requests, record)
+
+    def beaten_at(n_clusters, runs, answered):
+        left = beaten(n_clusters, runs, answered)
+        left_after.extend([len(taking_part)] * len(left))
+        return left
+
+    monkeypatch.setattr(Rows, "run", counted)
+    monkeypatch.setattr(sweep, "beaten", beaten_at)
+    whole = kmeans(rows, asked)
+    quiet, stop_at = list(taking_part), left_after[0]
+    assert 1 < stop_at < len(quiet)
+    taking_part.clear()
+    with pytest.raises(Stopped):
+        kmeans(rows, asked, place)
+    stop_at = None
+    found = kmeans(rows, asked, place)
+    assert taking_part == quiet
+    np.testing.assert_array_equal(found.fit.centers, whole.fit.centers)

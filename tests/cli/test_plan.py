@@ -128,15 +128,16 @@ CORESET = ("--init", "coreset", "--coreset-size", 1000)
 
 def test_the_plan_of_a_sweep_counts_its_passes(folder: Path, tmp_path: Path) -> None:
     plan, sweep = planned_and_swept(folder, tmp_path, *CORESET, "--stage", "none")
-    # read, iteration, final assignment, figures
-    assert sweep["passes"] == plan["most_passes"] == 1 + 1 + 1 + 1
+    # read, iteration, final assignment, figures; a second read, if the pilot had misled
+    assert sweep["passes"] == plan["most_passes"] - 1 == 1 + 1 + 1 + 1
     # the pilot looks at one row group: of 12 the one in the middle
     pilot = pq.read_metadata(folder / "part-1.parquet").row_group(2)
     columns = [pilot.column(i) for i in range(pilot.num_columns)]
     looked_at = sum(
         column.total_compressed_size for column in columns if column.path_in_schema.startswith("f")
     )
-    assert sweep["bytes_read"] == plan["most_bytes_read"] == 4 * plan["source_bytes"] + looked_at
+    assert sweep["bytes_read"] == 4 * plan["source_bytes"] + looked_at
+    assert plan["most_bytes_read"] == sweep["bytes_read"] + plan["source_bytes"]
 
 
 @pytest.mark.parametrize("stage", ["memory", "disk"])
@@ -159,9 +160,10 @@ def test_the_fit_from_a_coreset_keeps_to_its_plan(folder: Path, tmp_path: Path) 
         return plan, run("fit", folder, *options, "--model", model, "--workers", 0, "--json").json
 
     plan, fit = planned_and_fitted(1000)
-    assert fit["n_passes"] == plan["most_passes"] == 1 + 1 + 1
-    assert 0 < plan["most_bytes_read"] - 3 * plan["source_bytes"] < plan["source_bytes"] / 8
-    assert fit["bytes_read"] == plan["most_bytes_read"]
+    # a second read would be made if the pilot had misled
+    assert fit["n_passes"] == plan["most_passes"] - 1 == 1 + 1 + 1
+    assert 0 < plan["most_bytes_read"] - 4 * plan["source_bytes"] < plan["source_bytes"] / 8
+    assert fit["bytes_read"] == plan["most_bytes_read"] - plan["source_bytes"]
     # all rows are the coreset: only a point to measure from is looked for, among the first
     plan, fit = planned_and_fitted(5000)
     assert fit["n_passes"] <= plan["most_passes"] == 1 + 1 + 1

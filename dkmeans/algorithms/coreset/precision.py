@@ -54,7 +54,7 @@ def better_pilot(
         return None
     in_cells = weight_by_label(labels, weight, len(centers))
     filled = in_cells > 0
-    return Pilot(np.zeros(X.shape[1]), None, centers[filled], in_cells[filled])
+    return Pilot(weight @ X / weight.sum(), None, centers[filled], in_cells[filled])
 
 
 def _standard_error(cost: Array, rate: Array) -> float:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from dkmeans.errors import InputRefused, MissingInput, ModelRefused, OutputExists
@@ -90,16 +90,7 @@ def load(url: str, *, storage_options: Mapping[str, Any] | None) -> Sweep:
                 "model by itself, or sweep again."
             )
         models[k] = Model.load(place, storage_options=storage_options)
-    return Sweep(
-        scores,
-        models,
-        found.elbow,
-        found.recommended,
-        found.reason,
-        found.n_rows,
-        found.n_passes,
-        found.bytes_read,
-    )
+    return replace(found, models=models)
 
 
 def refuse_existing_sweep(

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from dkmeans.errors import ArgumentError
@@ -32,10 +33,8 @@ _DPI = 150
 
 def check_matplotlib() -> None:
     """Raise `ArgumentError` if matplotlib is not installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ArgumentError('a plot needs matplotlib; pip install "dkmeans[plot]".') from None
+    if find_spec("matplotlib") is None:
+        raise ArgumentError('a plot needs matplotlib; pip install "dkmeans[plot]".')
 
 
 def check_path(path: str) -> None:

@@ -200,9 +200,12 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.fixture
-def long_solves(monkeypatch):
-    """Have starts never end; returns a list that gets an item with each of their iterations."""
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("on_interrupt", ["raise", "return"])
+def test_in_the_solve_it_ends_the_fit_and_its_threads_at_once(
+    folder, quiet, tmp_path, monkeypatch, on_interrupt
+):
+    place = str(tmp_path / "checkpoint")
     made: list[None] = []
 
     def for_ever(at, *, max_iter, tol):
@@ -210,34 +213,24 @@ def long_solves(monkeypatch):
             made.append(None)
             yield from lloyd_passes(at, max_iter=1, tol=0)
 
-    monkeypatch.setattr(solve, "lloyd_passes", for_ever)
-    return made
-
-
-@pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("on_interrupt", ["raise", "return"])
-def test_in_the_solve_it_ends_the_fit_and_its_threads_at_once(
-    folder, quiet, tmp_path, monkeypatch, long_solves, on_interrupt
-):
-    place = str(tmp_path / "checkpoint")
-
-    class Pressing(progress.Silent):
-        def began(self, kind, n_leaves, is_pass=True):
-            if kind == "solve":
-                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-
     with monkeypatch.context() as patch:
+
+        class Pressing(progress.Silent):
+            def began(self, kind, n_leaves, is_pass=True):
+                if kind == "solve":
+                    patch.setattr(solve, "lloyd_passes", for_ever)
+                    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
         patch.setattr(progress, "_reporter", Pressing())
         start = time.monotonic()
         # nothing is known yet of all rows that could be returned
         with pytest.raises(KeyboardInterrupt):
             estimator(checkpoint=place, on_interrupt=on_interrupt).fit(read(folder))
         assert time.monotonic() - start < 10
-    time.sleep(0.5)
-    n_made = len(long_solves)
-    time.sleep(0.5)
-    assert n_made == len(long_solves) > 0, "threads go on with what nobody waits for"
-    monkeypatch.setattr(solve, "lloyd_passes", lloyd_passes)
+        time.sleep(0.5)
+        n_made = len(made)
+        time.sleep(0.5)
+        assert n_made == len(made) > 0, "threads go on with what nobody waits for"
     assert bits(estimator(checkpoint=place).fit(read(folder))) == quiet
 
 
