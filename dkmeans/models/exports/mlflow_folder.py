@@ -15,7 +15,7 @@ import numpy as np
 from dkmeans.kernels.block import Array
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.exports.check import check_same, sample_rows
-from dkmeans.models.exports.packages import installed, needed
+from dkmeans.models.exports.packages import OURS, installed, needed
 from dkmeans.models.exports.places import data_name
 from dkmeans.models.files import model_id, saved_digest
 from dkmeans.models.model import Model
@@ -46,8 +46,6 @@ def write_mlflow(model: Model, folder: Path, aside: Path) -> str:
         If MLflow is not installed.
     """
     pyfunc = needed("mlflow.pyfunc", "mlflow")
-    from dkmeans import __version__
-
     unnamed = aside / "model"
     model.save(str(unnamed))
     named = unnamed.with_name(data_name(saved_digest(str(unnamed), "")))
@@ -61,8 +59,8 @@ def write_mlflow(model: Model, folder: Path, aside: Path) -> str:
             data_path=str(named),
             signature=_signature(model),
             input_example=rows_as_given(model, _examples(model)),
-            pip_requirements=[f"dkmeans=={__version__}"],
-            metadata={"dkmeans_version": __version__, "dkmeans_model_id": model_id(model)},
+            pip_requirements=[f"dkmeans=={OURS}"],
+            metadata={"dkmeans_version": OURS, "dkmeans_model_id": model_id(model)},
         )
     X = sample_rows(model)
     found = pyfunc.load_model(str(folder)).predict(rows_as_given(model, X))

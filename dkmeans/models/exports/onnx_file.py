@@ -5,7 +5,7 @@ from typing import Any
 from dkmeans.kernels.block import Array
 from dkmeans.models.exports.check import check_same, sample_rows
 from dkmeans.models.exports.onnx_graph import build
-from dkmeans.models.exports.packages import found, installed, needed
+from dkmeans.models.exports.packages import OURS, found, installed, needed
 from dkmeans.models.model import Model
 
 OUTPUTS = ("label", "cluster_id", "distance", "distances")
@@ -27,9 +27,7 @@ def to_onnx(model: Model) -> tuple[bytes, str]:
     ArgumentError
         If onnx is not installed.
     """
-    from dkmeans import __version__
-
-    proto = build(model, __version__)
+    proto = build(model, OURS)
     needed("onnx.checker", "onnx").check_model(proto, full_check=True)
     data: bytes = proto.SerializeToString()
     X = sample_rows(model)

@@ -6,6 +6,9 @@ from typing import Any
 
 from dkmeans.errors import ArgumentError
 
+OURS = version("dkmeans")
+"""The version of dkmeans."""
+
 
 def needed(module: str, extra: str) -> Any:
     """Import a module that an extra of dkmeans brings.
