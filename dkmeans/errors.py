@@ -23,6 +23,10 @@ class OutputExists(ArgumentError):
     """Something already lies where the result should go."""
 
 
+class ExportRefused(DkmeansError):
+    """An exported model does not assign rows as the model that it came from."""
+
+
 class WorkersUnfit(DkmeansError):
     """The workers lack dkmeans, or run other versions than the client."""
 

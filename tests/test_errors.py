@@ -13,6 +13,7 @@ EXIT_CODES = {
     "DkmeansError": 1,
     "ArgumentError": 2,
     "OutputExists": 2,
+    "ExportRefused": 1,
     "WorkersUnfit": 2,
     "InputRefused": 3,
     "MissingInput": 3,

@@ -61,6 +61,12 @@ def test_models_load_without_dask():
     assert loaded_after("from dkmeans import Model, Assignment", names) == []
 
 
+def test_exports_load_what_they_write_with_only_when_they_are_used():
+    names = ("dask", "distributed", "sklearn", "onnx", "onnxruntime", "skops", "mlflow")
+    code = "from dkmeans.models.exports import export, mlflow_folder, mlflow_loader, onnx_graph"
+    assert loaded_after(code, names) == []
+
+
 @contextmanager
 def fresh_worker() -> Iterator[Client]:
     """A client of one worker that has run nothing yet."""

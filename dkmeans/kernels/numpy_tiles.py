@@ -24,8 +24,8 @@ _LEAST_COLUMNS = 2
 
 def nearest(X: Array, centers: Array, n_best: int) -> tuple[Array, Array]:
     """See `nearest.nearest` and `nearest.nearest_two`; returns `(n_rows, n_best)`."""
-    moved, shift = _about_middle(centers, X.dtype)
-    repeats, twin = _repeats(moved)
+    moved, shift = about_middle(centers, X.dtype)
+    repeats, twin = find_repeats(moved)
     scorers = _scorers(moved, np.where(repeats, np.inf, 0.0))
     by_feature = np.ascontiguousarray(moved.T)
     labels = np.empty((len(X), n_best), np.int32)
@@ -47,7 +47,7 @@ def nearest_other(
     X: Array, centers: Array, labels: Array, offsets: Array | None
 ) -> tuple[Array, Array]:
     """See `nearest.nearest_other`."""
-    moved, shift = _about_middle(centers, X.dtype)
+    moved, shift = about_middle(centers, X.dtype)
     scorers = _scorers(moved, np.zeros(len(centers)) if offsets is None else offsets)
     by_feature = np.ascontiguousarray(moved.T)
     others, sq_distances = np.empty(len(X), np.int32), np.empty(len(X), X.dtype)
@@ -73,7 +73,7 @@ def bring_up_to_date(
 
 def sq_distances_to(X: Array, centers: Array, labels: Array) -> Array:
     """See `nearest.sq_distances_to`."""
-    moved, shift = _about_middle(centers, X.dtype)
+    moved, shift = about_middle(centers, X.dtype)
     by_feature = np.ascontiguousarray(moved.T)
     sq_distances, own = np.empty(len(X), X.dtype), np.zeros(TILE_ROWS, np.intp)
     for rows, tile, width in _tiles(X, shift):
@@ -86,7 +86,7 @@ def sq_distances_to(X: Array, centers: Array, labels: Array) -> Array:
 def distances(X: Array, centers: Array) -> Array:
     """See `nearest.distances`."""
     out = np.empty((X.shape[0], centers.shape[0]), X.dtype)
-    moved, shift = _about_middle(centers, X.dtype)
+    moved, shift = about_middle(centers, X.dtype)
     for rows, tile, width in _tiles(X, shift):
         for j, center in enumerate(moved):
             difference = tile[:-1, :width] - center[:, None]
@@ -129,7 +129,7 @@ def _sq_norms(columns: Array) -> Array:
     return np.einsum("ij,ij->j", columns, columns)
 
 
-def _about_middle(centers: Array, dtype: np.dtype) -> tuple[Array, Array]:
+def about_middle(centers: Array, dtype: np.dtype) -> tuple[Array, Array]:
     """Return centers measured from their middle, and this, in a dtype."""
     centers = np.ascontiguousarray(centers)
     shift = _shift(centers, dtype)
@@ -165,7 +165,7 @@ def _shift(centers: Array, dtype: np.dtype) -> Array:
     return np.sort(some, axis=0)[(len(some) - 1) // 2].astype(dtype)
 
 
-def _repeats(centers: Array) -> tuple[Array, Array]:
+def find_repeats(centers: Array) -> tuple[Array, Array]:
     """Which centers repeat an earlier one, bool; and the next one that repeats each, -1 if none.
 
     BLAS may round the scores of equal centers differently, by their place in the matrix.

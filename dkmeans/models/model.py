@@ -15,6 +15,8 @@ from dkmeans.models.scaling import AnyScaling
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+    from dkmeans.models.exports.export import Exported, Format
+
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
@@ -200,6 +202,16 @@ class Model:
 
     def to_sklearn(self) -> "Pipeline":
         """Return a fitted scikit-learn Pipeline that predicts the same labels."""
-        from dkmeans.models.export import to_sklearn
+        from dkmeans.models.exports.scikit_learn import to_sklearn
 
         return to_sklearn(self)
+
+    def export(self, url: str, format: "Format", **options: Any) -> "Exported":
+        """Write it for scikit-learn ("sklearn", with skops), "onnx" or "mlflow", at any fsspec URL.
+
+        What is written has been run on sample rows, and assigns them as the model does. The other
+        parameters, and what it raises, are those of `dkmeans.models.exports.export.export`.
+        """
+        from dkmeans.models.exports.export import export
+
+        return export(self, url, format, **options)
