@@ -47,7 +47,8 @@ def make_model(
         parameters={"n_clusters": k},
         provenance={"rows": 1000, "files": [{"url": "s3://lake/a.parquet", "bytes": 7}]},
     )
-    return dataclasses.replace(model, **changes)
+    # other ids have another next one
+    return dataclasses.replace(model, **{"next_cluster_id": 0, **changes})
 
 
 def rows(n: int = 2000, seed: int = 1) -> np.ndarray:
