@@ -19,7 +19,9 @@ def clusters(profile: "Profile") -> "pd.DataFrame":
     return pd.DataFrame(
         {
             "cluster_id": profile.cluster_ids,
-            "cluster_name": [profile.cluster_names.get(one) for one in profile.cluster_ids.tolist()],
+            "cluster_name": [
+                profile.cluster_names.get(one) for one in profile.cluster_ids.tolist()
+            ],
             "count": profile.count,
             "share": profile.share,
             "spread": profile.assumptions.spread,

@@ -1,7 +1,7 @@
 """What the clusters of a model are: their size, their features, and what sets them apart."""
 
 from collections.abc import Mapping, Sequence
-from dataclass, fieldes import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
