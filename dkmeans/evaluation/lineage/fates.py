@@ -124,6 +124,11 @@ class Table:
         """The weight of each new cluster, `(n_new,)` float64."""
         return self.weight.sum(axis=0)
 
+    @cached_property
+    def total(self) -> float:
+        """The weight of all rows."""
+        return float(self.weight.sum())
+
     def of_old(self, i: int, columns: Array | None = None) -> tuple[Part, ...]:
         """Where the rows of an old cluster are: in these new ones, or in those that matter."""
         if columns is None:

@@ -68,8 +68,8 @@ class Lineage(Shown):
         moves = self.table.weight.copy()
         for one in self.kept:
             moves[one.old_label, one.new_label] = 0.0
-        total = self.table.weight.sum()
-        return min(1.0, float(moves.sum() / total)) if total > 0 else None
+        total = self.table.total
+        return min(1.0, float(moves.sum()) / total) if total > 0 else None
 
     def to_frame(self) -> "pd.DataFrame":
         """Return one row a cluster: old id, new id, name, fate, shares, overlap, shift.
@@ -89,7 +89,7 @@ class Lineage(Shown):
         found: dict[str, Any] = {
             "churn": self.churn,
             "rows": self.n_rows,
-            "weight": None if self.table is None else self.table.weight.sum(),
+            "weight": None if self.table is None else self.table.total,
             "next_cluster_id": self.next_cluster_id,
             "old_ids": self.old_ids,
             "new_ids": self.new_ids,
@@ -107,7 +107,7 @@ class Lineage(Shown):
     @property
     def unit(self) -> str:
         """What shares are of: "rows", or "weight" if rows have weights."""
-        weighted = self.table is not None and self.table.weight.sum() != self.n_rows
+        weighted = self.table is not None and self.table.total != self.n_rows
         return "weight" if weighted else "rows"
 
     @cached_property
@@ -131,7 +131,7 @@ class Lineage(Shown):
         fate = "gone" if new is None else "new" if old is None else "kept"
         name = self.cluster_names.get(cluster_id)
         ids = None if old is None else cluster_id, None if new is None else cluster_id
-        if self.table is None or not (total := self.table.weight.sum()) > 0:
+        if self.table is None or not (total := self.table.total) > 0:
             return Line(*ids, name, fate, None, None, None, overlap, shift)
         before = None if old is None else float(self.table.old_weight[old])
         after = None if new is None else float(self.table.new_weight[new])

@@ -130,3 +130,9 @@ def test_other_numbers_of_clusters_on_real_data_leave_most_ids_alone(
     new = dkmeans.KMeans(other_k, random_state=1, n_init=10).fit(X).model_
     found = lineage(old, new, X)
     assert len(found.kept) == n_kept
+    # one more is a part of one, one less two in one
+    assert len(found.births) == len(found.splits) == (other_k > k)
+    assert len(found.deaths) == len(found.merges) == (other_k < k)
+    assert found.churn < (0.2 if name == "sipu_unbalance" else 0.07)
+    # nothing else has moved much
+    assert np.median([one.overlap for one in found.kept]) > 0.95
