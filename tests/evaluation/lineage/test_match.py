@@ -105,6 +105,15 @@ def test_rows_that_cross_a_border_are_neither_split_nor_merge() -> None:
     assert found.churn == pytest.approx(25 / 200)
 
 
+def test_rows_that_move_between_clusters_that_go_on_are_neither_split_nor_merge() -> None:
+    # most of the new cluster 1 was in 0, but it is still 1
+    found = by_rows([[940, 60], [0, 50]])
+    assert (found.new_ids.tolist(), found.splits, found.merges) == ([0, 1], (), ())
+    # most of the old cluster 1 is in 0, but there still is a 1
+    found = by_rows([[940, 0], [60, 50]])
+    assert (found.new_ids.tolist(), found.splits, found.merges) == ([0, 1], (), ())
+
+
 def test_a_cluster_that_is_dealt_out_is_gone_without_a_split() -> None:
     found = by_rows([[90, 5, 5], [0, 80, 0], [0, 0, 80], [20, 20, 20]])
     assert ids(found.deaths) == [3]
