@@ -4,13 +4,13 @@ Rows are taken as they are stored, unscaled: each model scales them, and fills i
 it was fitted. Run by the tasks of a pass.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Self
 
 import numpy as np
 
-from dkmeans.errors import BadValues, FeaturesMismatch
+from dkmeans.errors import ArgumentError, BadValues, FeaturesMismatch
 from dkmeans.kernels.block import Array, Block, Labels
 from dkmeans.kernels.nearest import nearest
 from dkmeans.models.filling import Filling
@@ -23,30 +23,52 @@ from dkmeans.rows.rows import Rows
 _FEATURES_SHOWN = 8
 
 
-def flow_request(champion: Model, challenger: Model) -> Reduce:
+def flow_request(champion: Model, challenger: Model, *, scaled: bool = False) -> Reduce:
     """Ask for the weight of the rows that each pair of clusters has in common.
 
-    It can share its pass with other requests that take rows as they are stored.
+    It can share its pass with other requests: with those that take rows as they are stored or, if
+    both models scale alike, with those that take them `scaled`, as evaluations do.
 
     Parameters
     ----------
     champion, challenger
         Two models of the same features.
+    scaled
+        Whether rows come filled and scaled already, as `rows.scaled(champion.scaling)` gives them.
 
     Returns
     -------
     Reduce
-        Of rows that are not scaled; filled, or with what they lack still there, as `unfilled` gives
-        them. Gives a `Contingency` of the labels of the champion and those of the challenger.
+        Of rows that are not scaled, unless `scaled`; filled, or with what they lack still there, as
+        `unfilled` gives them. Gives a `Contingency` of the labels of the champion and those of the
+        challenger.
 
     Raises
     ------
+    ArgumentError
+        If rows come scaled, and the models scale or fill differently.
     FeaturesMismatch
         If the models have other features.
     """
     check_features(champion, challenger)
+    if scaled and not scale_alike(champion, challenger):
+        raise ArgumentError(
+            "scaled=True needs models that scale and fill rows alike; these do not: ask for the "
+            "flow of rows as they are stored."
+        )
     sides = (_Side.of("champion", champion), _Side.of("challenger", challenger))
+    if scaled:
+        sides = tuple(replace(side, scaling=None, filling=None) for side in sides)
     return Reduce("row flow", flow_of_block, sides)
+
+
+def scale_alike(champion: Model, challenger: Model) -> bool:
+    """Whether two models see the same rows: filled, scaled and rounded alike."""
+    one, other = (
+        tuple(None if step is None else step.name for step in (model.filling, model.scaling))
+        for model in (champion, challenger)
+    )
+    return one == other and champion.dtype == challenger.dtype
 
 
 def unfilled(rows: Rows) -> Rows:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import dkmeans
-from dkmeans.errors import BadValues, FeaturesMismatch
+from dkmeans.errors import ArgumentError, BadValues, FeaturesMismatch
 from dkmeans.evaluation.demand import flow_demand
 from dkmeans.evaluation.lineage.flow import flow_request, unfilled
 from dkmeans.evaluation.lineage.lineage import flow_between
@@ -20,6 +20,7 @@ from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.filling import Filling
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
+from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.partials.moments import Moments
 from dkmeans.rows.requests import Reduce
 from dkmeans.rows.rows import Rows
@@ -85,6 +86,31 @@ def test_it_shares_a_pass_with_what_takes_rows_as_they_are(tmp_path) -> None:
     # and alone it takes one, too
     dkmeans.lineage(old, new, split)
     assert split.n_passes == 2
+
+
+def test_models_that_scale_alike_can_share_a_pass_over_scaled_rows() -> None:
+    X = rows(3000)
+    X[::5, 1] = np.nan
+    filling = Filling(np.array([0.5, -28.0, 200.0]))
+    old, new = make_model(filling=filling), make_model(k=4, seed=3, filling=filling)
+    split = Rows.from_array(X, missing="mean", block_rows=500).filled(filling)
+    flow, sums = split.scaled(old.scaling).run(
+        [
+            flow_request(old, new, scaled=True),
+            Reduce("sums", ClusterSums.from_block, (new.scaled_centers, np.zeros(3))),
+        ]
+    )
+    assert split.n_passes == 1
+    np.testing.assert_array_equal(dense(flow, old, new), direct(old, new, X))
+    np.testing.assert_array_equal(sums.weight, direct(old, new, X).sum(axis=0))
+    for other in (
+        make_model(scale="normalize", filling=filling),
+        make_model(dtype="float32", filling=filling),
+        make_model(),
+        make_model(scaling=replace(old.scaling, shift=old.scaling.shift + 1), filling=filling),
+    ):
+        with pytest.raises(ArgumentError, match="models that scale and fill rows alike"):
+            flow_request(old, other, scaled=True)
 
 
 def test_each_model_fills_in_what_rows_lack() -> None:
