@@ -56,7 +56,10 @@ def flow_request(champion: Model, challenger: Model, *, scaled: bool = False) ->
             "scaled=True needs models that scale and fill rows alike; these do not: ask for the "
             "flow of rows as they are stored."
         )
-    sides = (_Side.of("champion", champion), _Side.of("challenger", challenger))
+    sides: tuple[_Side, ...] = (
+        _Side.of("champion", champion),
+        _Side.of("challenger", challenger),
+    )
     if scaled:
         sides = tuple(replace(side, scaling=None, filling=None) for side in sides)
     return Reduce("row flow", flow_of_block, sides)
