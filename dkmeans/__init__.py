@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from dkmeans.estimators.sweep import Sweeping, sweep
     from dkmeans.evaluation.evaluate import evaluate
     from dkmeans.evaluation.evaluation import Evaluation
+    from dkmeans.evaluation.lineage.continued import continued
+    from dkmeans.evaluation.lineage.lineage import lineage
+    from dkmeans.evaluation.lineage.result import Lineage
     from dkmeans.evaluation.profiles.profile import profile
     from dkmeans.evaluation.profiles.result import Profile
     from dkmeans.evaluation.sweeps.result import Sweep
@@ -39,6 +42,7 @@ _HOMES = {
     "Evaluation": "dkmeans.evaluation.evaluation",
     "Event": "dkmeans.algorithms.callbacks",
     "KMeans": "dkmeans.estimators.kmeans",
+    "Lineage": "dkmeans.evaluation.lineage.result",
     "MLflowCallback": "dkmeans.estimators.mlflow_callback",
     "MaxAbsScaler": "dkmeans.estimators.scalers",
     "MinMaxScaler": "dkmeans.estimators.scalers",
@@ -52,7 +56,9 @@ _HOMES = {
     "StandardScaler": "dkmeans.estimators.scalers",
     "Sweep": "dkmeans.evaluation.sweeps.result",
     "Sweeping": "dkmeans.estimators.sweep",
+    "continued": "dkmeans.evaluation.lineage.continued",
     "evaluate": "dkmeans.evaluation.evaluate",
+    "lineage": "dkmeans.evaluation.lineage.lineage",
     "profile": "dkmeans.evaluation.profiles.profile",
     "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
@@ -65,6 +71,7 @@ __all__ = [
     "Evaluation",
     "Event",
     "KMeans",
+    "Lineage",
     "MLflowCallback",
     "MaxAbsScaler",
     "MinMaxScaler",
@@ -79,7 +86,9 @@ __all__ = [
     "Sweep",
     "Sweeping",
     "__version__",
+    "continued",
     "evaluate",
+    "lineage",
     "metrics",
     "profile",
     "read_parquet",

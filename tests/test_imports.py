@@ -129,11 +129,13 @@ def test_evaluations_and_profiles_load_neither_nor_scipy_on_a_fresh_worker(tmp_p
         keys = described.boundary.keys["key"]
         assert keys == described.boundary.row_numbers.tolist()
         loaded["profile"] = loaded_by_worker(client, names)
+        assert dkmeans.lineage(model, model, rows).churn == 0
+        loaded["lineage"] = loaded_by_worker(client, names)
         # the worker does the work, and the check sees what it loads
         assert "dkmeans.evaluation.profiles.survey" in loaded_by_worker(
             client, ("dkmeans.evaluation.profiles.survey",)
         )
-    assert loaded == {"before": [], "evaluate": [], "profile": []}
+    assert loaded == {"before": [], "evaluate": [], "profile": [], "lineage": []}
 
 
 def test_every_public_name_resolves_and_no_other_does():

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dkmeans.cli.options import json_option, parse_storage_options, storage_option
+from dkmeans.evaluation.shown import name as one_line
 from dkmeans.models.files import model_id
 from dkmeans.models.model import Model
 
@@ -49,6 +50,7 @@ def inspect(model_url: str, storage_options: tuple[str, ...], as_json: bool) -> 
 def describe(model: Model) -> dict[str, Any]:
     """Return all of a model that can be shown, as plain values."""
     shares = model.weights / max(model.weights.sum(), 1e-300)
+    ids = model.cluster_ids.tolist()
     return {
         "id": model_id(model),
         "n_clusters": model.n_clusters,
@@ -57,9 +59,12 @@ def describe(model: Model) -> dict[str, Any]:
         "dtype": model.dtype,
         "scale": None if model.scaling is None else model.scaling.kind,
         "inertia": model.inertia,
+        "next_cluster_id": model.next_cluster_id,
         "clusters": [
             {
-                "cluster_id": int(model.cluster_ids[j]),
+                "cluster_id": ids[j],
+                "name": model.cluster_names.get(ids[j]),
+                "color": model.cluster_colors.get(ids[j]),
                 "size": float(model.weights[j]),
                 "share": float(shares[j]),
                 "inertia": float(model.inertias[j]),
@@ -75,12 +80,21 @@ def describe(model: Model) -> dict[str, Any]:
 def _table(model: Model) -> Table:
     names = model.feature_names or tuple(f"x{i}" for i in range(model.n_features))
     table = Table()
-    for heading in ("cluster", "size", "share", *names[:_FEATURES_SHOWN]):
+    table.add_column("cluster", justify="right")
+    # a column for those that have any
+    told = {"name": model.cluster_names, "color": model.cluster_colors}
+    told = {heading: by_id for heading, by_id in told.items() if by_id}
+    for heading in told:
+        table.add_column(heading, overflow="fold")
+    for heading in ("size", "share", *names[:_FEATURES_SHOWN]):
         table.add_column(escape(heading), justify="right")
     total = max(float(model.weights.sum()), 1e-300)
     for j in range(model.n_clusters):
+        cluster_id = int(model.cluster_ids[j])
+        called = [by_id.get(cluster_id) for by_id in told.values()]
         table.add_row(
-            str(int(model.cluster_ids[j])),
+            str(cluster_id),
+            *("" if one is None else escape(one_line(one)) for one in called),
             f"{model.weights[j]:,.6g}" if model.weights[j] % 1 else f"{int(model.weights[j]):,}",
             f"{model.weights[j] / total:.1%}",
             *(f"{value:.5g}" for value in model.centers[j, :_FEATURES_SHOWN]),

@@ -19,6 +19,10 @@ from dkmeans.rows.requests import Reduce
 _TRUTH_BYTES = 2**20
 """A table of true labels and clusters with some 40 000 cells."""
 
+_MOST_PAIRS = 2**20
+_DENSE_BYTES = 2**21
+"""Of tables that pairs are counted in without sorting."""
+
 
 def evaluation_demand(model: Model, needs: Set[Need], sampling: Sampling) -> Demand:
     """Return what an evaluation asks of rows of the model's features."""
@@ -120,4 +124,34 @@ def profile_demand(model: Model, n_examples: int = 0) -> Demand:
         n_epochs=0,
         drawn_rows=0,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
+    )
+
+
+def flow_demand(champion: Model, challenger: Model) -> Demand:
+    """Return what counting the rows that pairs of clusters have in common asks of rows."""
+    d, most = champion.n_features, max(champion.n_clusters, challenger.n_clusters)
+    n_pairs = champion.n_clusters * challenger.n_clusters
+    item = np.dtype(max(champion.dtype, challenger.dtype)).itemsize
+    return Demand(
+        n_passes=1,
+        n_runs=1,
+        n_centers=most,
+        # centers, scaling and filling of both
+        broadcast_bytes=(champion.n_clusters + challenger.n_clusters + 6) * d * 8,
+        # two labels and a weight of the pairs that occur, which are never all of very many
+        partial_bytes=min(n_pairs, _MOST_PAIRS) * 24,
+        sampled_rows=0,
+        scaling_bytes=0,
+        samples_under_centers=True,
+        scratch_bytes=scratch_bytes(d, most, item) + most * d * item + 4 * _DENSE_BYTES,
+        row_bytes=0,
+        # rows as one model has them: converted, filled, scaled; labels, distances, pairs
+        tile_bytes=TILE_ROWS * (3 * d * item + 64),
+        has_pilot=False,
+        n_scalings=0,
+        n_state_passes=0,
+        state_bytes=0,
+        n_epochs=0,
+        drawn_rows=0,
+        probe=Reduce("probe", ClusterSums.from_block, (np.zeros((most, d)), np.zeros(d))),
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dkmeans.errors import MissingInput, ModelRefused, OutputExists
+from dkmeans.errors import ArgumentError, MissingInput, ModelRefused, OutputExists
 from dkmeans.kernels.block import Array
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.filling import Filling
@@ -25,7 +25,7 @@ from dkmeans.storage.atomic import is_unfinished, remove_unfinished, write_bytes
 from dkmeans.storage.filesystem import absolute, join, redact, remember
 from dkmeans.storage.objects import exists, names_at, read_bytes, remove
 
-FORMAT = 2
+FORMAT = 3
 _INDEX = "model.json"
 _MOST_INDEX_BYTES = 64 * 2**20
 _ARRAYS = ("scaled_centers", "cluster_ids", "weights", "inertias", "scaled_means")
@@ -33,8 +33,10 @@ _SCALING_ARRAYS = ("scaling_shift", "scaling_factor")
 _INDEX_KEYS = {
     *("n_clusters", "n_features", "dtype", "scaling", "columns"),
     *("parameters", "provenance", "parts"),
+    *("cluster_names", "cluster_colors", "next_cluster_id"),
 }
 _PART_NAMES = "|".join((*_ARRAYS, *_SCALING_ARRAYS, "filling"))
+_ID = re.compile("0|[1-9][0-9]{0,18}")
 _PART_NAME = re.compile(rf"({_PART_NAMES})-[0-9a-f]{{12}}\.npy")
 
 
@@ -67,6 +69,10 @@ def save(
         else [{"name": column.name, "width": column.width} for column in model.columns],
         "parameters": dict(model.parameters),
         "provenance": dict(model.provenance),
+        # JSON has no numbers for keys
+        "cluster_names": {str(key): name for key, name in model.cluster_names.items()},
+        "cluster_colors": {str(key): color for key, color in model.cluster_colors.items()},
+        "next_cluster_id": model.next_cluster_id,
         "parts": parts,
     }
     if isinstance(model.scaling, Normalization):
@@ -192,15 +198,36 @@ def _build(url: str, body: dict[str, Any], options: str) -> Model:
         if not scaling.factor.all():
             raise ModelRefused(f"the model at {where} is damaged: a scaling factor is zero.")
     filling = Filling(arrays.pop("filling")) if "filling" in parts else None
-    return Model(
-        **arrays,
-        scaling=scaling,
-        filling=filling,
-        columns=None if columns is None else _columns(columns, d, where),
-        dtype=dtype,
-        parameters=body["parameters"],
-        provenance=body["provenance"],
-    )
+    try:
+        return Model(
+            **arrays,
+            scaling=scaling,
+            filling=filling,
+            columns=None if columns is None else _columns(columns, d, where),
+            dtype=dtype,
+            parameters=body["parameters"],
+            provenance=body["provenance"],
+            cluster_names=_by_id(body, "cluster_names"),
+            cluster_colors=_by_id(body, "cluster_colors"),
+            # 0 would stand for another number
+            next_cluster_id=body["next_cluster_id"] or -1,
+        )
+    except ArgumentError as error:
+        raise ModelRefused(f"the model at {where} is damaged: {error}") from None
+
+
+def _by_id(body: Mapping[str, Any], key: str) -> dict[int, Any]:
+    """What the index says of clusters, by id.
+
+    Raises
+    ------
+    ArgumentError
+        If a key is not written as ids are.
+    """
+    told = body[key]
+    if not isinstance(told, dict) or not all(_ID.fullmatch(one) for one in told):
+        raise ArgumentError(f"{key} should be by cluster id.")
+    return {int(one): value for one, value in told.items()}
 
 
 def _columns(columns: Any, n_features: int, where: str) -> tuple[FeatureColumn, ...]:

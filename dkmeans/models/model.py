@@ -1,7 +1,7 @@
 """A fitted k-means model, complete in itself: it assigns rows with NumPy alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from dkmeans.kernels.block import Array
 from dkmeans.kernels.nearest import distances, nearest, nearest_two
 from dkmeans.models.columns import FeatureColumn, feature_names, matrix
 from dkmeans.models.filling import Filling
+from dkmeans.models.naming import changed, checked_colors, checked_names, next_id
 from dkmeans.models.scaling import AnyScaling
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Assignment:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Centers, scaling, cluster ids and provenance.
+    """Centers, scaling, cluster ids, their names, and provenance.
 
     `save` and `load` keep it as JSON and `.npy` files; `predict` needs neither Dask nor
     scikit-learn.
@@ -56,7 +57,7 @@ class Model:
     """"float32" or "float64": what rows are converted to before anything else."""
 
     cluster_ids: Array
-    """`(n_clusters,)` int64: the numbers that users see, by label."""
+    """`(n_clusters,)` int64: the numbers that users see, by label; distinct, 0 or more."""
 
     weights: Array
     """`(n_clusters,)` float64: sum of the sample weights in each cluster."""
@@ -77,6 +78,23 @@ class Model:
 
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """What it was fitted on and by: files, rows, seed, versions, run id, history."""
+
+    cluster_names: Mapping[int, str] = field(default_factory=dict)
+    """What clusters are called, by cluster id: text of one line. Not all need a name."""
+
+    cluster_colors: Mapping[int, str] = field(default_factory=dict)
+    """The colors that clusters are drawn in, by cluster id, as #rrggbb. Not all need one."""
+
+    next_cluster_id: int = 0
+    """Greater than every id that a cluster of this line of models ever had: what the next new
+    cluster is numbered. 0, when a model is made, stands for one more than its greatest id."""
+
+    def __post_init__(self) -> None:
+        # whatever is read from here on obeys the rules of naming
+        set_field = object.__setattr__
+        set_field(self, "next_cluster_id", next_id(self.cluster_ids, self.next_cluster_id))
+        set_field(self, "cluster_names", checked_names(self.cluster_names, self.cluster_ids))
+        set_field(self, "cluster_colors", checked_colors(self.cluster_colors, self.cluster_ids))
 
     @property
     def n_clusters(self) -> int:
@@ -166,6 +184,40 @@ class Model:
         labels = np.ascontiguousarray(both[:, 0])
         measured = np.sqrt(sq_both)
         return Assignment(labels, self.cluster_ids[labels], measured[:, 0], measured[:, 1])
+
+    def renamed(
+        self,
+        names: Mapping[int, str | None] | None = None,
+        *,
+        colors: Mapping[int, str | None] | None = None,
+    ) -> "Model":
+        """Return the model with other names and colors of some clusters.
+
+        Parameters
+        ----------
+        names
+            By cluster id; None takes a name away. Clusters that are not there keep theirs.
+        colors
+            The same, each as #rrggbb.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no cluster of an id, a name is no text of one line with 200 characters at
+            most, or a color is written otherwise.
+
+        Examples
+        --------
+        >>> from dkmeans import KMeans
+        >>> model = KMeans(2, random_state=0).fit([[0.0], [1.0], [9.0], [11.0]]).model_
+        >>> model.renamed({1: "night owls"}, colors={1: "#1f77b4"}).cluster_names
+        {1: 'night owls'}
+        """
+        return replace(
+            self,
+            cluster_names=changed(self.cluster_names, names),
+            cluster_colors=changed(self.cluster_colors, colors),
+        )
 
     def save(
         self,

@@ -68,7 +68,7 @@ def write_clusters(
     Returns
     -------
     manifest
-        As stored in `_dkmeans.json`: run, model, rows, files.
+        As stored in `_dkmeans.json`: run, model, names and colors of clusters, rows, files.
 
     Raises
     ------
@@ -128,6 +128,9 @@ def write_clusters(
         "run": run,
         "model": identity,
         "model_run_id": model.provenance.get("run_id"),
+        # here once, not in every row: the id is what stays when a name changes
+        "cluster_names": {str(key): name for key, name in model.cluster_names.items()},
+        "cluster_colors": {str(key): color for key, color in model.cluster_colors.items()},
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "keys": list(plan.keys),
         "rows": sum(file.rows for file in written),

@@ -104,3 +104,36 @@ def test_square_brackets_in_names_are_shown_as_they_are(tmp_path: Path) -> None:
     assert ran.code == 0
     assert "speed[m/s]" in ran.out
     assert "[red]" in ran.out
+
+
+def test_ids_names_and_colors_are_shown(tmp_path: Path) -> None:
+    model = dkmeans.Model(
+        scaled_centers=np.array([[1.0], [5.0], [7.0]]),
+        scaling=None,
+        columns=None,
+        dtype="float64",
+        cluster_ids=np.array([8, 2, 30]),
+        weights=np.ones(3),
+        inertias=np.zeros(3),
+        scaled_means=np.array([[1.0], [5.0], [7.0]]),
+        next_cluster_id=31,
+    )
+    names = {8: "night [bold]owls[/bold] 🦉", 30: "x" * 200}
+    model.renamed(names, colors={2: "#1f77b4"}).save(str(tmp_path / "model"))
+    found = run("inspect", tmp_path / "model", "--json").json
+    assert [one["cluster_id"] for one in found["clusters"]] == [8, 2, 30]
+    assert [one["name"] for one in found["clusters"]] == [names[8], None, names[30]]
+    assert [one["color"] for one in found["clusters"]] == [None, "#1f77b4", None]
+    assert found["next_cluster_id"] == 31
+    ran = run("inspect", tmp_path / "model")
+    assert ran.code == 0
+    lines = [line for line in ran.out.splitlines() if "%" in line]
+    assert "night [bold]owls[/bold] 🦉" in lines[0]
+    assert "#1f77b4" in lines[1]
+    assert "x" * 37 + "..." in lines[2]
+    assert "xxxxx" * 9 not in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 160
+
+
+def test_without_names_there_is_no_column_for_them(model_url: str) -> None:
+    assert "name" not in run("inspect", model_url).out

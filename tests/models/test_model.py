@@ -47,7 +47,8 @@ def make_model(
         parameters={"n_clusters": k},
         provenance={"rows": 1000, "files": [{"url": "s3://lake/a.parquet", "bytes": 7}]},
     )
-    return dataclasses.replace(model, **changes)
+    # other ids have another next one
+    return dataclasses.replace(model, **{"next_cluster_id": 0, **changes})
 
 
 def rows(n: int = 2000, seed: int = 1) -> np.ndarray:
@@ -217,7 +218,7 @@ def test_models_that_assign_rows_alike_have_one_id() -> None:
     moved[5, 2] = np.nextafter(moved[5, 2], 1)
     assert model_id(dataclasses.replace(model, scaled_centers=moved)) != model_id(model)
     for change in (
-        {"cluster_ids": np.arange(1, 7)},
+        {"cluster_ids": np.arange(1, 7), "next_cluster_id": 7},
         {"scaling": None},
         {"dtype": "float32"},
         {"columns": tuple(FeatureColumn(name) for name in "abd")},

@@ -112,10 +112,12 @@ def test_each_input_file_gets_an_output_file_with_its_rows_in_order(
 
 
 def test_the_manifest_says_which_model_and_how_many_rows(folder: Path, tmp_path: Path) -> None:
-    model = make_model()
+    model = make_model().renamed({13: "night owls"})
     manifest = write_clusters(model, rows_of(folder), str(tmp_path / "out"))
     assert manifest["model"] == model_id(model)
     assert manifest["model_run_id"] == "a-fit"
+    assert manifest["cluster_names"] == {"13": "night owls"}
+    assert manifest["cluster_colors"] == {}
     assert manifest["keys"] == ["id"]
     assert manifest["rows"] == manifest["rows_assigned"] == 3000
     assert [file["rows"] for file in manifest["files"]] == [1000] * 3

@@ -16,9 +16,12 @@ def clusters(profile: "Profile") -> "pd.DataFrame":
     """Return one row per cluster."""
     import pandas as pd
 
+    names = [profile.cluster_names.get(one) for one in profile.cluster_ids.tolist()]
     return pd.DataFrame(
         {
             "cluster_id": profile.cluster_ids,
+            # None where there is no name: a column of text would have NaN
+            "cluster_name": pd.Series(names, dtype=object),
             "count": profile.count,
             "share": profile.share,
             "spread": profile.assumptions.spread,

@@ -121,4 +121,5 @@ def _profile_of(model: Model, rows: Rows, found: ProfileStatistics, levels: Arra
         representatives=found.typical,
         boundary=found.boundary,
         weighted=rows.weighted,
+        cluster_names=model.cluster_names,
     )

@@ -1,7 +1,7 @@
 """What the clusters of a model are: their size, their features, and what sets them apart."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -66,6 +66,9 @@ class Profile(Shown):
     weighted: bool = False
     """Whether rows had weights; shares and counts are of weights then."""
 
+    cluster_names: Mapping[int, str] = field(default_factory=dict)
+    """What clusters are called, by cluster id; not all need a name."""
+
     @classmethod
     def from_statistics(
         cls,
@@ -86,6 +89,7 @@ class Profile(Shown):
         representatives: Examples | None = None,
         boundary: Examples | None = None,
         weighted: bool = False,
+        cluster_names: Mapping[int, str] | None = None,
     ) -> Self:
         """Build a profile from what passes over the rows have found.
 
@@ -115,6 +119,8 @@ class Profile(Shown):
             None if not computed.
         weighted
             Whether the rows had weights.
+        cluster_names
+            What clusters are called, by cluster id; None for nothing.
 
         Raises
         ------
@@ -161,6 +167,7 @@ class Profile(Shown):
             representatives,
             boundary,
             weighted,
+            dict(cluster_names or {}),
         )
 
     @property
@@ -241,7 +248,7 @@ class Profile(Shown):
 
     @property
     def clusters(self) -> "pd.DataFrame":
-        """One row per cluster: cluster_id, count, share, spread, elongation, description."""
+        """One row per cluster: id, name, count, share, spread, elongation, description."""
         return profile_frames.clusters(self)
 
     def compare(self, a: int | None = None, b: int | None = None) -> Comparison:

@@ -39,7 +39,10 @@ def of_cluster(profile: "Profile", label: int) -> tuple[Section, ...]:
     """Return the sections of one cluster."""
     order = np.argsort(profile.rank[label])[:_FEATURES_OF_ONE]
     columns, rows = _feature_table(profile, [(label, order)], with_cluster=False)
-    title = f"Cluster {profile.cluster_ids[label]}: {profile.descriptions[label]}"
+    cluster_id = int(profile.cluster_ids[label])
+    called = profile.cluster_names.get(cluster_id)
+    called = "" if called is None else f" ({name(called)})"
+    title = f"Cluster {cluster_id}{called}: {profile.descriptions[label]}"
     sentences = _about_features(profile)
     if len(order) < profile.n_features:
         sentences += (
@@ -60,15 +63,18 @@ def _shown_clusters(profile: "Profile") -> Array:
 
 def _clusters(profile: "Profile", shown: Array) -> Section:
     total = profile.moments.total
+    named = [profile.cluster_names.get(int(profile.cluster_ids[j])) for j in shown]
+    has_names = any(named)
     rows = tuple(
         (
             str(profile.cluster_ids[j]),
+            *((name(called or "-"),) if has_names else ()),
             number(profile.count[j]),
             share(profile.count[j], total),
             brief(profile.assumptions.spread[j]),
             profile.phrases[j] if profile.count[j] > 0 else "empty",
         )
-        for j in shown
+        for j, called in zip(shown, named, strict=True)
     )
     sentences = [
         f"High and low: the cluster's mean is {words.HIGH:g} overall standard deviations or more "
@@ -88,6 +94,7 @@ def _clusters(profile: "Profile", shown: Array) -> Section:
     title = f"Profile of {clusters}: {size}, {features}"
     heads = (
         "Cluster",
+        *(("Name",) if has_names else ()),
         "Weight" if profile.weighted else "Rows",
         "Share",
         "Spread",

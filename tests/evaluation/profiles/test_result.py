@@ -284,3 +284,20 @@ def test_importing_profiles_loads_neither_pandas_nor_scipy_statistics():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_names_of_clusters_are_shown_beside_their_ids():
+    names = {1: "night owls", 7: "<script>alert(1)</script>" + "long " * 30}
+    profile = draw((20, 31, 40)).profile(cluster_ids=IDS, cluster_names=names)
+    assert profile.clusters["cluster_name"].tolist() == [None, names[1], names[7]]
+    assert [one["cluster_name"] for one in profile.to_dict()["clusters"]] == [None, *names.values()]
+    assert "(night owls):" in str(profile.describe(1))
+    assert "Cluster 3:" in str(profile.describe(3))
+    table = profile.sections()[0]
+    assert table.columns[:3] == ("Cluster", "Name", "Rows")
+    assert [row[1] for row in table.rows] == ["night owls", "-", f"{names[7][:37]}..."]
+    assert "<script>" not in profile._repr_html_()
+    assert "&lt;script&gt;" in profile._repr_html_()
+    bare = draw((20, 31, 40)).profile(cluster_ids=IDS)
+    assert "Name" not in bare.sections()[0].columns
+    assert bare.clusters["cluster_name"].isna().all()
