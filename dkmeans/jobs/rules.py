@@ -180,6 +180,12 @@ def _limit(metric: Metric, kind: str, value: Any) -> float:
             f"{metric.name}: {kind}={value!r} should be a number: it is the {metric.title}, which "
             "is no share of anything."
         )
+    if not is_percentage and number > 1 and (is_relative or metric.unit == "share"):
+        # a gate that lets everything through is worse than none
+        raise ArgumentError(
+            f"{metric.name}: {kind}={number:g} is a share, and would be {100 * number:g} %; "
+            f"write {kind}: {number:g} %, or {kind}: {100 * number:g} % if that is meant."
+        )
     return number
 
 
