@@ -44,9 +44,17 @@ class Rule:
         """Whether it takes a champion to judge some of its limits."""
         return self.max_increase is not None or self.max_decrease is not None
 
-    def to_dict(self) -> dict[str, float]:
-        """Return the limits as a job file has them."""
+    def limits(self) -> dict[str, float]:
+        """Return the limits that it has, by their kind."""
         return {name: getattr(self, name) for name in LIMITS if getattr(self, name) is not None}
+
+    def to_dict(self) -> dict[str, float | str]:
+        """Return the limits as a job file may write them."""
+        return {
+            # a share above 1 has to be written as a percentage
+            name: f"{100 * limit:.12g} %" if name.startswith("max_") and limit > 1 else limit
+            for name, limit in self.limits().items()
+        }
 
 
 DEFAULT_GATES: tuple[Rule, ...] = (
@@ -150,7 +158,7 @@ def _metric(name: Any) -> Metric:
 
 def _did_you_mean(name: Any, known: Any) -> str:
     near = difflib.get_close_matches(str(name).lower().replace("-", "_"), list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _limit(metric: Metric, kind: str, value: Any) -> float:
@@ -246,6 +254,8 @@ def _example(metric: Metric) -> str:
     """How a rule on it could read."""
     if metric.has_champion_value:
         return "max_increase: 10 %" if metric.lower_is_better else "max_decrease: 10 %"
+    if metric.name == "rows":
+        return "min: 90 %"
     if metric.lower_is_better is False:
         return "min: 1000"
     if metric.unit == "count":
