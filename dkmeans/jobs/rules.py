@@ -58,19 +58,46 @@ class Rule:
 
 
 DEFAULT_GATES: tuple[Rule, ...] = (
-    Rule("inertia_per_row", max_increase=0.1),
+    Rule("inertia_per_row", max_increase=0.25),
     Rule("silhouette", max_decrease=0.2),
-    Rule("churn", max=0.25),
+    Rule("churn", max=0.4),
     Rule("drift", max=1.0),
-    Rule("misfit", min=0.5, max=2.0),
-    Rule("new_region", max=0.1),
+    Rule("misfit", min=0.7, max=1.3),
+    Rule("new_region", max=0.05),
     Rule("mean_shift", max=0.5),
     Rule("spread_change", max=1.5),
     Rule("rows", min=0.95, max=1.5),
     Rule("bad_files", max=0.0),
     Rule("missing_share", max=0.05),
 )
-"""The rules of a job that names none."""
+"""The rules of a job that names none.
+
+They were chosen by a simulation (`tests/jobs/simulation.py`): years of weekly batches, 6 to 20
+clusters in 2 to 30 dimensions, apart or overlapping, of which every one drifts, one splits and one
+dies; and every week, in their place, 16 kinds of garbage. What was found in honest weeks, and what
+the garbage has that a rule is for:
+
+=================  =================  =========================================================
+metric             honest, at most    garbage, at least
+=================  =================  =========================================================
+misfit             0.92 to 1.30       1.37: noise with the data's own means and variances, columns
+                                      shuffled; in hardly clustered data, else 1.7 to 6
+new_region         4.5 %              the same: 4.3 %, else 11 % to 99 %
+drift (PSI)        0.71               1.2: rows of one cluster only, at most weeks above 2.5
+mean_shift         0.18               0.6: rows of one cluster only
+spread_change      1.19               1.7: a column in another unit; infinite if it is constant
+rows               0.953 to 1.052     0.944 and less: a tenth is missing; 1.96: delivered twice
+churn              31 %               32 %, at most weeks above 40 %: noise
+silhouette         9 % less
+inertia_per_row    8 % more
+=================  =================  =========================================================
+
+The last three keep a bad fit away, not bad rows, which both models fit alike. No garbage has passed
+all rules in any world. Honest weeks have been refused where a cluster that holds a third of the rows
+or more tears apart within a week or dies, as can happen with 4 clusters: a person should look at
+those. The number of rows varied by 1 % from week to week; where it varies by more, `rows` needs
+other limits or a number that is expected.
+"""
 
 
 def parse_gates(value: Any) -> tuple[Rule, ...]:

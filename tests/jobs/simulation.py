@@ -104,15 +104,33 @@ class Champion:
 
 
 def fitted(Z: Array, n_clusters: int, champion: Champion | None) -> dkmeans.Model:
-    """Fit a challenger, from where the champion is if it has as many clusters."""
-    if champion is not None and champion.model.n_clusters == n_clusters:
-        init: object = champion.model.scaled_centers
-        return dkmeans.KMeans(n_clusters, init=init).fit(Z).model_
+    """Fit a challenger, from where the champion is; with other starts if it has other clusters."""
+    starts: list[object] = ["k-means++"] * 4
+    if champion is not None:
+        centers = champion.model.scaled_centers
+        if len(centers) == n_clusters:
+            starts = [centers]
+        else:
+            starts += _starts(centers, champion.model.predict(Z), Z, n_clusters)
     found = [
-        dkmeans.KMeans(n_clusters, init="k-means++", random_state=seed).fit(Z).model_
-        for seed in range(4)
+        dkmeans.KMeans(n_clusters, init=init, random_state=seed).fit(Z).model_
+        for seed, init in enumerate(starts)
     ]
     return min(found, key=lambda model: model.inertia)
+
+
+def _starts(centers: Array, labels: Array, Z: Array, n_clusters: int) -> list[Array]:
+    """The champion's centers with one of them halved, or without one of them."""
+    if n_clusters < len(centers):
+        return [np.delete(centers, j, axis=0) for j in range(len(centers))]
+    starts = []
+    for j in range(len(centers)):
+        rows = Z[labels == j] - centers[j]
+        if len(rows) > Z.shape[1]:
+            long = np.linalg.svd(np.cov(rows.T))[0][:, 0]
+            pair = centers[j] + np.outer([-1.0, 1.0], long * (rows @ long).std())
+            starts.append(np.concatenate([np.delete(centers, j, axis=0), pair]))
+    return starts
 
 
 def continued(champion: Champion, challenger: dkmeans.Model, flow: Array) -> Array:

@@ -30,6 +30,13 @@ GOOD = Figures(
 )
 OF_CHAMPION = Figures(inertia_per_row=2.1, silhouette=0.49, smallest_share=0.11)
 
+RULES = (
+    Rule("inertia_per_row", max_increase=0.1),
+    Rule("churn", max=0.25),
+    Rule("spread_change", max=1.5),
+    Rule("rows", min=0.95, max=1.5),
+)
+
 
 def reason(rule, figures, champion=OF_CHAMPION):
     (one,) = judge([rule], figures, champion).judgments
@@ -139,7 +146,7 @@ def test_the_first_model_is_judged_by_the_rows_that_are_expected():
 
 
 def test_a_refusal_names_all_reasons_and_has_its_exit_code():
-    verdict = judge(DEFAULT_GATES, Figures(**{**GOOD.to_dict(), "churn": 0.9, "rows": 0.5}), GOOD)
+    verdict = judge(RULES, Figures(**{**GOOD.to_dict(), "churn": 0.9, "rows": 0.5}), OF_CHAMPION)
     with pytest.raises(GateRefused) as caught:
         verdict.raise_if_refused()
     assert str(caught.value).startswith(
@@ -151,7 +158,7 @@ def test_a_refusal_names_all_reasons_and_has_its_exit_code():
 
 def test_a_verdict_is_shown_as_text_html_frame_and_json():
     figures = Figures(**{**GOOD.to_dict(), "churn": 0.9, "spread_change": math.inf})
-    verdict = judge(DEFAULT_GATES, figures, OF_CHAMPION)
+    verdict = judge(RULES, figures, OF_CHAMPION)
     text = str(verdict)
     assert text.startswith("Gate: refused, the champion stays")
     assert "max_increase 10.0%" in text
