@@ -251,6 +251,23 @@ def test_a_sign_of_life_that_arrives_late_does_not_undo_the_end(tmp_path):
     assert (only(tmp_path).outcome, only(tmp_path).exit_code) == ("done", 0)
 
 
+def test_an_attempt_that_ends_while_it_is_read_is_not_shown_as_running(tmp_path, monkeypatch):
+    read_bytes, looked = records.read_bytes, []
+    with recorded(str(tmp_path), run_id="r1", **JOB) as attempt:
+        attempt.beat()
+
+        def read(url: str, options: str) -> bytes:
+            data = read_bytes(url, options)
+            looked.append(url.endswith(".beat.json"))
+            if looked[-1]:
+                attempt.end(None)
+            return data
+
+        monkeypatch.setattr(records, "read_bytes", read)
+        assert only(tmp_path).outcome == "done"
+    assert looked == [False, True, False]
+
+
 def test_a_record_that_cannot_be_ended_hides_no_error_and_fails_no_job(
     tmp_path, monkeypatch, capsys
 ):
