@@ -8,7 +8,7 @@ import click
 from dkmeans.cli.options import json_option, parse_storage_options, say, storage_option
 from dkmeans.evaluation.shown import Section, as_text, brief, name, number
 from dkmeans.jobs import records
-from dkmeans.jobs.records import RunRecord
+from dkmeans.jobs.run_record import RunRecord
 from dkmeans.storage.filesystem import redact, remember
 
 _LONGEST_ERROR = 60

@@ -9,7 +9,7 @@ from typing import Any
 from dkmeans.errors import DkmeansError, DriftFound, GateRefused
 from dkmeans.jobs import records
 from dkmeans.jobs.logs import utc_now
-from dkmeans.jobs.records import RunRecord
+from dkmeans.jobs.run_record import RunRecord
 from dkmeans.jobs.tally import Tally
 from dkmeans.rows.progress import listening, reporter
 from dkmeans.storage.errands import Errand

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.shown import plain
 from dkmeans.jobs.commands import run_command
-from dkmeans.jobs.records import RunRecord
+from dkmeans.jobs.run_record import RunRecord
 from dkmeans.jobs.webhooks import post
 from dkmeans.storage.filesystem import one_line
 from dkmeans.storage.secrets import hide, scrub, scrubbed

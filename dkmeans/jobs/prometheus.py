@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dkmeans.errors import ArgumentError
-from dkmeans.jobs.records import RunRecord
+from dkmeans.jobs.run_record import RunRecord
 from dkmeans.storage.atomic import write_bytes
 
 SUFFIX = ".prom"

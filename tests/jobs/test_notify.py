@@ -17,8 +17,8 @@ from dkmeans.jobs.attempt import recorded
 from dkmeans.jobs.figures import Figures
 from dkmeans.jobs.gates import judge
 from dkmeans.jobs.notify import Command, Webhook, message, notify, wants
-from dkmeans.jobs.records import RunRecord
 from dkmeans.jobs.rules import Rule
+from dkmeans.jobs.run_record import RunRecord
 from tests.conftest import free_port, wait_until
 from tests.jobs.hooks import hooks
 

@@ -14,8 +14,8 @@ from dkmeans.errors import ArgumentError
 from dkmeans.jobs.figures import Figures
 from dkmeans.jobs.gates import judge
 from dkmeans.jobs.prometheus import as_text, write_textfile
-from dkmeans.jobs.records import RunRecord
 from dkmeans.jobs.rules import Rule
+from dkmeans.jobs.run_record import RunRecord
 
 FIGURES = Figures(churn=0.4, drift=0.25, spread_change=float("inf"), n_rows=1e6, bad_files=0.0)
 RULES = [Rule("churn", max=0.25), Rule("rows", min=0.95), Rule("bad_files", max=0.0)]

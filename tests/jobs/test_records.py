@@ -26,6 +26,7 @@ from dkmeans.errors import (
 from dkmeans.jobs import records
 from dkmeans.jobs.attempt import Attempt, recorded
 from dkmeans.jobs.process import Process
+from dkmeans.jobs.run_record import SILENT_SECONDS, RunRecord
 from dkmeans.storage.requests import request
 from tests.cli.command import run
 from tests.conftest import wait_until, write_parquet
@@ -33,7 +34,7 @@ from tests.conftest import wait_until, write_parquet
 JOB = {"job": "nightly", "task": "retrain"}
 
 
-def only(url: object, run_id: str = "r1") -> records.RunRecord:
+def only(url: object, run_id: str = "r1") -> RunRecord:
     (record,) = records.attempts(str(url), run_id)
     return record
 
@@ -214,7 +215,7 @@ def test_a_process_that_is_terminated_ends_its_record(tmp_path):
     assert (only(tmp_path).outcome, only(tmp_path).exit_code) == ("stopped", 143)
 
 
-def elsewhere(url: object, **entries: object) -> records.RunRecord:
+def elsewhere(url: object, **entries: object) -> RunRecord:
     """A record that a process on another machine has begun."""
     begun = records.begin(str(url), run_id="r1", **JOB)
     there = replace(begun, process={**begun.process, "host": "another"}, **entries)
@@ -226,8 +227,8 @@ def test_what_runs_elsewhere_is_lost_once_it_has_been_silent_for_long(tmp_path):
     there = elsewhere(tmp_path)
     assert only(tmp_path).outcome == "running"
     now = datetime.now(UTC)
-    assert there.settled(now + timedelta(seconds=records.SILENT_SECONDS - 60)).outcome == "running"
-    assert there.settled(now + timedelta(seconds=records.SILENT_SECONDS + 60)).outcome == "lost"
+    assert there.settled(now + timedelta(seconds=SILENT_SECONDS - 60)).outcome == "running"
+    assert there.settled(now + timedelta(seconds=SILENT_SECONDS + 60)).outcome == "lost"
     assert replace(there, seen="whenever").settled().outcome == "lost"
 
 
