@@ -116,6 +116,18 @@ class StoreUnreachable(DkmeansError, OSError):
     exit_code = 7
 
 
+class GateRefused(DkmeansError):
+    """A challenger does not keep to the rules of its gate; the champion stays."""
+
+    exit_code = 5
+
+
+class DriftFound(DkmeansError):
+    """Rows differ from those of the fit by more than is allowed."""
+
+    exit_code = 6
+
+
 class DkmeansWarning(UserWarning):
     """A result that the user may not want."""
 

@@ -30,6 +30,8 @@ EXIT_CODES = {
     "ClusterLost": 7,
     "StoreUnreachable": 7,
     "BudgetSpent": 7,
+    "GateRefused": 5,
+    "DriftFound": 6,
 }
 
 SENTENCE = (

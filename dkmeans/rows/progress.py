@@ -1,7 +1,7 @@
 """Show passes as they run: a bar each on a terminal, a line each elsewhere, or nothing."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
@@ -111,12 +111,51 @@ class Bars:
             self._progress = None
 
 
+class Several:
+    """Tells several reporters."""
+
+    def __init__(self, reporters: Sequence[Reporter]) -> None:
+        self._reporters = tuple(reporters)
+
+    def began(self, kind: str, n_leaves: int, *, is_pass: bool = True) -> None:
+        """Tell all."""
+        for one in self._reporters:
+            one.began(kind, n_leaves, is_pass=is_pass)
+
+    def leaf_done(self) -> None:
+        """Tell all."""
+        for one in self._reporters:
+            one.leaf_done()
+
+    def ended(self, record: Mapping[str, Any], *, is_pass: bool = True) -> None:
+        """Tell all."""
+        for one in self._reporters:
+            one.ended(record, is_pass=is_pass)
+
+    def note(self, text: str) -> None:
+        """Tell all."""
+        for one in self._reporters:
+            one.note(text)
+
+
 _reporter: Reporter = Silent()
+_listeners: tuple[Reporter, ...] = ()
 
 
 def reporter() -> Reporter:
     """Return where passes are reported to now."""
-    return _reporter
+    return Several((_reporter, *_listeners)) if _listeners else _reporter
+
+
+@contextmanager
+def listening(listener: Reporter) -> Iterator[None]:
+    """Tell `listener` of passes, too, while the context lasts, whatever is shown of them."""
+    global _listeners
+    _listeners = (*_listeners, listener)
+    try:
+        yield
+    finally:
+        _listeners = tuple(one for one in _listeners if one is not listener)
 
 
 @contextmanager

@@ -59,6 +59,12 @@ def recall(reference: str) -> Mapping[str, Any]:
         ) from None
 
 
+def known_options() -> list[Mapping[str, Any]]:
+    """Return all storage options that this process keeps, to find out what must not be shown."""
+    with _lock:
+        return list(_options.values())
+
+
 def open_filesystem(url: str, options: str = NO_OPTIONS) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the filesystem of `url` and the path of `url` on it.
 

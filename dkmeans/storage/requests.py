@@ -36,7 +36,13 @@ _FIRST_CONTACT_SECONDS = 5.0
 
 _gates: dict[str, Gate] = {}
 _answered: set[str] = set()
+_retries = 0
 _lock = Lock()
+
+
+def n_retries() -> int:
+    """Return how many attempts of requests this process has made again, since it began."""
+    return _retries
 
 
 def request(
@@ -172,6 +178,7 @@ class _Attempts:
                 log.info("%s: no new credentials: %s", redact(self._url), type(failed).__name__)
         most = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(self._number, 30))
         self._number += 1
+        _count_retry()
         log.info("%s: %s (%s), attempt %d", redact(self._url), type(error).__name__,
                  verdict.value, self._number + 1)  # fmt: skip
         self._pause(random.uniform(0, most))
@@ -186,6 +193,12 @@ class _Attempts:
         client = self._options.get("client_kwargs", {})
         passed |= {"aws_access_key_id", "aws_session_token"} & client.keys()
         return not passed and hasattr(self._fs, "connect")
+
+
+def _count_retry() -> None:
+    global _retries
+    with _lock:
+        _retries += 1
 
 
 def _gate(fs: fsspec.AbstractFileSystem, access: Access) -> Gate:
