@@ -13,6 +13,7 @@ EXIT_CODES = {
     "DkmeansError": 1,
     "ArgumentError": 2,
     "OutputExists": 2,
+    "StoreUnfit": 2,
     "WorkersUnfit": 2,
     "InputRefused": 3,
     "MissingInput": 3,
@@ -27,6 +28,7 @@ EXIT_CODES = {
     "TooLarge": 3,
     "ClusterUnreachable": 7,
     "ClusterLost": 7,
+    "AliasMoved": 7,
     "StoreUnreachable": 7,
     "BudgetSpent": 7,
 }
