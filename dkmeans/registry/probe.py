@@ -29,6 +29,7 @@ _FIELDS = {
 }
 _KIND = "registry"
 _FILE = "registry.json"
+_LONGEST_START_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def is_alone(place: Place) -> bool:
 def _try(folder: str, options: str) -> Check:
     try:
         refused = _refuses_the_second(f"{folder}/first", options)
-        winners = [_race(f"{folder}/race-{n}", options) for n in range(ROUNDS)] if refused else []
+        winners = _races(folder, options) if refused else []
     except StoreUnfit:
         refused, winners = False, []
     write_bytes(f"{folder}/listed", b"listed", options)
@@ -150,8 +151,8 @@ def _refuses_the_second(url: str, options: str) -> bool:
     return first == second == b"first" and read_bytes(url, options) == b"first"
 
 
-def _race(url: str, options: str) -> int:
-    """How many of the writers of one file are told that they have won."""
+def _races(folder: str, options: str) -> list[int]:
+    """How many of the writers of one file are told that they have won, in each of some rounds."""
     known = recall(options)
     if known:
         # all at a time, however few requests the job may have under way
@@ -159,10 +160,11 @@ def _race(url: str, options: str) -> int:
         options = remember({**known, OURS: ours})
     start = threading.Barrier(WRITERS)
 
-    def write(number: int) -> bool:
+    def write(number: int, turn: int) -> bool:
         data = f"writer {number}".encode()
-        start.wait(60)
-        return put_if_absent(url, data, options) == data
+        start.wait(_LONGEST_START_SECONDS)
+        return put_if_absent(f"{folder}/race-{turn}", data, options) == data
 
+    # the same threads in all rounds: each connects to the store anew
     with ThreadPoolExecutor(WRITERS) as writers:
-        return sum(writers.map(write, range(WRITERS)))
+        return [sum(writers.map(write, range(WRITERS), [turn] * WRITERS)) for turn in range(ROUNDS)]

@@ -35,7 +35,7 @@ _FIELDS = {
     "summary": (dict,),
 }
 _TAG_FIELDS = {"version": (int,), "name": (str,), "value": TEXT_OR_NONE}
-_READERS = 16
+_READERS = 4
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def remove(url: str, options: str = NO_OPTIONS) -> None:
     """Remove the file or folder at `url`, with all that is in it; it may be gone already."""
 
     def act(fs: fsspec.AbstractFileSystem, path: str) -> None:
+        fs.invalidate_cache()
         with suppress(FileNotFoundError):
             fs.rm(path, recursive=True)
 

@@ -132,7 +132,7 @@ def test_check_and_gc_say_what_they_found(url: str) -> None:
 def test_a_store_that_fails_the_check_ends_with_a_code(tmp_path, monkeypatch) -> None:
     from dkmeans.registry import probe
 
-    monkeypatch.setattr(probe, "_race", lambda url, options: 3)
+    monkeypatch.setattr(probe, "_races", lambda folder, options: [1, 3])
     url = str(tmp_path / "registry")
     failed = run("models", "check", url)
     assert failed.code == 2
