@@ -67,6 +67,12 @@ def test_exports_load_what_they_write_with_only_when_they_are_used():
     assert loaded_after(code, names) == []
 
 
+def test_registries_load_without_dask_and_scikit_learn():
+    names = ("dask", "distributed", *HEAVY)
+    assert loaded_after("from dkmeans import Registry", names) == []
+    assert loaded_after("import dkmeans.registry.reference, dkmeans.registry.compare", names) == []
+
+
 @contextmanager
 def fresh_worker() -> Iterator[Client]:
     """A client of one worker that has run nothing yet."""

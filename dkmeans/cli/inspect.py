@@ -13,6 +13,7 @@ from dkmeans.cli.options import json_option, parse_storage_options, storage_opti
 from dkmeans.evaluation.shown import name as one_line
 from dkmeans.models.files import model_id
 from dkmeans.models.model import Model
+from dkmeans.registry.reference import load
 
 _FEATURES_SHOWN = 8
 
@@ -23,7 +24,7 @@ _FEATURES_SHOWN = 8
 @json_option
 def inspect(model_url: str, storage_options: tuple[str, ...], as_json: bool) -> None:
     """Show the clusters of a model: sizes, shares, and centers in the units of the data."""
-    model = Model.load(model_url, storage_options=parse_storage_options(storage_options))
+    model = load(model_url, parse_storage_options(storage_options))
     if as_json:
         click.echo(json.dumps(describe(model)))
         return
