@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dkmeans.estimators.mlflow_callback import MLflowCallback
     from dkmeans.estimators.normalizer import Normalizer
     from dkmeans.estimators.progress_callback import ProgressCallback
+    from dkmeans.estimators.retrain import retrain
     from dkmeans.estimators.scalers import (
         MaxAbsScaler,
         MinMaxScaler,
@@ -56,6 +57,7 @@ _HOMES = {
     "profile": "dkmeans.evaluation.profiles.profile",
     "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
+    "retrain": "dkmeans.estimators.retrain",
     "sweep": "dkmeans.estimators.sweep",
     "write_clusters": "dkmeans.rows.clusters_out",
 }
@@ -84,6 +86,7 @@ __all__ = [
     "profile",
     "read_parquet",
     "reporting",
+    "retrain",
     "sweep",
     "write_clusters",
 ]

@@ -74,7 +74,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
             check_fits(fitted, demand, fitted.engine.slots())
             callbacks.began(parameters(settings))
             result = self._cluster(fitted, settings, callbacks)
-            _warn_of(result, settings)
+            warn_of(result, settings)
             of_all_rows = result.fit.stopped_by != "interrupt"
             self._keep(result, fitted, replace(settings, seed=result.seed), of_all_rows)
             if fitted is not rows and fitted.parquet is not None and rows.parquet is not None:
@@ -219,7 +219,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
         return labels if is_out_of_memory(X) else labels.compute(scheduler="threads")
 
 
-def _warn_of(result: FitResult, settings: Settings) -> None:
+def warn_of(result: FitResult, settings: Settings) -> None:
     """Warn of what the user may not want of a fit."""
     fit = result.fit
     if fit.n_distinct < settings.n_clusters and fit.stopped_by != "interrupt":
