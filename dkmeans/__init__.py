@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dkmeans.algorithms.callbacks import Event
+    from dkmeans.algorithms.windows.store import CoresetStore
     from dkmeans.estimators.kmeans import KMeans
     from dkmeans.estimators.minibatch import MiniBatchKMeans
     from dkmeans.estimators.mlflow_callback import MLflowCallback
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         StandardScaler,
     )
     from dkmeans.estimators.sweep import Sweeping, sweep
+    from dkmeans.estimators.window_fit import window_fit
     from dkmeans.evaluation.evaluate import evaluate
     from dkmeans.evaluation.evaluation import Evaluation
     from dkmeans.evaluation.profiles.profile import profile
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from dkmeans.evaluation.sweeps.result import Sweep
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
+    from dkmeans.rows.partitions import Partition, list_partitions
     from dkmeans.rows.progress import reporting
     from dkmeans.rows.reading import read_parquet
     from dkmeans.rows.rows import Rows
@@ -37,6 +40,7 @@ __version__ = version("dkmeans")
 
 _HOMES = {
     "Assignment": "dkmeans.models.model",
+    "CoresetStore": "dkmeans.algorithms.windows.store",
     "Evaluation": "dkmeans.evaluation.evaluation",
     "Event": "dkmeans.algorithms.callbacks",
     "KMeans": "dkmeans.estimators.kmeans",
@@ -45,6 +49,7 @@ _HOMES = {
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "MiniBatchKMeans": "dkmeans.estimators.minibatch",
     "Model": "dkmeans.models.model",
+    "Partition": "dkmeans.rows.partitions",
     "Profile": "dkmeans.evaluation.profiles.result",
     "ProgressCallback": "dkmeans.estimators.progress_callback",
     "Normalizer": "dkmeans.estimators.normalizer",
@@ -54,16 +59,19 @@ _HOMES = {
     "Sweep": "dkmeans.evaluation.sweeps.result",
     "Sweeping": "dkmeans.estimators.sweep",
     "evaluate": "dkmeans.evaluation.evaluate",
+    "list_partitions": "dkmeans.rows.partitions",
     "profile": "dkmeans.evaluation.profiles.profile",
     "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
     "retrain": "dkmeans.estimators.retrain",
     "sweep": "dkmeans.estimators.sweep",
+    "window_fit": "dkmeans.estimators.window_fit",
     "write_clusters": "dkmeans.rows.clusters_out",
 }
 
 __all__ = [
     "Assignment",
+    "CoresetStore",
     "Evaluation",
     "Event",
     "KMeans",
@@ -73,6 +81,7 @@ __all__ = [
     "MiniBatchKMeans",
     "Model",
     "Normalizer",
+    "Partition",
     "Profile",
     "ProgressCallback",
     "RobustScaler",
@@ -82,12 +91,14 @@ __all__ = [
     "Sweeping",
     "__version__",
     "evaluate",
+    "list_partitions",
     "metrics",
     "profile",
     "read_parquet",
     "reporting",
     "retrain",
     "sweep",
+    "window_fit",
     "write_clusters",
 ]
 
