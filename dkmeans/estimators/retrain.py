@@ -102,7 +102,7 @@ def retrain(
         check_fits(rows, demand, rows.engine.slots())
         told.began(_parameters(model, settings))
         result = retrain_rows(rows, model, settings, checkpoint, told, on_interrupt)
-        warn_of(result, settings)
+        warn_of(result.fit, settings, result.n_passes)
         challenger = _challenger(model, result, rows, settings)
         told.ended(challenger)
     except BaseException as error:

@@ -11,7 +11,7 @@ from dkmeans.algorithms.windows.fit import window_fit as fit_partitions
 from dkmeans.algorithms.windows.reading import Reading
 from dkmeans.algorithms.windows.store import CoresetStore
 from dkmeans.errors import ArgumentError
-from dkmeans.estimators.clusterer import seed_of
+from dkmeans.estimators.clusterer import seed_of, warn_of
 from dkmeans.estimators.provenance import now, parameters, parent_of, versions
 from dkmeans.models.model import Model
 from dkmeans.rows.parquet_plan import OnBadFile
@@ -153,6 +153,7 @@ def window_fit(
         store=store,
         exact=exact,
     )
+    warn_of(found.fit, settings, 0)
     if store is not None:
         if retain is not None:
             store.retain({*retain, *(partition.name for partition in given)})

@@ -11,7 +11,13 @@ import pytest
 import dkmeans
 from dkmeans import CoresetStore, KMeans, Model, list_partitions, window_fit
 from dkmeans.algorithms.windows.store import CoresetStore as Store
-from dkmeans.errors import ArgumentError, FeaturesMismatch, SchemaMismatch, TooFewRows
+from dkmeans.errors import (
+    ArgumentError,
+    ConvergenceWarning,
+    FeaturesMismatch,
+    SchemaMismatch,
+    TooFewRows,
+)
 from dkmeans.models.files import model_id
 from tests.algorithms.windows.test_store import notes
 
@@ -293,6 +299,13 @@ def test_what_cannot_be_is_refused_before_anything_is_read(lake, tmp_path, store
     write(tmp_path / "lake", 1, rows_of(1)[:, :2])
     with pytest.raises(SchemaMismatch, match="pass columns="):
         window_fit(str(tmp_path / "lake"), n_clusters=2)
+
+
+def test_fewer_distinct_rows_than_clusters_are_told(tmp_path):
+    write(tmp_path / "lake", 0, np.repeat(rows_of(0, 3), 200, axis=0))
+    with pytest.warns(ConvergenceWarning, match=r"distinct clusters \(3\)"):
+        model = window_fit(str(tmp_path / "lake"), n_clusters=4, columns=COLUMNS, **ASKED)
+    assert model.inertia == pytest.approx(0, abs=1e-6)
 
 
 def test_models_of_windows_are_saved_and_shown(lake, tmp_path):

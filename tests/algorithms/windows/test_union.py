@@ -140,6 +140,18 @@ def test_a_partition_where_the_champion_has_seen_nothing_is_read_again(data, cha
     assert spread == pytest.approx(exact, rel=0.25)
 
 
+def test_what_is_kept_of_a_partition_is_in_the_units_of_the_data(data, champion):
+    X, weight = data[0]
+    part, _ = draw(Rows.from_array(X, weight, block_rows=400), settings(600), champion)
+    np.testing.assert_allclose(part.coreset.cell_centers, champion.centers)
+    numbers = part.coreset.row_numbers
+    np.testing.assert_array_equal(part.coreset.X, X[numbers])
+    np.testing.assert_array_equal(part.coreset.weight, weight[numbers])
+    nearest = ((X[:, None] - part.coreset.cell_centers) ** 2 / champion.scaling.factor**2).sum(2)
+    totals = np.bincount(nearest.argmin(axis=1), weight, minlength=4)
+    np.testing.assert_allclose(part.coreset.cell_weight, totals)
+
+
 def test_a_champion_saves_the_look_at_a_few_rows(data, champion):
     rows = Rows.from_array(*data[0], block_rows=400)
     kinds = [[record["kind"] for record in draw(rows, settings(300), one)[1]]
