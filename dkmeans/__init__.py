@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dkmeans.algorithms.callbacks import Event
+    from dkmeans.algorithms.windows.store import CoresetStore
     from dkmeans.estimators.kmeans import KMeans
     from dkmeans.estimators.minibatch import MiniBatchKMeans
     from dkmeans.estimators.mlflow_callback import MLflowCallback
     from dkmeans.estimators.normalizer import Normalizer
     from dkmeans.estimators.progress_callback import ProgressCallback
+    from dkmeans.estimators.retrain import retrain
     from dkmeans.estimators.scalers import (
         MaxAbsScaler,
         MinMaxScaler,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         StandardScaler,
     )
     from dkmeans.estimators.sweep import Sweeping, sweep
+    from dkmeans.estimators.window_fit import window_fit
     from dkmeans.evaluation.evaluate import evaluate
     from dkmeans.evaluation.evaluation import Evaluation
     from dkmeans.evaluation.lineage.continued import continued
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from dkmeans.models.model import Assignment, Model
     from dkmeans.registry.registry import Registry
     from dkmeans.rows.clusters_out import write_clusters
+    from dkmeans.rows.partitions import Partition, list_partitions
     from dkmeans.rows.progress import reporting
     from dkmeans.rows.reading import read_parquet
     from dkmeans.rows.rows import Rows
@@ -40,6 +44,7 @@ __version__ = version("dkmeans")
 
 _HOMES = {
     "Assignment": "dkmeans.models.model",
+    "CoresetStore": "dkmeans.algorithms.windows.store",
     "Evaluation": "dkmeans.evaluation.evaluation",
     "Event": "dkmeans.algorithms.callbacks",
     "KMeans": "dkmeans.estimators.kmeans",
@@ -49,6 +54,7 @@ _HOMES = {
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "MiniBatchKMeans": "dkmeans.estimators.minibatch",
     "Model": "dkmeans.models.model",
+    "Partition": "dkmeans.rows.partitions",
     "Profile": "dkmeans.evaluation.profiles.result",
     "ProgressCallback": "dkmeans.estimators.progress_callback",
     "Normalizer": "dkmeans.estimators.normalizer",
@@ -61,15 +67,19 @@ _HOMES = {
     "continued": "dkmeans.evaluation.lineage.continued",
     "evaluate": "dkmeans.evaluation.evaluate",
     "lineage": "dkmeans.evaluation.lineage.lineage",
+    "list_partitions": "dkmeans.rows.partitions",
     "profile": "dkmeans.evaluation.profiles.profile",
     "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
+    "retrain": "dkmeans.estimators.retrain",
     "sweep": "dkmeans.estimators.sweep",
+    "window_fit": "dkmeans.estimators.window_fit",
     "write_clusters": "dkmeans.rows.clusters_out",
 }
 
 __all__ = [
     "Assignment",
+    "CoresetStore",
     "Evaluation",
     "Event",
     "KMeans",
@@ -80,6 +90,7 @@ __all__ = [
     "MiniBatchKMeans",
     "Model",
     "Normalizer",
+    "Partition",
     "Profile",
     "ProgressCallback",
     "Registry",
@@ -92,11 +103,14 @@ __all__ = [
     "continued",
     "evaluate",
     "lineage",
+    "list_partitions",
     "metrics",
     "profile",
     "read_parquet",
     "reporting",
+    "retrain",
     "sweep",
+    "window_fit",
     "write_clusters",
 ]
 

@@ -37,8 +37,7 @@ def beaten(
     for i, (ask, partial) in answered.items():
         at = ask.state
         if isinstance(at, LloydState) and at.ledger is None and i not in found:
-            gain = partial.gain(at.centers)
-            going[i] = Fit(at.centers, partial, at.n_iter, False, gain)
+            going[i] = Fit.at(at, partial, at.n_iter, False)
     best: dict[int, float] = {}
     for i, fit in (found | going).items():
         k = n_clusters[i]

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dkmeans.algorithms.begun import Begun, Wanted
+from dkmeans.algorithms.carried import Carried
 from dkmeans.algorithms.coreset.pilot import Pilot, Unread
 from dkmeans.algorithms.coreset.survey import Coreset
 from dkmeans.algorithms.drive import RunState
@@ -38,7 +39,7 @@ from dkmeans.storage.snapshot import read_snapshot, write_snapshot
 _S = TypeVar("_S", bound=Settings)
 
 FILE = "checkpoint.zip"
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ _TYPES = {
     kind.__name__: kind
     for kind in (
         Saved, RowsState, Begun, Wanted, Scaling, Normalization, Filling, RunState, Drawn,
-        Unread, Pilot, Coreset, LloydState, Fit, ClusterSums, Stream, Held, Block,
+        Unread, Pilot, Coreset, LloydState, Carried, Fit, ClusterSums, Stream, Held, Block,
         MiniBatchState,
     )
 }  # fmt: skip

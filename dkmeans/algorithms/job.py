@@ -48,7 +48,7 @@ class Job(Generic[_S]):
         check_on_interrupt(on_interrupt)
         settings.given_centers(rows.n_features)
         if rows.n_source_rows is not None:
-            check_enough(rows.n_source_rows, 1.0, settings.n_clusters)
+            check_enough(rows.n_source_rows, 1.0, settings.least_rows)
         self.rows = rows
         self.n_passes_before = rows.n_passes
         """Passes that were made over the rows before the fit began."""

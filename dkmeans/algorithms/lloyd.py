@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dkmeans.algorithms.carried import Carried
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.algorithms.drive import Ask, Passes, Record, drive
 from dkmeans.algorithms.relocation import relocate
+from dkmeans.errors import TooFewRows
 from dkmeans.kernels.block import Array
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.partials.farthest import Farthest
@@ -25,7 +27,7 @@ class Fit:
     """`(n_clusters, n_features)` float64."""
 
     ledger: ClusterSums
-    """Of all rows, assigned to `centers`."""
+    """Of all rows, assigned to `centers`; those that are carried along, too."""
 
     n_iter: int
     """Iterations made."""
@@ -38,6 +40,17 @@ class Fit:
 
     stopped_by: str | None = None
     """What ended the fit before its own rules did: "callback" or "interrupt"."""
+
+    of_rows: ClusterSums | None = None
+    """Of the rows that were read, where others are carried along; else None."""
+
+    @classmethod
+    def at(cls, state: "LloydState", found: ClusterSums, n_iter: int, converged: bool) -> "Fit":
+        """Return the fit that ends in a state, of which a pass has found the rows' sums."""
+        ledger = state.all_rows(found)
+        of_rows = None if state.carried is None else found
+        gain = ledger.gain(state.centers)
+        return cls(state.centers, ledger, n_iter, converged, gain, of_rows=of_rows)
 
     @property
     def inertia(self) -> float:
@@ -123,13 +136,22 @@ class LloydState:
     """Number of the iteration that is under way."""
 
     ledger: ClusterSums | None = None
-    """What this iteration has found, if its empty clusters are to be filled next."""
+    """What this iteration has found of the rows, if its empty clusters are to be filled next."""
+
+    carried: Carried | None = None
+    """Rows that passes do not read, which stay in their clusters."""
 
     @classmethod
-    def start(cls, centers: Array) -> "LloydState":
+    def start(cls, centers: Array, carried: Carried | None = None) -> "LloydState":
         """Begin with some centers."""
         centers = np.array(centers, np.float64)
-        return cls(centers, centers.mean(axis=0))
+        return cls(centers, centers.mean(axis=0), carried=carried)
+
+    def all_rows(self, found: ClusterSums) -> ClusterSums:
+        """Return the sums of the rows that a pass has found, and of those carried along."""
+        if self.carried is None:
+            return found
+        return found.merge(self.carried.under(self.centers, self.origin))
 
     def next(self, centers: Array) -> "LloydState":
         """Go on to the next iteration, with new centers."""
@@ -137,20 +159,24 @@ class LloydState:
 
 
 def lloyd_passes(at: LloydState, *, max_iter: int, tol: float) -> Passes[Fit]:
-    """`lloyd`, as an algorithm that can share its passes with others."""
+    """`lloyd`, as an algorithm that can share its passes with others.
+
+    Rows that are carried along count in every sum, and so in the rule of `tol`.
+    """
     while at.n_iter <= max_iter:
-        centers, ledger = at.centers, at.ledger
-        if ledger is None:
+        centers, found = at.centers, at.ledger
+        if found is None:
             request = Reduce(f"iteration {at.n_iter}", ClusterSums.from_block, (centers, at.origin))
-            ledger, record = yield Ask(request, at)
-            check_enough(ledger.n_rows, float(ledger.weight.sum()), ledger.n_clusters)
+            found, record = yield Ask(request, at)
+            ledger = _checked(at, found)
             moved = ledger.centers(otherwise=centers)
             gain = ledger.gain(centers)
             record.update(_findings(ledger, gain, moved - centers))
             if ledger.empty.any():
-                at = replace(at, ledger=ledger)
+                at = replace(at, ledger=found)
                 continue
         else:
+            ledger = at.all_rows(found)
             size = int(ledger.empty.sum()) + ledger.n_clusters
             farthest, _ = yield Ask(Reduce("relocation", Farthest.from_block, (centers, size)), at)
             relocated = relocate(ledger, farthest)
@@ -164,14 +190,24 @@ def lloyd_passes(at: LloydState, *, max_iter: int, tol: float) -> Passes[Fit]:
                 at = at.next(moved)
                 continue
         if np.array_equal(moved, centers) or (tol > 0 and gain <= tol * ledger.inertia):
-            return Fit(centers, ledger, at.n_iter, True, gain)
+            return Fit.at(at, found, at.n_iter, True)
         at = at.next(moved)
     request = Reduce("final assignment", ClusterSums.from_block, (at.centers, at.origin))
-    ledger, record = yield Ask(request, at)
-    check_enough(ledger.n_rows, float(ledger.weight.sum()), ledger.n_clusters)
+    found, record = yield Ask(request, at)
+    ledger = _checked(at, found)
     gain = ledger.gain(at.centers)
     record.update(_findings(ledger, gain, np.zeros_like(at.centers)))
-    return Fit(at.centers, ledger, max_iter, tol > 0 and gain <= tol * ledger.inertia, gain)
+    return Fit.at(at, found, max_iter, tol > 0 and gain <= tol * ledger.inertia)
+
+
+def _checked(at: LloydState, found: ClusterSums) -> ClusterSums:
+    """Return the sums of all rows, unless there is nothing to learn from those that were read."""
+    if at.carried is not None and found.n_rows == 0:
+        raise TooFewRows("there are no new rows; filters or missing='drop' leave none.")
+    # beside rows that are carried along, there may be few
+    least = 1 if at.carried is not None else len(at.centers)
+    check_enough(found.n_rows, float(found.weight.sum()), least)
+    return at.all_rows(found)
 
 
 def _findings(ledger: ClusterSums, gain: float, moves: Array) -> Record:

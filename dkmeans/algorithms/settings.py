@@ -52,6 +52,11 @@ class Settings:
         return "k-means||" if self.init == "scalable" else self.init
 
     @property
+    def least_rows(self) -> int:
+        """Rows that there must be."""
+        return self.n_clusters
+
+    @property
     def seeds(self) -> list[int]:
         """A seed for each restart; the first is the user's own."""
         more = generator(self.seed, "restarts").integers(0, 2**63, self.n_init - 1)

@@ -88,7 +88,7 @@ def fit_each(
         watch = FitWatch(rows, settings, callbacks, job.n_passes_before)
         try:
             begun = _begun(rows, settings, begun, job.place, watch)
-            results = _drive(rows.scaled(begun.scaling), settings, begun, job.place, watch)
+            results = go_on(rows.scaled(begun.scaling), settings, begun, job.place, watch)
             break
         except RowsChanged:
             begun = None
@@ -132,14 +132,14 @@ def _begun(
     return begin_from_coreset(rows, settings, begun, keep, watch)
 
 
-def _drive(
+def go_on(
     view: Rows,
     settings: KMeansSettings,
     begun: Begun,
     place: Checkpoint | None,
     watch: FitWatch,
 ) -> list[tuple[Fit, list[Record]]]:
-    """Run all restarts of all numbers of clusters to their ends."""
+    """Run all restarts of all numbers of clusters to their ends, from where they are."""
     wanted = begun.wanted
     runs = [_run(settings, run, one) for run, one in zip(begun.runs, wanted, strict=True)]
 

@@ -79,7 +79,7 @@ class FitWatch:
             at = ask.state
             if isinstance(at, LloydState) and at.ledger is None:
                 n_iter = min(at.n_iter, self._settings.max_iter)
-                fits[i] = Fit(at.centers, partial, n_iter, False, partial.gain(at.centers))
+                fits[i] = Fit.at(at, partial, n_iter, False)
         fits.update({i: run.result for i, run in enumerate(runs) if run.result is not None})
         # in one step: an interrupt may come at any time
         self._seen = (runs, fits)

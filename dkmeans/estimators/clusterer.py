@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Cluster
 from sklearn.utils.validation import check_is_fitted
 
 from dkmeans.algorithms.callbacks import Callbacks
+from dkmeans.algorithms.lloyd import Fit
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
 from dkmeans.errors import ArgumentError, ConvergenceWarning, FitInterrupted
@@ -74,7 +75,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
             check_fits(fitted, demand, fitted.engine.slots())
             callbacks.began(parameters(settings))
             result = self._cluster(fitted, settings, callbacks)
-            _warn_of(result, settings)
+            warn_of(result.fit, settings, result.n_passes)
             of_all_rows = result.fit.stopped_by != "interrupt"
             self._keep(result, fitted, replace(settings, seed=result.seed), of_all_rows)
             if fitted is not rows and fitted.parquet is not None and rows.parquet is not None:
@@ -219,9 +220,8 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerInKind, ClusterMixin
         return labels if is_out_of_memory(X) else labels.compute(scheduler="threads")
 
 
-def _warn_of(result: FitResult, settings: Settings) -> None:
+def warn_of(fit: Fit, settings: Settings, n_passes: int) -> None:
     """Warn of what the user may not want of a fit."""
-    fit = result.fit
     if fit.n_distinct < settings.n_clusters and fit.stopped_by != "interrupt":
         warnings.warn(
             f"Number of distinct clusters ({fit.n_distinct}) found smaller than n_clusters "
@@ -231,8 +231,7 @@ def _warn_of(result: FitResult, settings: Settings) -> None:
         )
     if fit.stopped_by == "interrupt":
         warnings.warn(
-            f"the fit was interrupted after {result.n_passes} passes; this is the best that it "
-            "had found.",
+            f"the fit was interrupted after {n_passes} passes; this is the best that it had found.",
             FitInterrupted,
             stacklevel=3,
         )

@@ -9,6 +9,8 @@ import numpy as np
 import dkmeans
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
+from dkmeans.models.files import model_id
+from dkmeans.models.model import Model
 from dkmeans.rows.input_digest import input_digest
 from dkmeans.rows.rows import Rows
 from dkmeans.storage.filesystem import redact
@@ -41,7 +43,7 @@ def provenance(
         n_dropped = rows.n_source_rows - rows.known.n_samples
     return {
         "run_id": result.run_id,
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "finished": now(),
         "seed": settings.seed,
         "rows": n_rows,
         "rows_dropped": n_dropped,
@@ -70,9 +72,24 @@ def provenance(
         "weight_column": None if plan is None else plan.weight,
         "keys": [] if plan is None else list(plan.keys),
         "history": [dict(record) for record in result.history],
-        "versions": {
-            "dkmeans": dkmeans.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Return what a fit ran with."""
+    return {
+        "dkmeans": dkmeans.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def now() -> str:
+    """Return the time, in UTC, by the clock of this process."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def parent_of(champion: Model) -> dict[str, Any]:
+    """Return what names the model that another came of."""
+    return {"run_id": champion.provenance.get("run_id"), "model_id": model_id(champion)}

@@ -49,21 +49,22 @@ def plan_parquet(
     dtype: str,
     options: str,
     policy: BadData,
+    pinned: Sequence[StoredFile] = (),
 ) -> ParquetPlan:
     """List the files, read their footers, and decide what a pass reads.
 
     Parameters are those of `read_parquet`; `options` is the reference of the storage options,
-    `policy` what becomes of bad data.
+    `policy` what becomes of bad data. Files that are `pinned` already are not listed again.
 
     Raises
     ------
     InputRefused
         If anything is wrong with any file; all that is wrong is named.
     """
-    files = list_parquet(url, options)
-    partitions = _partition_types(files)
+    files = list(pinned) or list_parquet(url, options)
+    partitions = partition_types(files)
     parsed = parse_filters(filters)
-    values = [_partition_values(file, partitions) for file in files]
+    values = [partition_values(file, partitions) for file in files]
     asked = [without_partition(parsed, value) for value in values]
     if all(left is None for left in asked):
         raise TooFewRows(f"no file at {_where(url)} passes the filters on its partition columns.")
@@ -218,7 +219,7 @@ def _check_partitions(
     )
 
 
-def _partition_types(files: Sequence[StoredFile]) -> dict[str, pa.DataType]:
+def partition_types(files: Sequence[StoredFile]) -> dict[str, pa.DataType]:
     """Partition columns with their types: integers where every folder's value is one, else text."""
     values: dict[str, set[str | None]] = {}
     for file in files:
@@ -232,7 +233,8 @@ def _partition_types(files: Sequence[StoredFile]) -> dict[str, pa.DataType]:
     }
 
 
-def _partition_values(file: StoredFile, types: dict[str, pa.DataType]) -> dict[str, Any]:
+def partition_values(file: StoredFile, types: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    """Values of the partition columns of a file, as filters compare them."""
     return {
         name: int(value) if value is not None and types[name] == pa.int64() else value
         for name, value in file.partition

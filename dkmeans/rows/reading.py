@@ -12,18 +12,20 @@ from dkmeans.rows.labels import check_label_names
 from dkmeans.rows.layout import Cutting
 from dkmeans.rows.leaves import parquet_leaves
 from dkmeans.rows.parquet_plan import BadData, OnBadFile
+from dkmeans.rows.partitions import Partition
 from dkmeans.rows.planning import plan_parquet
 from dkmeans.rows.rows import Rows, check_options
 from dkmeans.rows.staging import StageName, decide
 from dkmeans.rows.values import MissingName
 from dkmeans.storage.filesystem import remember
+from dkmeans.storage.listing import StoredFile
 
 if TYPE_CHECKING:
     from distributed import Client
 
 
 def read_parquet(
-    url: str | Sequence[str],
+    url: str | Sequence[str] | Partition,
     columns: Sequence[str] | None = None,
     filters: Any = None,
     weight: str | None = None,
@@ -46,13 +48,13 @@ def read_parquet(
     ----------
     url
         A file, a folder (hive partitions too), a glob, or a list of these, on a local disk, `s3://`
-        or any other fsspec URL.
+        or any other fsspec URL. Or a partition from `list_partitions`, which is not listed again.
     columns
         The feature columns. None for all columns of numbers, booleans, and lists of numbers of one
         length, that are not key, weight or partition.
     filters
         Which rows to use: `(column, operator, value)`, a list of such (and), or a list of lists
-        (or). Operators are ==, !=, <, <=, >, >=, in, not in.
+        (or). Operators are ==, !=, <, <=, >, >=, in, not in. A partition has its own.
     weight
         The column of sample weights.
     keys
@@ -94,6 +96,11 @@ def read_parquet(
     if on_bad_file not in ("raise", "skip"):
         raise ArgumentError(f"on_bad_file={on_bad_file!r} should be 'raise' or 'skip'.")
     url = os.fspath(url) if isinstance(url, os.PathLike) else url
+    pinned: Sequence[StoredFile] = ()
+    if isinstance(url, Partition):
+        if filters:
+            raise ArgumentError("a partition has its filters: pass them to list_partitions.")
+        filters, pinned, url = url.asked, url.files, url.urls
     engine = engine_for(client)
     options = remember(storage_options)
     labels = check_label_names(labels)
@@ -107,6 +114,7 @@ def read_parquet(
         dtype=dtype,
         options=options,
         policy=BadData(missing, on_bad_file, max_bad_files),
+        pinned=pinned,
     )
     engine.share_options(options)
     n_features = len(feature_names(plan.choice.features))

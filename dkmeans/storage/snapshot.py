@@ -24,15 +24,22 @@ _MOST_BYTES = 2**32
 
 def write_snapshot(url: str, value: Any, options: str = NO_OPTIONS) -> None:
     """Store dictionaries, lists, tuples, dataclasses, arrays and plain values, in one step."""
+    write_bytes(url, snapshot_of(value), options)
+
+
+def snapshot_of(value: Any) -> bytes:
+    """Return what `write_snapshot` stores: the same bytes for the same value."""
     arrays: list[Any] = []
     body = json.dumps(_encoded(value, arrays)).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(_BODY, body)
+        # without a date, which would be the present one
+        archive.writestr(zipfile.ZipInfo(_BODY), body)
         for number, array in enumerate(arrays):
-            with archive.open(f"{number}.npy", "w", force_zip64=True) as file:
+            member = zipfile.ZipInfo(f"{number}.npy")
+            with archive.open(member, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
-    write_bytes(url, buffer.getvalue(), options)
+    return buffer.getvalue()
 
 
 def read_snapshot(url: str, types: Mapping[str, type], options: str = NO_OPTIONS) -> Any:
@@ -54,7 +61,11 @@ def read_snapshot(url: str, types: Mapping[str, type], options: str = NO_OPTIONS
     InputRefused
         If it is damaged, or holds something else.
     """
-    data = read_bytes(url, options)
+    return value_of(read_bytes(url, options), types, url)
+
+
+def value_of(data: bytes, types: Mapping[str, type], url: str) -> Any:
+    """`read_snapshot`, of bytes that were read from a URL already."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(info.file_size for info in archive.infolist()) > _MOST_BYTES:

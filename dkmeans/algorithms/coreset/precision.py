@@ -47,7 +47,7 @@ def better_pilot(
     with one_blas_thread():
         labels, sq_distances = nearest(X, centers)
     cost = weight * sq_distances.astype(np.float64)
-    errors = [_standard_error(cost, coreset.rate)]
+    errors = [standard_error(cost, coreset.rate)]
     if isinstance(moments, Moments) and not isinstance(scaling, Normalization):
         errors.append(_total_error(X, weight, moments, scaling))
     if max(errors) <= max(_LEAST, _MOST / np.sqrt(len(X))):
@@ -57,7 +57,7 @@ def better_pilot(
     return Pilot(weight @ X / weight.sum(), None, centers[filled], in_cells[filled])
 
 
-def _standard_error(cost: Array, rate: Array) -> float:
+def standard_error(cost: Array, rate: Array) -> float:
     """Relative standard error of the sum of `cost`, of rows that were drawn at some rates."""
     total = cost.sum()
     return float(np.sqrt(np.exp(-rate) @ cost**2) / total) if total > 0 else 0.0

@@ -103,6 +103,14 @@ def solve(
     return {k: found[k] for k in n_clusters}
 
 
+def solution_from(rows: Rows, coreset: Coreset, centers: Array, seed: int, tol: float) -> Solution:
+    """Return what given centers lead to on all of a coreset; `rows` and `tol` as for `solve`."""
+    start = Start(len(centers), seed, 1.0, _FINER * tol, centers)
+    (solution,) = rows.compute("solve", solved, [start], coreset)
+    assert isinstance(solution, Solution)
+    return solution
+
+
 def rough_solution(coreset: Coreset, n_clusters: int, seed: int) -> Solution:
     """Return what one start leads to, on a part of a coreset, in this process."""
     return solved(Start(n_clusters, seed, _share(coreset, n_clusters), _ROUGH), coreset)

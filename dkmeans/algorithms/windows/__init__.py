@@ -1,0 +1,1 @@
+"""Windows that move over partitions: a coreset of each, kept, and models of several together."""
