@@ -12,7 +12,7 @@ import dkmeans
 from dkmeans.errors import DkmeansError, DkmeansWarning
 
 _INTERRUPTED, _TERMINATED = 130, 143
-_COMMANDS = ("fit", "sweep", "predict", "evaluate", "profile", "plan", "inspect", "demo")
+_COMMANDS = (*("fit", "sweep", "predict", "evaluate", "profile", "plan", "inspect", "run", "demo"),)
 
 
 class Commands(click.Group):
