@@ -19,6 +19,10 @@ class ArgumentError(DkmeansError, ValueError):
     exit_code = 2
 
 
+class JobRefused(ArgumentError):
+    """A job file cannot be run as it is written: a line for each thing that is wrong."""
+
+
 class OutputExists(ArgumentError):
     """Something already lies where the result should go."""
 

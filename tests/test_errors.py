@@ -12,6 +12,7 @@ from dkmeans.errors import DkmeansError, DkmeansWarning
 EXIT_CODES = {
     "DkmeansError": 1,
     "ArgumentError": 2,
+    "JobRefused": 2,
     "OutputExists": 2,
     "ExportRefused": 1,
     "StoreUnfit": 2,

@@ -14,6 +14,12 @@ from dkmeans.models.scaling import SCALES
 INITS = ("k-means||", "scalable", "k-means++", "random")
 """Seedings by name."""
 
+OWN_SETTINGS = {
+    "lloyd": ("max_iter", "coreset_size"),
+    "minibatch": ("batch_size", "max_epochs", "max_no_improvement", "learning_rate"),
+}
+"""Settings that go with one algorithm, by its name."""
+
 STARTS = 8
 """Restarts on a coreset, by default."""
 

@@ -5,18 +5,12 @@ from typing import Any, TypeVar
 
 import click
 
+from dkmeans.algorithms.settings import OWN_SETTINGS
 from dkmeans.cli.options import coreset_size_option
+from dkmeans.estimators import chosen
 from dkmeans.estimators.clusterer import Clusterer
-from dkmeans.estimators.kmeans import KMeans
-from dkmeans.estimators.minibatch import MiniBatchKMeans
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_OWN = {
-    "lloyd": ("max_iter", "coreset_size"),
-    "minibatch": ("batch_size", "max_epochs", "max_no_improvement", "learning_rate"),
-}
-"""Options that go with one algorithm."""
 
 
 def algorithm_options(function: F) -> F:
@@ -25,7 +19,7 @@ def algorithm_options(function: F) -> F:
         (
             click.option(
                 "--algorithm",
-                type=click.Choice(sorted(_OWN)),
+                type=click.Choice(sorted(OWN_SETTINGS)),
                 default="lloyd",
                 show_default=True,
                 help="Exact iterations over all rows, or mini-batches.",
@@ -68,21 +62,18 @@ def algorithm_options(function: F) -> F:
 def estimator_of(asked: dict[str, Any]) -> Clusterer:
     """Return the estimator that the options describe."""
     algorithm = asked["algorithm"]
-    for name in (name for other in _OWN if other != algorithm for name in _OWN[other]):
+    for name in (
+        one for other in OWN_SETTINGS if other != algorithm for one in OWN_SETTINGS[other]
+    ):
         if asked[name] is not None:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} is not for --algorithm {algorithm}."
             )
-    given = {
-        name: asked[name]
-        for name in ("init", "n_init", "tol", *_OWN[algorithm])
-        if asked[name] is not None
-    }
-    estimator = KMeans if algorithm == "lloyd" else MiniBatchKMeans
-    return estimator(
+    return chosen.estimator_of(
+        algorithm,
         asked["n_clusters"],
         random_state=asked["seed"],
-        scale=None if asked["scale"] == "none" else asked["scale"],
+        scale=asked["scale"],
         checkpoint=asked["checkpoint"],
-        **given,
+        **{name: asked[name] for name in ("init", "n_init", "tol", *OWN_SETTINGS[algorithm])},
     )

@@ -15,12 +15,13 @@ from dkmeans.cli.options import (
     stage_option,
     weight_option,
 )
-from dkmeans.cli.rows_for import exit_if_left_out, left_out, rows_for, tell_of_weights
+from dkmeans.cli.rows_for import exit_if_left_out, rows_for, tell_of_weights
 from dkmeans.evaluation.evaluate import chosen_metrics
 from dkmeans.evaluation.evaluate import evaluate as evaluated
 from dkmeans.evaluation.metrics import METRICS
 from dkmeans.evaluation.statistics import Sampling
 from dkmeans.registry.reference import load
+from dkmeans.rows.for_model import left_out
 from dkmeans.rows.progress import reporting
 
 

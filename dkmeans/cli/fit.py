@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from contextlib import suppress
 from typing import Any
 
 import click
@@ -25,10 +24,10 @@ from dkmeans.cli.options import (
     split,
 )
 from dkmeans.cli.resuming import run_id_to_resume
-from dkmeans.errors import InputRefused
+from dkmeans.jobs.outcome import fit_figures, left_out_lines
+from dkmeans.jobs.own import are_own_clusters, is_own_model
 from dkmeans.models.files import refuse_existing
-from dkmeans.models.model import Model
-from dkmeans.rows.clusters_out import read_manifest, refuse_existing_output, write_clusters
+from dkmeans.rows.clusters_out import refuse_existing_output, write_clusters
 from dkmeans.rows.progress import reporting
 from dkmeans.rows.reading import read_parquet
 from dkmeans.rows.rows import Rows
@@ -86,26 +85,13 @@ def fit(
                 skipped = manifest["skipped_files"]
             if asked["checkpoint"] is not None:
                 remove_checkpoint(asked["checkpoint"], remember(storage_options))
-    provenance = model.provenance
     result = {
         "model": model_url,
         "output": output_url,
-        "rows": provenance["rows"],
-        "rows_dropped": provenance["rows_dropped"],
-        "rows_missing": provenance["rows_missing"],
+        **fit_figures(model),
         "skipped_files": skipped,
-        "n_features": model.n_features,
-        "n_clusters": model.n_clusters,
-        "inertia": model.inertia,
         "algorithm": asked["algorithm"],
-        "n_iter": estimator.n_iter_,
         "n_steps": getattr(estimator, "n_steps_", None),
-        "n_passes": estimator.n_passes_,
-        "rows_read": provenance["rows_read"],
-        "bytes_read": provenance["bytes_read"],
-        "converged": estimator.converged_,
-        "gain": estimator.gain_,
-        "seed": provenance["seed"],
         "seconds": seconds,
     }
     if as_json:
@@ -126,9 +112,7 @@ def _summary(result: dict[str, Any]) -> str:
         f"{result['inertia']:.6g}, {ended} after {work} "
         f"({result['n_passes']} passes, {result['seconds']:.1f} s)"
     ]
-    if result["rows_missing"]:
-        lines.append(f"left out: {result['rows_missing']:,} rows with missing values")
-    lines += [f"left out: {file['url']} ({file['reason']})" for file in result["skipped_files"]]
+    lines += left_out_lines(result["rows_missing"], result["skipped_files"])
     lines.append(f"model: {result['model']}")
     if result["output"]:
         lines.append(f"clusters: {result['output']}")
@@ -146,24 +130,12 @@ def _refuse_existing(
     reference = remember(storage_options)
     run_id = run_id_to_resume(asked, reference)
     # a job that was stopped after it had saved its model comes by here again
-    if not (overwrite or (run_id is not None and _saved_by(run_id, model_url, storage_options))):
+    ours = run_id is not None and is_own_model(model_url, reference, run_id=run_id)
+    if not (overwrite or ours):
         refuse_existing(model_url, False, reference)
     if output_url is not None:
-        ours = run_id is not None and _written_by(run_id, output_url, storage_options)
+        ours = run_id is not None and are_own_clusters(output_url, reference, run_id=run_id)
         refuse_existing_output(output_url, overwrite or ours, reference)
-
-
-def _saved_by(run_id: str, model_url: str, options: dict[str, Any]) -> bool:
-    with suppress(InputRefused):
-        model = Model.load(model_url, storage_options=options)
-        return bool(model.provenance.get("run_id") == run_id)
-    return False
-
-
-def _written_by(run_id: str, output_url: str, options: dict[str, Any]) -> bool:
-    with suppress(InputRefused):
-        return bool(read_manifest(output_url, options).get("model_run_id") == run_id)
-    return False
 
 
 def rows_of(input_url: str, asked: dict[str, Any]) -> Rows:

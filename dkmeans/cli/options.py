@@ -1,16 +1,14 @@
 """Options that several sub-commands share, and what they are turned into."""
 
-import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import click
-import psutil
 from distributed import Client
 
-from dkmeans.cluster.connect import connected, local_cluster
+from dkmeans.cluster.chosen import chosen_cluster
+from dkmeans.cluster.connect import connected
 from dkmeans.models.scaling import SCALES
 from dkmeans.rows.filters import parse_comparison
 
@@ -18,9 +16,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 LEFT_OUT = 4
 """Exit code of a job that is done, but left out files or rows by policy."""
-
-_WORKERS_SHARE = 0.8
-"""Part of the machine's memory that local workers get together."""
 
 
 def input_options(function: F) -> F:
@@ -215,42 +210,22 @@ overwrite_option = click.option(
 @contextmanager
 def cluster(asked: Mapping[str, Any]) -> Iterator[None]:
     """Connect to the cluster that the options name, or start one; print its dashboard."""
-    _silence_dask()
-    if asked["scheduler"] is not None:
-        with connected_to(asked) as client:
-            say(f"cluster: {asked['scheduler']}, dashboard {client.dashboard_link}")
-            yield
-        return
-    if asked["workers"] == 0:
-        say("cluster: none, threads of this process")
+    tls = _tls(asked)
+    with chosen_cluster(asked["scheduler"], asked["workers"], asked["memory"], **tls, say=say):
         yield
-        return
-    n_workers, size = local_workers(asked)
-    with local_cluster(n_workers, size) as client:
-        say(f"cluster: started {n_workers} workers of {size}, dashboard {client.dashboard_link}")
-        yield
-
-
-def _silence_dask() -> None:
-    """Keep complaints of Dask from the terminal: what fails reaches us as an exception."""
-    # when it is imported it gives some loggers a level of their own
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def connected_to(asked: Mapping[str, Any]) -> AbstractContextManager[Client]:
     """Connect to the scheduler that the options name."""
-    if asked["workers"] is not None or asked["memory"] is not None:
+    return connected(asked["scheduler"], **_tls(asked))
+
+
+def _tls(asked: Mapping[str, Any]) -> dict[str, str | None]:
+    """The files for the scheduler, which goes without options of local workers."""
+    is_elsewhere = asked["scheduler"] is not None
+    if is_elsewhere and (asked["workers"] is not None or asked["memory"] is not None):
         raise click.UsageError("--scheduler goes without --workers and --memory.")
-    tls = {name: asked[name] for name in ("tls_ca", "tls_cert", "tls_key")}
-    return connected(asked["scheduler"], **tls)
-
-
-def local_workers(asked: Mapping[str, Any]) -> tuple[int, str]:
-    """How many workers to start, and the memory limit of each."""
-    n_workers = os.cpu_count() or 1 if asked["workers"] is None else asked["workers"]
-    share = _WORKERS_SHARE * psutil.virtual_memory().total / max(1, n_workers)
-    return n_workers, asked["memory"] or f"{int(share / 2**20)}MiB"
+    return {name: asked[name] for name in ("tls_ca", "tls_cert", "tls_key")}
 
 
 def say(text: str) -> None:

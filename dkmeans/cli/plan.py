@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import click
 
-from dkmeans.algorithms.checks import check_enough
 from dkmeans.cli.algorithms import algorithm_options, estimator_of
 from dkmeans.cli.fit import rows_of
 from dkmeans.cli.options import (
@@ -15,20 +13,15 @@ from dkmeans.cli.options import (
     cluster_options,
     connected_to,
     json_option,
-    local_workers,
     parse_sample,
     sweep_options,
 )
-from dkmeans.cli.sweep import SWEEP_N_INIT, parse_counts
-from dkmeans.cluster.connect import worker_bytes
+from dkmeans.cli.sweep import parse_counts
 from dkmeans.estimators.kmeans import KMeans
-from dkmeans.estimators.sweep import Sweeping
+from dkmeans.estimators.sweep import SWEEP_N_INIT, Sweeping
+from dkmeans.jobs.planning import plan_for_workers, plan_lines, sampled, slots_of
 from dkmeans.rows.demand import HasDemand
-from dkmeans.rows.engine import IDLE_WORKER_BYTES, Slot
-from dkmeans.rows.plan import Plan, measured, plan_of
 from dkmeans.rows.rows import Rows
-from dkmeans.rows.staging import Room, decide
-from dkmeans.rows.task_memory import check_fits
 
 
 @click.command()
@@ -60,23 +53,15 @@ def plan(input_url: str, measure: bool, as_json: bool, counts: str, **asked: Any
     else:
         rows = rows_of(input_url, {**asked, "stage": "none"})
         rows = _sampled(rows, asked)
-        slots = _slots(rows, asked)
-        memory = sum(slot.free_bytes for slot in slots)
-        room = _Planned(Room(memory, rows.engine.room().disk_bytes))
-        staging = decide(asked["stage"], rows.decoded_bytes, rows.n_source_rows, room)
-        rows = replace(rows, staging=staging)
-        demand = estimator.demand(rows.n_features, rows.dtype)
-        check_fits(rows, demand, slots)
-        cost = plan_of(rows, demand, slots)
-        if measure:
-            cost = measured(rows, cost, demand, sum(slot.n_tasks for slot in slots))
+        slots = slots_of(rows, asked["workers"], asked["memory"])
+        rows, cost = plan_for_workers(rows, estimator, asked["stage"], slots, measure=measure)
     assert rows.parquet is not None
     if as_json:
         names = list(rows.feature_names or ())
         left_out = dict(rows.parquet.choice.left_out)
         click.echo(json.dumps({**cost.to_dict(), "feature_names": names, "not_used": left_out}))
         return
-    for name, value in _lines(cost, rows):
+    for name, value in plan_lines(cost, rows):
         click.echo(f"{name:<9} {value}")
 
 
@@ -91,68 +76,5 @@ def _sweep_of(asked: Mapping[str, Any], numbers: list[int]) -> Sweeping:
 
 
 def _sampled(rows: Rows, asked: Mapping[str, Any]) -> Rows:
-    size = parse_sample(asked["sample"])
     rows.limit(**{name: asked[name] for name in ("max_passes", "max_bytes", "max_seconds")})
-    if rows.n_source_rows is not None:
-        check_enough(rows.n_source_rows, 1.0, asked["n_clusters"])
-    return rows if size is None else rows.sample(size)
-
-
-class _Planned:
-    """The room that workers will have once they are started."""
-
-    def __init__(self, room: Room) -> None:
-        self._room = room
-
-    def room(self) -> Room:
-        """Return it."""
-        return self._room
-
-
-def _slots(rows: Rows, asked: Mapping[str, Any]) -> tuple[Slot, ...]:
-    n_workers, size = local_workers(asked)
-    if n_workers == 0:
-        return rows.engine.slots()
-    free = max(0, worker_bytes(size) - IDLE_WORKER_BYTES)
-    return tuple(Slot(f"worker {i}", 1, free) for i in range(n_workers))
-
-
-def _lines(cost: Plan, rows: Rows) -> list[tuple[str, str]]:
-    assert rows.parquet is not None
-    skipped = f", {cost.skipped_files:,} left out" if cost.skipped_files else ""
-    requests = f" in {cost.source_requests:,} requests" if cost.source_requests else ""
-    local = ""
-    if cost.local_bytes_read:
-        local = (
-            f"; local disks: {cost.local_bytes_written / 1e6:,.1f} MB written, at most "
-            f"{cost.local_bytes_read / 1e6:,.1f} MB read"
-        )
-    once = ""
-    if cost.process_bytes:
-        once = f", and {cost.process_bytes / 1e6:,.0f} MB once a worker for compiled code"
-    lines = [
-        ("files", f"{cost.files:,}{skipped}"),
-        ("rows", f"{cost.rows:,}"),
-        ("features", f"{cost.features} ({rows.parquet.choice})"),
-        ("source", f"{cost.source_bytes / 1e6:,.1f} MB{requests} a pass"),
-        ("decoded", f"{cost.decoded_bytes / 1e6:,.1f} MB"),
-        ("stage", cost.stage_reason),
-        ("blocks", f"{cost.blocks:,} in {cost.leaves:,} leaves, {cost.tasks:,} tasks a pass"),
-        (
-            "passes",
-            f"at most {cost.most_passes:,}, reading at most {cost.most_bytes_read / 1e6:,.1f} MB "
-            f"of the source{local}",
-        ),
-        ("memory", f"{cost.task_bytes / 1e6:,.1f} MB for one task, above an idle worker{once}"),
-    ]
-    if cost.most_seconds is not None:
-        later = (
-            "" if cost.staged_pass_seconds is None else f", {cost.staged_pass_seconds:,.1f} s later"
-        )
-        lines.append(
-            (
-                "seconds",
-                f"{cost.pass_seconds:,.1f} s a pass{later}; at most {cost.most_seconds:,.0f} s",
-            )
-        )
-    return lines
+    return sampled(rows, parse_sample(asked["sample"]), asked["n_clusters"])

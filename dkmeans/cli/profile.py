@@ -14,13 +14,14 @@ from dkmeans.cli.options import (
     stage_option,
     weight_option,
 )
-from dkmeans.cli.rows_for import exit_if_left_out, left_out, rows_for, tell_of_weights
+from dkmeans.cli.rows_for import exit_if_left_out, rows_for, tell_of_weights
 from dkmeans.evaluation.profiles.profile import QUANTILES, checked_levels
 from dkmeans.evaluation.profiles.profile import profile as profiled
 from dkmeans.evaluation.profiles.result import Profile
 from dkmeans.evaluation.shown import Shown
 from dkmeans.evaluation.statistics import check_integer
 from dkmeans.registry.reference import load
+from dkmeans.rows.for_model import left_out
 from dkmeans.rows.progress import reporting
 
 

@@ -7,12 +7,10 @@ from typing import Any
 import click
 
 from dkmeans.cli.options import LEFT_OUT, parse_filters, say, split
-from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.models.model import Model
-from dkmeans.rows.reading import read_parquet
+from dkmeans.rows.for_model import read_for
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
-from dkmeans.storage.filesystem import redact
 
 
 def rows_for(
@@ -33,26 +31,20 @@ def rows_for(
     FeaturesMismatch
         If they lack columns of the model.
     """
-    try:
-        return read_parquet(
-            input_url,
-            columns=None if model.columns is None else [one.name for one in model.columns],
-            filters=parse_filters(asked["filters"]),
-            weight=weight,
-            keys=split(asked["keys"]),
-            labels=labels,
-            dtype=model.dtype,
-            missing="mean" if model.filling is not None else asked["missing"],
-            on_bad_file=asked["on_bad_file"],
-            max_bad_files=asked["max_bad_files"],
-            storage_options=options,
-            stage=stage,
-        )
-    except SchemaMismatch as error:
-        if not any(repr(one.name) in str(error) for one in model.columns or ()):
-            # of a column that the user has named here
-            raise
-        raise FeaturesMismatch(f"the model at {model_url} needs other columns: {error}") from None
+    return read_for(
+        model,
+        model_url,
+        input_url,
+        filters=parse_filters(asked["filters"]),
+        keys=split(asked["keys"]),
+        weight=weight,
+        labels=labels,
+        missing=asked["missing"],
+        on_bad_file=asked["on_bad_file"],
+        max_bad_files=asked["max_bad_files"],
+        storage_options=options,
+        stage=stage,
+    )
 
 
 def tell_of_weights(model: Model, weight: str | None) -> None:
@@ -60,15 +52,6 @@ def tell_of_weights(model: Model, weight: str | None) -> None:
     of_fit = model.provenance.get("weight_column")
     if of_fit is not None and weight is None:
         say(f"note: the model was fitted with weights; --weight {of_fit} counts rows alike")
-
-
-def left_out(rows: Rows) -> dict[str, Any]:
-    """Return what was left out by policy, as plain values."""
-    skipped = () if rows.parquet is None else rows.parquet.skipped
-    return {
-        "rows_missing": rows.known.n_missing_rows,
-        "skipped_files": [{"url": redact(url), "reason": reason} for url, reason in skipped],
-    }
 
 
 def exit_if_left_out(found: Mapping[str, Any], as_json: bool) -> None:

@@ -21,20 +21,17 @@ from dkmeans.cli.options import (
     sweep_options,
 )
 from dkmeans.cli.resuming import run_id_to_resume
-from dkmeans.cli.rows_for import exit_if_left_out, left_out
-from dkmeans.errors import OutputExists
+from dkmeans.cli.rows_for import exit_if_left_out
+from dkmeans.errors import ArgumentError, OutputExists
+from dkmeans.estimators.sweep import SWEEP_N_INIT
 from dkmeans.estimators.sweep import sweep as swept
 from dkmeans.evaluation.sweeps.files import refuse_existing_sweep
 from dkmeans.evaluation.sweeps.plot import check_matplotlib, check_path
+from dkmeans.jobs.counts import parse_counts as counts_of
+from dkmeans.rows.for_model import left_out
 from dkmeans.rows.progress import reporting
 from dkmeans.storage.filesystem import absolute, redact, remember
 from dkmeans.storage.objects import exists
-
-SWEEP_N_INIT = 3
-"""Restarts of each number of clusters, if no others are asked for."""
-
-_MOST_COUNTS = 1_000
-"""Numbers of clusters in one range: more are a slip."""
 
 
 @click.command()
@@ -136,25 +133,10 @@ def sweep(
 
 def parse_counts(text: str) -> list[int]:
     """Turn `2:5,10` into 2, 3, 4, 5, 10: ascending, each once."""
-    counts: set[int] = set()
-    for part in text.split(","):
-        ends = [end.strip() for end in part.split(":")]
-        if len(ends) > 2 or not all(end.isascii() and end.isdigit() for end in ends):
-            raise click.UsageError(
-                f"--k {text} should be numbers of clusters, as 2:30, 10,20,50 or 2:10,20,50."
-            )
-        first, last = int(ends[0]), int(ends[-1])
-        if first < 1:
-            raise click.UsageError(f"--k {text} should be numbers from 1 on; {first} is not.")
-        if last < first:
-            raise click.UsageError(f"--k {text} goes down; write {last}:{first}.")
-        if last - first >= _MOST_COUNTS:
-            raise click.UsageError(
-                f"--k {text} has {last - first + 1:,} numbers in a row; sweep at most "
-                f"{_MOST_COUNTS:,} together."
-            )
-        counts.update(range(first, last + 1))
-    return sorted(counts)
+    try:
+        return counts_of(text)
+    except ArgumentError as error:
+        raise click.UsageError(f"--k {error}") from None
 
 
 def _refuse_existing(

@@ -27,11 +27,14 @@ from dkmeans.rows.rows import Rows
 from dkmeans.rows.staging import StageName
 from dkmeans.rows.task_memory import check_fits
 
+SWEEP_N_INIT = 3
+"""Restarts of each number of clusters, if no others are asked for."""
+
 
 def sweep(
     X: Any,
     n_clusters: Iterable[int] = range(2, 11),
-    n_init: int = 3,
+    n_init: int = SWEEP_N_INIT,
     *,
     sample_weight: Any = None,
     init: str = "coreset",

@@ -122,9 +122,15 @@ def saved_digest(url: str, options: str) -> str:
     return str(_read_index(url, options)["sha256"])
 
 
+def saved_provenance(url: str, options: str) -> Mapping[str, Any]:
+    """Return the provenance of the model at `url`, without its arrays; errors as `saved_digest`."""
+    found: Mapping[str, Any] = _read_index(url, options)["provenance"]
+    return found
+
+
 def saved_run_id(url: str, options: str) -> str | None:
     """Return the name of the run that saved the model at `url`; errors as `saved_digest`."""
-    run_id = _read_index(url, options)["provenance"].get("run_id")
+    run_id = saved_provenance(url, options).get("run_id")
     return None if run_id is None else str(run_id)
 
 

@@ -44,6 +44,7 @@ def write_clusters(
     *,
     overwrite: bool = False,
     storage_options: Mapping[str, Any] | None = None,
+    job: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write the cluster of each row beside its keys, in one pass.
 
@@ -64,6 +65,8 @@ def write_clusters(
         Whether to replace clusters that lie there. Nothing else is ever replaced.
     storage_options
         For fsspec, for `url`.
+    job
+        What writes them, as plain values that the manifest keeps.
 
     Returns
     -------
@@ -88,8 +91,7 @@ def write_clusters(
             RowOrderIsKey,
             stacklevel=2,
         )
-    identity = model_id(model)
-    run = f"run-{_digest(identity, plan.fingerprint, plan.keys)}"
+    identity, run = model_id(model), run_name(model, plan)
     tasks = [
         FileTask(
             file,
@@ -100,12 +102,12 @@ def write_clusters(
         )
         for number, file in enumerate(plan.files)
     ]
-    job = WriteJob(
+    work = WriteJob(
         model, ParquetSource.of(plan, []), plan.keys, options, plan.on_bad_file == "skip"
     )
     reporter().began("write clusters", len(tasks))
     start = datetime.datetime.now(datetime.UTC)
-    written: list[WrittenFile] = rows.engine.map(write_file, tasks, job, reporter().leaf_done)
+    written: list[WrittenFile] = rows.engine.map(write_file, tasks, work, reporter().leaf_done)
     found = [file.bad for file in written if file.bad is not None]
     if found:
         plan = plan.without(found)
@@ -141,11 +143,18 @@ def write_clusters(
             for file in written
         ],
     }
+    if job is not None:
+        manifest["job"] = dict(job)
     write_bytes(join(url, MANIFEST), json.dumps(manifest, indent=1).encode(), options)
     _remove_other_runs(url, run, options)
     remove_unfinished(url, options)
     remove_unfinished(join(url, run), options)
     return manifest
+
+
+def run_name(model: Model, plan: ParquetPlan) -> str:
+    """Return the folder that clusters are written to: the same for the same model and input."""
+    return f"run-{_digest(model_id(model), plan.fingerprint, plan.keys)}"
 
 
 def refuse_existing_output(url: str, overwrite: bool, options: str) -> None:

@@ -27,7 +27,7 @@ _COMPARISONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], bo
     ">": (pc.greater, operator.gt),
     ">=": (pc.greater_equal, operator.ge),
 }
-_OPERATORS = (*_COMPARISONS, "in", "not in")
+OPERATORS = (*_COMPARISONS, "in", "not in")
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,8 @@ def _is_comparison(value: Any) -> bool:
 
 def _predicate(column: str, op: str, value: Any) -> Predicate:
     op = "==" if op == "=" else op.lower()
-    if op not in _OPERATORS:
-        raise ArgumentError(f"filter operator {op!r} is not known; use {', '.join(_OPERATORS)}.")
+    if op not in OPERATORS:
+        raise ArgumentError(f"filter operator {op!r} is not known; use {', '.join(OPERATORS)}.")
     if op in ("in", "not in"):
         if isinstance(value, str) or not isinstance(value, (Sequence, set, frozenset)):
             raise ArgumentError(f"filter {column} {op} {value!r} needs a list of values.")
