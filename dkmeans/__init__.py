@@ -21,11 +21,15 @@ if TYPE_CHECKING:
         StandardScaler,
     )
     from dkmeans.estimators.sweep import Sweeping, sweep
+    from dkmeans.evaluation.drift.baselines import with_baseline
+    from dkmeans.evaluation.drift.drift import drift
+    from dkmeans.evaluation.drift.result import Drift
     from dkmeans.evaluation.evaluate import evaluate
     from dkmeans.evaluation.evaluation import Evaluation
     from dkmeans.evaluation.profiles.profile import profile
     from dkmeans.evaluation.profiles.result import Profile
     from dkmeans.evaluation.sweeps.result import Sweep
+    from dkmeans.models.baseline import Baseline
     from dkmeans.models.model import Assignment, Model
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.progress import reporting
@@ -36,6 +40,8 @@ __version__ = version("dkmeans")
 
 _HOMES = {
     "Assignment": "dkmeans.models.model",
+    "Baseline": "dkmeans.models.baseline",
+    "Drift": "dkmeans.evaluation.drift.result",
     "Evaluation": "dkmeans.evaluation.evaluation",
     "Event": "dkmeans.algorithms.callbacks",
     "KMeans": "dkmeans.estimators.kmeans",
@@ -52,16 +58,20 @@ _HOMES = {
     "StandardScaler": "dkmeans.estimators.scalers",
     "Sweep": "dkmeans.evaluation.sweeps.result",
     "Sweeping": "dkmeans.estimators.sweep",
+    "drift": "dkmeans.evaluation.drift.drift",
     "evaluate": "dkmeans.evaluation.evaluate",
     "profile": "dkmeans.evaluation.profiles.profile",
     "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
     "sweep": "dkmeans.estimators.sweep",
+    "with_baseline": "dkmeans.evaluation.drift.baselines",
     "write_clusters": "dkmeans.rows.clusters_out",
 }
 
 __all__ = [
     "Assignment",
+    "Baseline",
+    "Drift",
     "Evaluation",
     "Event",
     "KMeans",
@@ -79,12 +89,14 @@ __all__ = [
     "Sweep",
     "Sweeping",
     "__version__",
+    "drift",
     "evaluate",
     "metrics",
     "profile",
     "read_parquet",
     "reporting",
     "sweep",
+    "with_baseline",
     "write_clusters",
 ]
 

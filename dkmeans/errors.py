@@ -88,6 +88,12 @@ class TooLarge(InputRefused, MemoryError):
     """Something that must fit in the memory of one process does not."""
 
 
+class DriftFound(DkmeansError):
+    """Rows are no longer like those that a model was fitted to."""
+
+    exit_code = 6
+
+
 class ClusterUnreachable(DkmeansError, ConnectionError):
     """No scheduler answers at the given address."""
 

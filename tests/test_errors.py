@@ -25,6 +25,7 @@ EXIT_CODES = {
     "ModelRefused": 3,
     "FeaturesMismatch": 3,
     "TooLarge": 3,
+    "DriftFound": 6,
     "ClusterUnreachable": 7,
     "ClusterLost": 7,
     "StoreUnreachable": 7,

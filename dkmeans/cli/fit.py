@@ -10,6 +10,7 @@ import click
 
 from dkmeans.algorithms.checkpoint import remove_checkpoint
 from dkmeans.cli.algorithms import algorithm_options, estimator_of
+from dkmeans.cli.baselines import baseline_option, with_asked_baselines
 from dkmeans.cli.options import (
     LEFT_OUT,
     budget_options,
@@ -46,6 +47,7 @@ from dkmeans.storage.filesystem import remember
 )
 @fit_options
 @algorithm_options
+@baseline_option
 @budget_options
 @cluster_options
 @overwrite_option
@@ -75,7 +77,8 @@ def fit(
                 max_seconds=asked["max_seconds"],
             )
             estimator.fit(rows, sample=parse_sample(asked["sample"]))
-            model = estimator.model_
+            fitted = {asked["n_clusters"]: estimator.model_}
+            (model,) = with_asked_baselines(fitted, rows, asked).values()
             model.save(model_url, overwrite=True, storage_options=storage_options)
             seconds = time.perf_counter() - start
             skipped = model.provenance["skipped_files"]
@@ -100,9 +103,10 @@ def fit(
         "algorithm": asked["algorithm"],
         "n_iter": estimator.n_iter_,
         "n_steps": getattr(estimator, "n_steps_", None),
-        "n_passes": estimator.n_passes_,
+        "n_passes": provenance["n_passes"],
         "rows_read": provenance["rows_read"],
         "bytes_read": provenance["bytes_read"],
+        "baseline": model.baseline is not None,
         "converged": estimator.converged_,
         "gain": estimator.gain_,
         "seed": provenance["seed"],

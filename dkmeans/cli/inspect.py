@@ -57,6 +57,7 @@ def describe(model: Model) -> dict[str, Any]:
         "dtype": model.dtype,
         "scale": None if model.scaling is None else model.scaling.kind,
         "inertia": model.inertia,
+        "baseline": model.baseline is not None,
         "clusters": [
             {
                 "cluster_id": int(model.cluster_ids[j]),

@@ -12,7 +12,10 @@ import dkmeans
 from dkmeans.errors import DkmeansError, DkmeansWarning
 
 _INTERRUPTED, _TERMINATED = 130, 143
-_COMMANDS = ("fit", "sweep", "predict", "evaluate", "profile", "plan", "inspect", "demo")
+_COMMANDS = (
+    *("fit", "sweep", "predict", "evaluate", "profile", "drift"),
+    *("plan", "inspect", "demo"),
+)
 
 
 class Commands(click.Group):
@@ -43,8 +46,8 @@ def commands() -> None:
     """Cluster data that do not fit in memory: k-means on Parquet, on Dask.
 
     Exit codes: 0 done, 1 unexpected, 2 wrong usage, 3 input refused, 4 done but files or rows were
-    left out by policy, 7 stopped and can go on (cluster or store lost, budget spent), 130 Ctrl-C,
-    143 SIGTERM.
+    left out by policy, 6 drift above threshold, 7 stopped and can go on (cluster or store lost,
+    budget spent), 130 Ctrl-C, 143 SIGTERM.
     """
 
 

@@ -9,6 +9,7 @@ import click
 
 from dkmeans.algorithms.checks import check_enough
 from dkmeans.cli.algorithms import algorithm_options, estimator_of
+from dkmeans.cli.baselines import WithBaselines, baseline_option
 from dkmeans.cli.fit import rows_of
 from dkmeans.cli.options import (
     budget_options,
@@ -35,6 +36,7 @@ from dkmeans.rows.task_memory import check_fits
 @click.argument("input_url", metavar="INPUT")
 @sweep_options
 @algorithm_options
+@baseline_option
 @budget_options
 @cluster_options
 @click.option("--model", "model_url", hidden=True)
@@ -56,7 +58,7 @@ def plan(input_url: str, measure: bool, as_json: bool, counts: str, **asked: Any
     if asked["scheduler"] is not None:
         with connected_to(asked):
             rows = _sampled(rows_of(input_url, asked), asked)
-            cost = rows.plan(estimator, measure=measure)
+            cost = rows.plan(WithBaselines(estimator, numbers, rows, asked), measure=measure)
     else:
         rows = rows_of(input_url, {**asked, "stage": "none"})
         rows = _sampled(rows, asked)
@@ -65,7 +67,8 @@ def plan(input_url: str, measure: bool, as_json: bool, counts: str, **asked: Any
         room = _Planned(Room(memory, rows.engine.room().disk_bytes))
         staging = decide(asked["stage"], rows.decoded_bytes, rows.n_source_rows, room)
         rows = replace(rows, staging=staging)
-        demand = estimator.demand(rows.n_features, rows.dtype)
+        planned = WithBaselines(estimator, numbers, rows, asked)
+        demand = planned.demand(rows.n_features, rows.dtype)
         check_fits(rows, demand, slots)
         cost = plan_of(rows, demand, slots)
         if measure:

@@ -17,6 +17,7 @@ import numpy as np
 
 from dkmeans.errors import MissingInput, ModelRefused, OutputExists
 from dkmeans.kernels.block import Array
+from dkmeans.models.baseline import Baseline
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.filling import Filling
 from dkmeans.models.model import Model
@@ -31,10 +32,10 @@ _MOST_INDEX_BYTES = 64 * 2**20
 _ARRAYS = ("scaled_centers", "cluster_ids", "weights", "inertias", "scaled_means")
 _SCALING_ARRAYS = ("scaling_shift", "scaling_factor")
 _INDEX_KEYS = {
-    *("n_clusters", "n_features", "dtype", "scaling", "columns"),
+    *("n_clusters", "n_features", "dtype", "scaling", "columns", "baseline"),
     *("parameters", "provenance", "parts"),
 }
-_PART_NAMES = "|".join((*_ARRAYS, *_SCALING_ARRAYS, "filling"))
+_PART_NAMES = "|".join((*_ARRAYS, *_SCALING_ARRAYS, "filling", "baseline"))
 _PART_NAME = re.compile(rf"({_PART_NAMES})-[0-9a-f]{{12}}\.npy")
 
 
@@ -49,6 +50,8 @@ def save(
         arrays |= {"scaling_shift": model.scaling.shift, "scaling_factor": model.scaling.factor}
     if model.filling is not None:
         arrays["filling"] = model.filling.values
+    if model.baseline is not None:
+        arrays["baseline"] = model.baseline.to_numbers()
     parts: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
         data = _npy(array)
@@ -65,6 +68,7 @@ def save(
         "columns": None
         if model.columns is None
         else [{"name": column.name, "width": column.width} for column in model.columns],
+        "baseline": None if model.baseline is None else model.baseline.to_plain(),
         "parameters": dict(model.parameters),
         "provenance": dict(model.provenance),
         "parts": parts,
@@ -183,6 +187,11 @@ def _build(url: str, body: dict[str, Any], options: str) -> Model:
         shapes |= dict.fromkeys(_SCALING_ARRAYS, (d,))
     if "filling" in parts:
         shapes["filling"] = (d,)
+    if body["baseline"] is not None:
+        n_numbers = Baseline.count_numbers(body["baseline"], k, d)
+        if n_numbers is None:
+            raise ModelRefused(f"the model at {where} is damaged: {_INDEX} tells of no baseline.")
+        shapes["baseline"] = (n_numbers,)
     arrays = {name: _read_part(url, parts, name, shape, options) for name, shape in shapes.items()}
     scaling: AnyScaling | None = None
     if kind == "normalize":
@@ -192,10 +201,16 @@ def _build(url: str, body: dict[str, Any], options: str) -> Model:
         if not scaling.factor.all():
             raise ModelRefused(f"the model at {where} is damaged: a scaling factor is zero.")
     filling = Filling(arrays.pop("filling")) if "filling" in parts else None
+    baseline = None
+    if "baseline" in arrays:
+        baseline = Baseline.from_numbers(body["baseline"], arrays.pop("baseline"), k, d)
+        if baseline is None:
+            raise ModelRefused(f"the model at {where} is damaged: its baseline contradicts itself.")
     return Model(
         **arrays,
         scaling=scaling,
         filling=filling,
+        baseline=baseline,
         columns=None if columns is None else _columns(columns, d, where),
         dtype=dtype,
         parameters=body["parameters"],
