@@ -132,7 +132,7 @@ class Baseline:
 
     @property
     def p99_distances(self) -> Array:
-        """The same of the rows of each cluster, `(n_clusters,)` float64; NaN where there are none."""
+        """The same of each cluster, `(n_clusters,)` float64; NaN where there are no rows."""
         return quantiles(self.distance_table, self.bins, 0.99)
 
     def to_plain(self) -> dict[str, int]:

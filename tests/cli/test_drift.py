@@ -1,4 +1,4 @@
-"""`dkmeans drift`: verdicts, exit codes, thresholds; baselines of fits and sweeps and their cost."""
+"""`dkmeans drift`: verdicts, exit codes, thresholds; baselines of fits and sweeps, their cost."""
 
 import json
 from pathlib import Path

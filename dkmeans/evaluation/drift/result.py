@@ -48,7 +48,7 @@ class Drift(Shown):
 
     @property
     def verdict(self) -> Verdict:
-        """ "drift", "no drift", or "unknown" where rows are too few for any test."""
+        """Whether rows have drifted; "unknown" where they are too few for any test."""
         if any(one.drifts for one in self.checks):
             return "drift"
         judged = any(not np.isnan(one.probability) for one in self.checks)
