@@ -60,14 +60,20 @@ def _add_distances(
 def _add_features(
     flat: Array, step: int, n_rows: int, weight: Array | None, origin: Array, shift: int
 ) -> tuple[Array, Array]:
-    """Feature j lies at `j * step`. Bins that are touched are remembered: most never are."""
+    """Feature j lies at `j * step`.
+
+    Bins are in the order of their bits here, in which negative values come last and descend.
+    """
     n_features = len(origin)
     n_cells = 1 << (64 - shift)
-    half = n_cells // 2
+    half, mask = n_cells // 2, n_cells - 1
+    # where rows are few, most bins are not touched: those that are get remembered
+    remembers = n_rows < n_cells
     table = np.zeros(n_cells)
     touched = np.empty(n_cells, np.int64)
     moved = np.empty(_TILE_ROWS)
     raw = moved.view(np.int64)
+    at = np.empty(_TILE_ROWS, np.int64)
     keys, sums = np.empty(256 * n_features, np.int64), np.empty(256 * n_features)
     n_found = 0
     for j in range(n_features):
@@ -79,24 +85,34 @@ def _add_features(
                 # adding zero makes one of the two zeros
                 moved[i] = np.float64(flat[start + i]) - origin[j] + 0.0
             for i in range(n):
-                # the sign is the highest bit: negative values have negative numbers
-                at = raw[i] >> shift
-                cell = at + half if at >= 0 else -1 - at
-                w = 1.0 if weight is None else weight[first + i]
-                if w > 0:
-                    before = table[cell]
-                    if before == 0.0:
-                        touched[n_touched] = cell
+                at[i] = (raw[i] >> shift) & mask
+            if remembers:
+                for i in range(n):
+                    w = 1.0 if weight is None else weight[first + i]
+                    if w > 0 and table[at[i]] == 0.0:
+                        touched[n_touched] = at[i]
                         n_touched += 1
-                    table[cell] = before + w
+                    table[at[i]] += w
+            else:
+                for i in range(n):
+                    table[at[i]] += 1.0 if weight is None else weight[first + i]
+        if not remembers:
+            for cell in range(n_cells):
+                if table[cell] > 0.0:
+                    touched[n_touched] = cell
+                    n_touched += 1
         if n_found + n_touched > len(keys):
             room = 2 * (n_found + n_touched)
             more_keys, more_sums = np.empty(room, np.int64), np.empty(room)
             more_keys[:n_found], more_sums[:n_found] = keys[:n_found], sums[:n_found]
             keys, sums = more_keys, more_sums
+        for i in range(n_touched):
+            cell = touched[i]
+            touched[i] = cell + half if cell < half else n_cells - 1 - cell
         for cell in np.sort(touched[:n_touched]):
+            bits = cell - half if cell >= half else n_cells - 1 - cell
             keys[n_found] = j * n_cells + cell
-            sums[n_found] = table[cell]
-            table[cell] = 0.0
+            sums[n_found] = table[bits]
+            table[bits] = 0.0
             n_found += 1
     return keys[:n_found].copy(), sums[:n_found].copy()

@@ -194,8 +194,8 @@ class Baseline:
         parts = np.split(numbers, np.cumsum(sizes)[:-1])
         weights, sq_distances, means, origin, mean, variance, low, high, lacking = parts[:9]
         bins = DistanceBins(exponent, bits)
-        distances = _histograms(*parts[9:11], k * bins.n_cells, n_rows)
-        features = _histograms(*parts[11:], d * n_signed_cells(feature_bits), n_rows)
+        distances = _histograms(parts[9], parts[10], k * bins.n_cells, n_rows)
+        features = _histograms(parts[11], parts[12], d * n_signed_cells(feature_bits), n_rows)
         if distances is None or features is None:
             return None
         found = np.zeros(k)
