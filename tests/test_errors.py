@@ -28,13 +28,13 @@ EXIT_CODES = {
     "ModelRefused": 3,
     "FeaturesMismatch": 3,
     "TooLarge": 3,
+    "DriftFound": 6,
     "ClusterUnreachable": 7,
     "ClusterLost": 7,
     "AliasMoved": 7,
     "StoreUnreachable": 7,
     "BudgetSpent": 7,
     "GateRefused": 5,
-    "DriftFound": 6,
 }
 
 SENTENCE = (
