@@ -40,8 +40,10 @@ class Attempt:
 
     @property
     def record(self) -> RunRecord:
-        """What is known of it now."""
+        """What is known of it now; once it has ended, how it did."""
         with self._lock:
+            if self._record.ended is not None:
+                return self._record
             return replace(self._record, **asdict(self.tally.costs()), seen=utc_now())
 
     def add(self, **entries: Any) -> None:
@@ -53,10 +55,13 @@ class Attempt:
             self._record = replace(self._record, **entries)
 
     def notified(self, *found: Mapping[str, Any]) -> None:
-        """Add notifications that were sent, or could not be."""
+        """Add notifications that were sent, or could not be; after the end, too."""
         with self._lock:
             both = (*self._record.notifications, *found)
             self._record = replace(self._record, notifications=both)
+        if found and self._record.ended is not None:
+            with _noted("notifications could not be recorded"):
+                records.write(self._record, self._url, self._options)
 
     def beat(self) -> None:
         """Write a sign of life."""
@@ -79,6 +84,8 @@ class Attempt:
             error=_sentence(error) if is_told and error is not None else None,
             error_kind=type(error).__name__ if is_told else None,
         )
+        with self._lock:
+            self._record = last
         records.write(last, self._url, self._options)
         records.forget_beats(last, self._url, self._options)
 
@@ -98,6 +105,9 @@ def recorded(
 
     What passes cost is counted meanwhile. A record that cannot be written when the attempt begins
     is an error; later on it is a note, and never hides how the job itself ends.
+
+    What the context gives has, once that is left, the last record: for `notify.tell` and
+    `prometheus.write_textfile`.
 
     Parameters
     ----------
@@ -126,10 +136,12 @@ def recorded(
             yield attempt
         except BaseException as error:
             stop()
-            _last(attempt, error)
+            with _noted("the record of this run could not be ended"):
+                attempt.end(error)
             raise
         stop()
-        _last(attempt, None)
+        with _noted("the record of this run could not be ended"):
+            attempt.end(None)
 
 
 def ended_by(error: BaseException | None) -> tuple[str, int]:
@@ -169,11 +181,13 @@ def _sentence(error: BaseException) -> str:
     return scrub(f"{type(error).__name__}: {text}" if text else f"{type(error).__name__}.")
 
 
-def _last(attempt: Attempt, error: BaseException | None) -> None:
+@contextmanager
+def _noted(what: str) -> Iterator[None]:
+    """Note what fails here, and go on: the job is more important than its record."""
     try:
-        attempt.end(error)
+        yield
     except Exception as failed:
-        reporter().note(f"the record of this run could not be ended: {scrub(one_line(failed))}")
+        reporter().note(f"{what}: {scrub(one_line(failed))}")
 
 
 def _beating(attempt: Attempt, seconds: float) -> Callable[[], None]:

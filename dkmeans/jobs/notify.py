@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.shown import plain
+from dkmeans.jobs.attempt import Attempt
 from dkmeans.jobs.commands import run_command
 from dkmeans.jobs.run_record import RunRecord
 from dkmeans.jobs.webhooks import post
@@ -174,6 +175,13 @@ def notify(targets: Iterable[Target], record: RunRecord) -> tuple[Notified, ...]
     """
     data = json.dumps(message(record), allow_nan=False).encode()
     return tuple(_told(one, data) for one in targets if wants(one.when, record.outcome))
+
+
+def tell(targets: Iterable[Target], attempt: Attempt) -> tuple[Notified, ...]:
+    """Tell the targets how an attempt has ended, and add to its record what became of that."""
+    found = notify(targets, attempt.record)
+    attempt.notified(*(one.to_dict() for one in found))
+    return found
 
 
 def message(record: RunRecord) -> dict[str, Any]:

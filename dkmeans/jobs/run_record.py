@@ -32,8 +32,8 @@ class RunRecord:
     """UTC; None if it has not."""
 
     outcome: str = "running"
-    """"running"; "lost": has not ended, and shows no life; "done": ended well, with or without a
-    new champion; "nothing to do": the same data and parameters as before; "refused": by the gate;
+    """"running"; "lost": has not ended, and shows no life; "done": ended well, with a new champion
+    or without; "nothing to do": the same data and parameters as before; "refused": by the gate;
     "drift": above its thresholds; "stopped": interrupted, terminated, store or cluster lost, or out
     of budget, and can go on; "failed": anything else."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import sys
 import textwrap
@@ -11,12 +12,13 @@ from dataclasses import replace
 
 import pytest
 
-from dkmeans.errors import ArgumentError
-from dkmeans.jobs import webhooks
+from dkmeans.errors import ArgumentError, GateRefused
+from dkmeans.jobs import records, webhooks
 from dkmeans.jobs.attempt import recorded
 from dkmeans.jobs.figures import Figures
 from dkmeans.jobs.gates import judge
-from dkmeans.jobs.notify import Command, Webhook, message, notify, wants
+from dkmeans.jobs.notify import Command, Webhook, message, notify, tell, wants
+from dkmeans.jobs.prometheus import write_textfile
 from dkmeans.jobs.rules import Rule
 from dkmeans.jobs.run_record import RunRecord
 from tests.conftest import free_port, wait_until
@@ -251,6 +253,37 @@ def test_secrets_that_a_command_prints_are_not_kept(script, monkeypatch, tmp_pat
     assert '"ok": false' in file.read_text()
     assert "It said: " in file.read_text()
     assert "canary" not in file.read_text()
+
+
+def test_who_was_told_of_the_end_stands_in_the_record_and_the_metrics_are_of_the_same(
+    server, tmp_path
+):
+    targets = [Webhook(server.url("/hook")), Command(("/no/such/program",))]
+    attempts = []
+
+    def act() -> None:
+        with recorded(str(tmp_path), job="nightly", task="retrain", run_id="r1") as attempt:
+            attempts.append(attempt)
+            raise GateRefused("the gate refuses the challenger.")
+
+    with pytest.raises(GateRefused):
+        act()
+    (attempt,) = attempts
+    found = tell(targets, attempt)
+    assert [one.ok for one in found] == [True, False]
+    ((*_, body),) = server.seen
+    assert (body["outcome"], body["exit_code"]) == ("refused", 5)
+    (record,) = records.attempts(str(tmp_path), "r1")
+    assert (record.outcome, record.exit_code) == ("refused", 5)
+    assert [one["ok"] for one in record.notifications] == [True, False]
+    assert "No such file" in record.notifications[1]["reason"]
+    assert attempt.record.to_dict() == record.to_dict()
+    place = write_textfile(attempt.record, tmp_path)
+    assert 'dkmeans_run_exit_code{job_name="nightly",task="retrain"} 5' in place.read_text()
+    # of an attempt whose record can no longer be written, nothing fails
+    shutil.rmtree(tmp_path / "runs")
+    (tmp_path / "runs").write_text("no folder")
+    assert [one.ok for one in tell(targets, attempt)] == [True, False]
 
 
 def test_a_target_that_raises_fails_no_job():
