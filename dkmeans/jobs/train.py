@@ -15,6 +15,7 @@ from dkmeans.evaluation.sweeps.result import Sweep
 from dkmeans.jobs.definition import Settings
 from dkmeans.jobs.load import Resolved, plain
 from dkmeans.jobs.opening import (
+    FOLLOWING,
     job_cluster,
     job_estimator,
     job_sweep,
@@ -116,6 +117,8 @@ def fit(run: Resolved, rows: Rows, checkpoint: str | None) -> Fitted:
         estimator.fit(rows, sample=sample)
         return Fitted(_with_job(estimator.model_, run))
     given = {name: getattr(settings, name) for name in _OF_SWEEPS}
+    if settings.init in FOLLOWING:
+        given["init"] = None
     found = sweep(
         rows,
         settings.sweep,
