@@ -241,7 +241,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Lock:
-    """What becomes of a retrain while another one of the same registry runs."""
+    """What becomes of a retrain while another run of the same job is at it."""
 
     overlap: Literal["leave", "wait"] = "leave"
     """End at once with a message, or wait for the other."""
@@ -249,8 +249,9 @@ class Lock:
     wait: Annotated[float, Quantity("seconds")] = 3600
     """How long to wait at most, as 1h."""
 
-    stale: Annotated[float, Quantity("seconds")] = 86_400
-    """After how long without a sign of life the other is taken for dead, as 1d."""
+    stale: Annotated[float, Quantity("seconds")] = 600
+    """After how long without a sign of life the other is taken for dead, as 10min. It says six times
+    as often that it is alive."""
 
 
 @dataclass(frozen=True)
