@@ -118,6 +118,18 @@ class BudgetSpent(DkmeansError):
     exit_code = 7
 
 
+class JobRunning(DkmeansError):
+    """Another run of the same job is at it."""
+
+    exit_code = 7
+
+
+class LockLost(DkmeansError):
+    """A run was taken for dead, and another one of the same job has begun."""
+
+    exit_code = 7
+
+
 class AliasMoved(DkmeansError):
     """Somebody else has moved an alias since it was looked at."""
 

@@ -32,6 +32,8 @@ EXIT_CODES = {
     "ClusterUnreachable": 7,
     "ClusterLost": 7,
     "AliasMoved": 7,
+    "JobRunning": 7,
+    "LockLost": 7,
     "StoreUnreachable": 7,
     "BudgetSpent": 7,
     "GateRefused": 5,

@@ -262,7 +262,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Lock:
-    """What becomes of a retrain while another run of the same job and registry goes on."""
+    """What becomes of a retrain while another run of the same job is at it."""
 
     overlap: Literal["leave", "wait"] = "leave"
     """End at once with a message, or wait for the other."""
@@ -270,9 +270,9 @@ class Lock:
     wait: Annotated[float, Quantity("seconds")] = 3600
     """How long to wait at most, as 1h."""
 
-    stale: Annotated[float, Quantity("seconds")] = 120
-    """After how long without a sign of life the other is taken for dead, as 10m: it gives six in
-    that time."""
+    stale: Annotated[float, Quantity("seconds")] = 600
+    """After how long without a sign of life the other is taken for dead, as 10min. It says six times
+    as often that it is alive."""
 
 
 @dataclass(frozen=True)
