@@ -176,13 +176,16 @@ def _retrained(job: Job, model: Settings) -> Iterator[Found]:
     if model.window is None:
         return
     if model.init not in (None, "champion"):
-        yield "model.window", f"a window goes with init: champion, not with {model.init}; remove it"
+        yield "model.window", f"goes with init: champion, not with {model.init}; remove it"
     if model.half_life is not None:
-        yield "model.half_life", "{} does not go with window, which forgets what leaves it; remove it"
+        yield (
+            "model.half_life",
+            "{} does not go with window, which forgets by itself; remove it",
+        )
     if job.data is not None and job.data.sample is not None:
         yield "data.sample", "{} does not go with model.window; remove it"
     if job.data is not None and job.data.missing == "mean":
-        yield "data.missing", "{} does not go with model.window, whose means are not known; use drop"
+        yield "data.missing", "{} does not go with model.window, whose means nobody knows; use drop"
 
 
 def _data(job: Job, chosen: Collection[str]) -> Iterator[Found]:

@@ -271,8 +271,8 @@ class Lock:
     """How long to wait at most, as 1h."""
 
     stale: Annotated[float, Quantity("seconds")] = 600
-    """After how long without a sign of life the other is taken for dead, as 10min. It says six times
-    as often that it is alive."""
+    """After how long without a sign of life the other is taken for dead, as 10min. It says six
+    times as often that it is alive."""
 
 
 @dataclass(frozen=True)
@@ -322,8 +322,8 @@ class Retention:
     """What a retrain removes of its registry: nothing, unless older_than is given."""
 
     older_than: Annotated[float | None, Quantity("seconds")] = None
-    """Files of versions that are older, as 90d, unless an alias, a tag or a rollback needs them; and
-    what unfinished publishings have left."""
+    """Files of versions that are older, as 90d, unless an alias, a tag or a rollback needs them;
+    and what unfinished publishings have left."""
 
     keep: Annotated[int, Integer(0)] = 5
     """How many rollbacks of each alias must stay possible."""

@@ -10,6 +10,7 @@ from typing import Any
 from dkmeans.algorithms.checkpoint import Checkpoint, remove_checkpoint, run_id_at
 from dkmeans.errors import InputChanged, InputRefused
 from dkmeans.estimators.sweep import SWEEP_N_INIT, sweep
+from dkmeans.evaluation.drift.baselines import with_baseline
 from dkmeans.evaluation.sweeps.files import refuse_existing_sweep
 from dkmeans.evaluation.sweeps.result import Sweep
 from dkmeans.jobs.definition import Settings
@@ -69,7 +70,7 @@ def train(run: Resolved) -> Outcome:
         reporter().note(f"{rows.parquet.choice if rows.parquet else ''}\nscale: {job.scale}")
         if place is not None:
             _forget_stale(run, rows, place, reference)
-        fitted = fit(run, rows, place)
+        fitted = _based(run, fit(run, rows, place), rows)
         stored = _store(run, fitted, rows, options)
     if place is not None:
         remove_checkpoint(place, reference)
@@ -146,6 +147,13 @@ def _chosen(found: Sweep, settings: Settings) -> int:
 
 def _with_job(model: Model, run: Resolved) -> Model:
     return replace(model, provenance={**model.provenance, "job": run.record()})
+
+
+def _based(run: Resolved, fitted: Fitted, rows: Rows) -> Fitted:
+    """What a registry gets has a baseline, which retraining and drift compare rows with."""
+    if run.job.registry is None or run.job.data.sample is not None:
+        return fitted
+    return replace(fitted, model=with_baseline(fitted.model, rows))
 
 
 def _store(run: Resolved, fitted: Fitted, rows: Rows, options: Mapping[str, Any]) -> dict[str, Any]:
