@@ -99,6 +99,8 @@ def window_challenger(
         random_state=settings.random_state,
         coreset_size=settings.coreset_size,
         tol=WINDOW_TOL if settings.tol is None else settings.tol,
+        # rows of partitions that have left the window are not kept
+        retain=(),
         storage_options=options,
     )
 
