@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dkmeans.algorithms.checkpoint import remove_checkpoint
-from dkmeans.errors import AliasMoved, DkmeansError
+from dkmeans.errors import AliasMoved, DkmeansError, InputChanged
 from dkmeans.evaluation.drift.thresholds import Thresholds
 from dkmeans.evaluation.lineage.continued import continued
 from dkmeans.evaluation.lineage.match import match
@@ -161,7 +161,7 @@ class _Retrain:
                 return self._finished(earlier, snapshot, champion)
             run_id = run_id_of(self._job.name, snapshot, earlier, version)
             if window is None:
-                model = challenger_of(self._run, rows, champion, self._options)
+                model = self._fitted(rows, champion)
             else:
                 model = window_challenger(self._run, parts, champion, self._options)
                 rows = new_rows(self._run, parts, model, self._options)
@@ -177,6 +177,18 @@ class _Retrain:
     def _champion(self) -> Champion | None:
         number = self._registry.aliases().get(self._alias)
         return None if number is None else Champion(self._registry.load(number), number)
+
+    def _fitted(self, rows: Rows, champion: Champion | None) -> Model:
+        """Fit the challenger; afresh, if a checkpoint of other rows or another champion is left."""
+        place = checkpoint_of(self._run)
+        try:
+            return challenger_of(self._run, rows, champion, self._options)
+        except InputChanged as error:
+            if place is None:
+                raise
+            reporter().note(f"beginning afresh: {error}")
+            remove_checkpoint(place, remember(self._options))
+            return challenger_of(self._run, rows, champion, self._options)
 
     def _is_done(self, earlier: Earlier, snapshot: str, champion: int | None) -> bool:
         """Whether the newest version came of the same, and can still be what it was meant to be."""
