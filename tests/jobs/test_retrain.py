@@ -16,7 +16,14 @@ import numpy as np
 import pytest
 
 import dkmeans
-from dkmeans.errors import AliasMoved, ArgumentError, FeaturesMismatch, JobRunning, OutputExists
+from dkmeans.errors import (
+    AliasMoved,
+    ArgumentError,
+    BudgetSpent,
+    FeaturesMismatch,
+    JobRunning,
+    OutputExists,
+)
 from dkmeans.jobs import lock
 from dkmeans.jobs import retrain as task
 from dkmeans.jobs.lock import JobLock
@@ -28,6 +35,7 @@ from dkmeans.registry.records import Place
 from dkmeans.registry.registry import Registry
 from dkmeans.rows.clusters_out import read_manifest
 from dkmeans.rows.progress import listening
+from dkmeans.storage.filesystem import remember
 from tests.conftest import write_parquet
 from tests.jobs.jobs import job_of
 
@@ -454,3 +462,42 @@ def test_those_who_want_to_know_are_told(folder: Path, tmp_path: Path) -> None:
     (record,) = latest(str(folder / "reg"), 1)[0]
     assert {event["run_id"] for event in events} == {record.run_id}
     assert [one["ok"] for one in record.notifications] == [True]
+
+
+def test_on_an_object_store_it_is_the_same(tmp_path: Path, s3: dict[str, Any], bucket: str) -> None:
+    import fsspec
+
+    store = fsspec.filesystem("s3", **s3, skip_instance_cache=True)
+    sets = (
+        f"data.url={bucket}/in",
+        f"data.storage_options={json.dumps(s3)}",
+        f"registry={bucket}/reg",
+        "lock.stale=1min",
+    )
+    for day, X in enumerate((batch(1), batch(2, 0.1), few(np.random.default_rng(0))), 20):
+        deliver(tmp_path, X)
+        for file in (tmp_path / "in").glob("*.parquet"):
+            store.put_file(str(file), f"{bucket}/in/{file.name}")
+        outcome = retrain(tmp_path, *sets, day=day)
+        assert retrain(tmp_path, *sets, day=day).result["unchanged"]
+    assert outcome.exit_code == 5
+    assert Registry(f"{bucket}/reg", s3).aliases() == {"champion": 2, "challenger": 3}
+    found, _ = latest(f"{bucket}/reg", 9, remember(s3))
+    assert [one.exit_code for one in found] == [0, 0, 0, 0, 5, 0]
+    stored = [store.cat_file(one) for one in store.find(bucket) if not one.endswith(".parquet")]
+    assert stored
+    assert not [one for one in stored if s3["secret"].encode() in one]
+
+
+def test_a_checkpoint_of_other_rows_is_left_behind(folder: Path) -> None:
+    sets = ("checkpoint=points", "model.tol=0")
+    deliver(folder, noise(np.random.default_rng(0)))
+    with pytest.raises(BudgetSpent):
+        retrain(folder, *sets, "limits.max_passes=2", day=21)
+    assert list((folder / "points").iterdir())
+    (record,) = latest(str(folder / "reg"), 1)[0]
+    assert (record.outcome, record.exit_code) == ("stopped", 7)
+    deliver(folder, batch(2, 0.1))
+    outcome = retrain(folder, *sets, day=21)
+    assert outcome.result["promoted"]
+    assert not [one for one in (folder / "points").rglob("*") if one.is_file()]
