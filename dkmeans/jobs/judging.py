@@ -38,9 +38,12 @@ def figures_of(
     window = measured.challenger.provenance.get("window")
     n_rows, expected = measured.found.clusters.n_rows, _rows_of(champion)
     if window is not None and champion is not None and "window" in champion.provenance:
-        # the rows measured are those of new partitions alone
+        # not the rows that were measured, which are those of new partitions alone; the champion's
+        # window may have had more partitions, or fewer
+        theirs = champion.provenance["window"]["partitions"]
         n_rows = int(measured.challenger.provenance["rows"])
-        expected = int(champion.provenance["rows"])
+        per_partition = int(champion.provenance["rows"]) / max(1, len(theirs))
+        expected = round(per_partition * len(window["partitions"]))
     skipped = () if rows.parquet is None else rows.parquet.skipped
     read = figures.reading(
         n_rows,

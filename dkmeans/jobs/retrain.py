@@ -9,15 +9,10 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
 from typing import Any
 
 from dkmeans.algorithms.checkpoint import remove_checkpoint
-from dkmeans.errors import AliasMoved, DkmeansError, InputChanged
-from dkmeans.evaluation.drift.thresholds import Thresholds
-from dkmeans.evaluation.lineage.continued import continued
-from dkmeans.evaluation.lineage.match import match
-from dkmeans.evaluation.lineage.result import Lineage
+from dkmeans.errors import AliasMoved, DkmeansError, InputChanged, InputRefused
 from dkmeans.jobs.challenge import (
     Champion,
     challenger_of,
@@ -26,17 +21,21 @@ from dkmeans.jobs.challenge import (
     partitions_of,
     window_challenger,
 )
-from dkmeans.jobs.figures import Figures
-from dkmeans.jobs.gates import Verdict, judge
-from dkmeans.jobs.judging import figures_of
+from dkmeans.jobs.judged import Challenge, attachments_of, brief_of, judged
 from dkmeans.jobs.load import Resolved
 from dkmeans.jobs.lock import JobLock
-from dkmeans.jobs.measure import Measured, measure
 from dkmeans.jobs.opening import job_cluster, settings_of, storage_options_of
 from dkmeans.jobs.outcome import Outcome
 from dkmeans.jobs.retrain_outcome import finished_outcome, judged_outcome
 from dkmeans.jobs.retrain_output import refuse_foreign, write_outputs
-from dkmeans.jobs.snapshot import Earlier, earlier_of, most_next_id, run_id_of, snapshot_of
+from dkmeans.jobs.snapshot import (
+    Earlier,
+    earlier_of,
+    parameters_of,
+    refused_partitions,
+    run_id_of,
+    snapshot_of,
+)
 from dkmeans.jobs.train import checkpoint_of
 from dkmeans.models.model import Model
 from dkmeans.registry.names import now, whoami
@@ -44,6 +43,7 @@ from dkmeans.registry.probe import is_alone
 from dkmeans.registry.records import Place
 from dkmeans.registry.registry import Registry
 from dkmeans.registry.versions import Version
+from dkmeans.rows.partitions import Partition
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
 from dkmeans.storage.filesystem import absolute, remember
@@ -52,22 +52,6 @@ CHALLENGER = "challenger"
 """The alias of the version that a retrain has published last, whatever the gate said."""
 
 _DAY = 86_400.0
-
-
-@dataclass(frozen=True)
-class Challenge:
-    """A challenger that was judged, to be published."""
-
-    measured: Measured
-    model: Model
-    """With the ids that go on, and what the registry is told of it."""
-
-    lineage: Lineage | None
-    figures: Figures
-    verdict: Verdict
-    snapshot: str
-    run_id: str
-    """That it is published by."""
 
 
 def retrain(run: Resolved, *, shadow: bool = False) -> Outcome:
@@ -163,10 +147,12 @@ class _Retrain:
             if window is None:
                 model = self._fitted(rows, champion)
             else:
+                parts = self._accepted(parts, versions)
                 model = window_challenger(self._run, parts, champion, self._options)
                 rows = new_rows(self._run, parts, model, self._options)
                 stack.enter_context(rows)
-            challenge = self._judged(rows, champion, model, versions, snapshot, run_id)
+            told = {"snapshot": snapshot, "shadow": self._shadow}
+            challenge = judged(self._run, rows, champion, model, versions, told, run_id)
         return self._published(challenge, champion)
 
     def _check(self) -> None:
@@ -177,6 +163,24 @@ class _Retrain:
     def _champion(self) -> Champion | None:
         number = self._registry.aliases().get(self._alias)
         return None if number is None else Champion(self._registry.load(number), number)
+
+    def _accepted(self, parts: list[Partition], versions: list[Version]) -> list[Partition]:
+        """Leave out partitions that were refused when they were new."""
+        served = {move.version for move in self._registry.moves(self._alias)}
+        parameters = parameters_of(self._run)
+        refused = refused_partitions(versions, served, self._job.name, parameters)
+        for one in parts:
+            if one.fingerprint in refused:
+                by = f"refused with version {refused[one.fingerprint]}"
+                reporter().note(f"left out of the window: {one.name}, {by}")
+        left = [one for one in parts if one.fingerprint not in refused]
+        if not left:
+            raise InputRefused(
+                "every partition of the window was refused by the gate when it was new; promote "
+                "the version that it was refused with, or change `gates`, if the rows are as they "
+                "should be."
+            )
+        return left
 
     def _fitted(self, rows: Rows, champion: Champion | None) -> Model:
         """Fit the challenger; afresh, if a checkpoint of other rows or another champion is left."""
@@ -201,50 +205,20 @@ class _Retrain:
     def _was_promoted(self, number: int) -> bool:
         return any(move.version == number for move in self._registry.moves(self._alias))
 
-    def _judged(
-        self,
-        rows: Rows,
-        champion: Champion | None,
-        model: Model,
-        versions: list[Version],
-        snapshot: str,
-        run_id: str,
-    ) -> Challenge:
-        old = None if champion is None else champion.model
-        thresholds = Thresholds.checked(self._job.drift.thresholds())
-        measured = measure(rows, old, model, thresholds)
-        model, lineage = measured.challenger, None
-        if old is not None:
-            least = most_next_id(versions)
-            lineage = match(old, model, measured.flow, least_new_id=least)
-            model = continued(model, old, lineage)
-        figures, of_champion = figures_of(measured, old, lineage, rows)
-        verdict = judge(self._job.gates, figures, of_champion)
-        told = {
-            "job": self._job.name,
-            "snapshot": snapshot,
-            "challenged": None if champion is None else champion.version,
-            "gate": "passed" if verdict.passed else "refused",
-            "shadow": self._shadow,
-        }
-        job = {**self._run.record(), "run_id": run_id}
-        model = replace(model, provenance={**model.provenance, "job": job, "retrain": told})
-        return Challenge(measured, model, lineage, figures, verdict, snapshot, run_id)
-
     def _published(self, challenge: Challenge, champion: Champion | None) -> Outcome:
         self._check()
         number = self._registry.publish(
             challenge.model,
             run_id=challenge.run_id,
             parents=() if champion is None else (champion.version,),
-            attachments=self._attachments(challenge),
+            attachments=attachments_of(self._run, challenge),
         )
         passed = challenge.verdict.passed
         self._point(number, passed, None if champion is None else champion.version)
         place = checkpoint_of(self._run)
         if place is not None:
             remove_checkpoint(place, remember(self._options))
-        stored = self._outputs(challenge.snapshot)
+        stored = self._outputs(challenge.model.provenance["retrain"]["snapshot"])
         drift = challenge.measured.drift
         return judged_outcome(
             self._run,
@@ -254,7 +228,7 @@ class _Retrain:
             shadow=self._shadow,
             figures=challenge.figures,
             verdict=challenge.verdict,
-            drift=None if drift is None else _brief(drift.to_dict()),
+            drift=None if drift is None else brief_of(drift),
             lineage=challenge.lineage,
             stored=stored,
             seconds=time.perf_counter() - self._start,
@@ -317,20 +291,3 @@ class _Retrain:
                 # the next run tries again
                 reporter().note(f"retention: nothing was removed ({error})")
         return stored
-
-    def _attachments(self, challenge: Challenge) -> dict[str, bytes]:
-        found: dict[str, Any] = {
-            "verdict.json": challenge.verdict.to_dict(),
-            "figures.json": challenge.figures.to_dict(),
-        }
-        if challenge.measured.drift is not None:
-            found["drift.json"] = challenge.measured.drift.to_dict()
-        if challenge.lineage is not None:
-            found["lineage.json"] = challenge.lineage.to_dict()
-        texts = {name: json.dumps(one, indent=1).encode() for name, one in found.items()}
-        return {"job.yaml": self._run.text.encode(), **texts}
-
-
-def _brief(drift: Mapping[str, Any]) -> dict[str, Any]:
-    """What a record tells of drift; the version has all."""
-    return {name: drift[name] for name in ("verdict", "reasons", "figures")}

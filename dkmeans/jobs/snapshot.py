@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,13 +42,40 @@ def snapshot_of(run: Resolved, identity: Any) -> str:
     identity
         Plain values that name the rows: files with their sizes and ETags, or times of change.
     """
-    whole = plain(run.job)
-    data = {name: whole["data"].get(name) for name in _OF_READING}
     if isinstance(identity, dict):
         identity = {name: one for name, one in identity.items() if name not in _BLOCKS}
-    named = [identity, data, {name: whole.get(name) for name in _MATTER}]
+    return _digest([identity, parameters_of(run)])
+
+
+def parameters_of(run: Resolved) -> str:
+    """Return a digest of the parameters that matter."""
+    whole = plain(run.job)
+    data = {name: whole["data"].get(name) for name in _OF_READING}
+    return _digest([data, {name: whole.get(name) for name in _MATTER}])
+
+
+def _digest(named: Any) -> str:
     text = json.dumps(named, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def refused_partitions(
+    versions: Sequence[Version], served: Collection[int], job: str, parameters: str
+) -> dict[str, int]:
+    """Return which partitions of windows were refused, by fingerprint, and with which version.
+
+    What was new in a challenger that the gate refused is not part of later windows: else it would
+    be learned from bit by bit. Other parameters, other gates among them, begin anew; so does a
+    partition that is written again, and a version that somebody has promoted was accepted.
+    """
+    found: dict[str, int] = {}
+    for version in versions:
+        told = version.summary.get("retrain")
+        if not isinstance(told, dict) or told.get("job") != job or version.number in served:
+            continue
+        if told.get("gate") == "refused" and told.get("parameters") == parameters:
+            found |= {str(one): version.number for one in told.get("new_partitions") or ()}
+    return found
 
 
 def earlier_of(versions: Sequence[Version], job: str) -> Earlier | None:

@@ -24,8 +24,8 @@ from dkmeans.errors import (
     JobRunning,
     OutputExists,
 )
+from dkmeans.jobs import judged as judging
 from dkmeans.jobs import lock
-from dkmeans.jobs import retrain as task
 from dkmeans.jobs.lock import JobLock
 from dkmeans.jobs.monitored import run_monitored
 from dkmeans.jobs.outcome import Outcome
@@ -289,14 +289,14 @@ def test_a_champion_that_somebody_else_moves_meanwhile_is_not_overwritten(
     deliver(folder, batch(2, 0.1))
     retrain(folder, day=21, shadow=True)
     deliver(folder, batch(3, 0.1))
-    real = task.judge
+    real = judging.judge
 
     def meanwhile(*given: Any) -> Any:
         registry(folder).promote(2, reason="by hand", who="anna")
         return real(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(task, "judge", meanwhile)
+        patch.setattr(judging, "judge", meanwhile)
         with pytest.raises(AliasMoved):
             retrain(folder, day=22)
     found = registry(folder)

@@ -127,3 +127,24 @@ def test_kept_rows_can_be_forgotten(folder: Path) -> None:
     with listening(tally):
         assert retrain(folder, 5).exit_code == 0
     assert tally.costs().rows >= 3 * N_ROWS
+
+
+def test_a_partition_that_was_refused_is_not_learned_from_later(folder: Path) -> None:
+    honest = folder / "in" / "dt=2026-11-04"
+    X = batch(4, n_rows=N_ROWS) * np.array([1, 1, 50, 1], np.float32)
+    write_parquet(honest, X, n_files=1)
+    assert retrain(folder, 5).exit_code == 5
+    assert retrain(folder, 5).result["unchanged"]
+    deliver(folder, 5)
+    outcome = retrain(folder, 6)
+    assert outcome.result["promoted"], outcome.refusal
+    registry = Registry(str(folder / "reg"))
+    told = registry.load("champion").provenance["window"]["partitions"]
+    assert [one["name"] for one in told] == ["dt=2026-11-03", "dt=2026-11-05"]
+    # what is delivered again is looked at again
+    deliver(folder, 4)
+    outcome = retrain(folder, 6)
+    assert outcome.result["promoted"], outcome.refusal
+    told = registry.load("champion").provenance["window"]["partitions"]
+    assert [one["name"] for one in told if one["read"]] == ["dt=2026-11-04"]
+    assert len(told) == 3
