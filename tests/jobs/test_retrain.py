@@ -76,6 +76,12 @@ def registry(folder: Path) -> Registry:
     return Registry(str(folder / "reg"))
 
 
+@pytest.fixture(autouse=True)
+def power_stays_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare waiting for disks."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A first model, of honest rows, serves already."""

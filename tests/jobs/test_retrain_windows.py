@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,12 @@ def size_of(folder: Path, day: int) -> int:
 
 def retrain(folder: Path, day: int, *sets: str, **given: Any) -> Outcome:
     return run_monitored(job_of(TEXT, sets, folder=folder, as_of=day_of(day)), **given)
+
+
+@pytest.fixture(autouse=True)
+def power_stays_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare waiting for disks."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture

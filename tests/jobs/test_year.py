@@ -1,6 +1,7 @@
 """A year of weekly retrains: drift, a cluster that splits, one that dies, and a week of garbage."""
 
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ def retrain(folder: Path, week: int, X: np.ndarray, n_clusters: int, *, fresh: b
         # the champion's centers are of another number
         sets = [f"model={{n_clusters: {n_clusters}, random_state: 7, init: coreset}}"]
     return run_monitored(job_of(TEXT, sets, folder=folder, as_of=as_of))
+
+
+@pytest.fixture(autouse=True)
+def power_stays_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare waiting for disks."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 LONG = ("columns shuffled", "rows of one cluster only", "a tenth of the rows is missing")
