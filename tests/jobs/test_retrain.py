@@ -237,6 +237,8 @@ t.retrain(Path({str(folder)!r}), day=21)
     assert done.returncode == -signal.SIGKILL
     aliases = registry(folder).aliases()
     assert aliases == {"champion": 2 if at == "move" else 1, "challenger": 1}
+    (record,) = latest(str(folder / "reg"), 1)[0]
+    assert record.outcome == "lost"
     time.sleep(1.1)
     tally = Tally()
     with listening(tally):
@@ -507,3 +509,39 @@ def test_a_checkpoint_of_other_rows_is_left_behind(folder: Path) -> None:
     outcome = retrain(folder, *sets, day=21)
     assert outcome.result["promoted"]
     assert not [one for one in (folder / "points").rglob("*") if one.is_file()]
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("data.weight=w",),
+        ("data.dtype=float64", "scale=none"),
+        ("scale=normalize",),
+        ("data.sample=0.5",),
+        ("model={n_clusters: 4, algorithm: minibatch, init: scratch}",),
+        ("model={sweep: 2:6, init: scratch, choose: elbow}",),
+        ("model={n_clusters: 4, init: coreset}",),
+    ],
+    ids=str,
+)
+def test_whatever_is_asked_for_follows_honest_rows(tmp_path: Path, sets: tuple[str, ...]) -> None:
+    columns = "data.columns=[f0, f1, f2, f3]"
+    for day, X in enumerate((batch(1), batch(2, 0.1)), 20):
+        write_parquet(tmp_path / "in", X, n_files=2, id=np.arange(len(X)), w=np.arange(len(X)) % 3)
+        outcome = retrain(tmp_path, columns, *sets, day=day)
+        assert outcome.result["promoted"], outcome.refusal
+        assert retrain(tmp_path, columns, *sets, day=day).result["unchanged"]
+    assert outcome.result["births"] == outcome.result["deaths"] == []
+    assert outcome.result["figures"]["churn"] < 0.01
+    found = registry(tmp_path)
+    one, other, points = found.load(1), found.load(2), CENTERS.astype(np.float32)
+    np.testing.assert_array_equal(
+        one.cluster_ids[one.predict(points)], other.cluster_ids[other.predict(points)]
+    )
+
+
+def test_directions_and_distances_are_not_compared(folder: Path) -> None:
+    deliver(folder, batch(2, 0.1))
+    with pytest.raises(ArgumentError, match="measures the directions of rows"):
+        retrain(folder, "model.init=scratch", "scale=normalize", day=21)
+    assert len(registry(folder).versions()) == 1
