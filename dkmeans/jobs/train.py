@@ -151,7 +151,7 @@ def _with_job(model: Model, run: Resolved) -> Model:
 
 def _based(run: Resolved, fitted: Fitted, rows: Rows) -> Fitted:
     """What a registry gets has a baseline, which retraining and drift compare rows with."""
-    if run.job.registry is None or run.job.data.sample is not None:
+    if run.job.registry is None:
         return fitted
     return replace(fitted, model=with_baseline(fitted.model, rows))
 

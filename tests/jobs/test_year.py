@@ -1,7 +1,9 @@
 """A year of weekly retrains: drift, a cluster that splits, one that dies, and a week of garbage."""
 
 import datetime
+import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +92,21 @@ def test_a_year_of_weekly_retrains(tmp_path: Path, garbage: str) -> None:
     last = registry.aliases()["champion"]
     move = registry.rollback(reason="a drill")
     assert (move.previous, registry.aliases()["champion"]) == (last, last - 1)
+
+
+def test_no_kind_of_garbage_is_promoted_by_the_default_gates(tmp_path: Path) -> None:
+    world = World(3, n_rows=2000)
+    registry = Registry(str(tmp_path / "reg"))
+    retrain(tmp_path, 0, world.rows(0)[0], world.n_clusters, fresh=False)
+    X, clusters = world.rows(1)
+    for number, (kind, spoil) in enumerate(GARBAGE.items(), 1):
+        Z = spoil(X, clusters, np.random.default_rng(number))
+        outcome = retrain(tmp_path, number, Z, world.n_clusters, fresh=False)
+        assert outcome.exit_code == 5, kind
+        assert outcome.refusal
+        # infinities are no JSON
+        json.dumps(dict(outcome.result), allow_nan=False)
+        attached = registry.attachment(outcome.result["version"], "drift.json").decode()
+        assert not re.search(r"\b(NaN|Infinity)\b", attached)
+    assert registry.aliases() == {"champion": 1, "challenger": len(GARBAGE) + 1}
+    assert retrain(tmp_path, 40, X, world.n_clusters, fresh=False).result["promoted"]
