@@ -12,6 +12,7 @@ import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dkmeans.errors import (
@@ -100,9 +101,9 @@ def write_clusters(
         )
         for number, file in enumerate(plan.files)
     ]
-    job = WriteJob(
-        model, ParquetSource.of(plan, []), plan.keys, options, plan.on_bad_file == "skip"
-    )
+    # what a baseline tells is of no use to tasks
+    sent = replace(model, baseline=None)
+    job = WriteJob(sent, ParquetSource.of(plan, []), plan.keys, options, plan.on_bad_file == "skip")
     reporter().began("write clusters", len(tasks))
     start = datetime.datetime.now(datetime.UTC)
     written: list[WrittenFile] = rows.engine.map(write_file, tasks, job, reporter().leaf_done)
