@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     )
     from dkmeans.estimators.sweep import Sweeping, sweep
     from dkmeans.estimators.window_fit import window_fit
+    from dkmeans.evaluation.drift.baselines import with_baseline
+    from dkmeans.evaluation.drift.drift import drift
+    from dkmeans.evaluation.drift.result import Drift
     from dkmeans.evaluation.evaluate import evaluate
     from dkmeans.evaluation.evaluation import Evaluation
     from dkmeans.evaluation.lineage.continued import continued
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from dkmeans.evaluation.profiles.profile import profile
     from dkmeans.evaluation.profiles.result import Profile
     from dkmeans.evaluation.sweeps.result import Sweep
+    from dkmeans.models.baseline import Baseline
     from dkmeans.models.model import Assignment, Model
     from dkmeans.registry.registry import Registry
     from dkmeans.rows.clusters_out import write_clusters
@@ -45,6 +49,8 @@ __version__ = version("dkmeans")
 _HOMES = {
     "Assignment": "dkmeans.models.model",
     "CoresetStore": "dkmeans.algorithms.windows.store",
+    "Baseline": "dkmeans.models.baseline",
+    "Drift": "dkmeans.evaluation.drift.result",
     "Evaluation": "dkmeans.evaluation.evaluation",
     "Event": "dkmeans.algorithms.callbacks",
     "KMeans": "dkmeans.estimators.kmeans",
@@ -65,6 +71,7 @@ _HOMES = {
     "Sweep": "dkmeans.evaluation.sweeps.result",
     "Sweeping": "dkmeans.estimators.sweep",
     "continued": "dkmeans.evaluation.lineage.continued",
+    "drift": "dkmeans.evaluation.drift.drift",
     "evaluate": "dkmeans.evaluation.evaluate",
     "lineage": "dkmeans.evaluation.lineage.lineage",
     "list_partitions": "dkmeans.rows.partitions",
@@ -74,12 +81,15 @@ _HOMES = {
     "retrain": "dkmeans.estimators.retrain",
     "sweep": "dkmeans.estimators.sweep",
     "window_fit": "dkmeans.estimators.window_fit",
+    "with_baseline": "dkmeans.evaluation.drift.baselines",
     "write_clusters": "dkmeans.rows.clusters_out",
 }
 
 __all__ = [
     "Assignment",
+    "Baseline",
     "CoresetStore",
+    "Drift",
     "Evaluation",
     "Event",
     "KMeans",
@@ -101,6 +111,7 @@ __all__ = [
     "Sweeping",
     "__version__",
     "continued",
+    "drift",
     "evaluate",
     "lineage",
     "list_partitions",
@@ -111,6 +122,7 @@ __all__ = [
     "retrain",
     "sweep",
     "window_fit",
+    "with_baseline",
     "write_clusters",
 ]
 

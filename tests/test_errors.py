@@ -28,6 +28,7 @@ EXIT_CODES = {
     "ModelRefused": 3,
     "FeaturesMismatch": 3,
     "TooLarge": 3,
+    "DriftFound": 6,
     "ClusterUnreachable": 7,
     "ClusterLost": 7,
     "AliasMoved": 7,
@@ -36,7 +37,6 @@ EXIT_CODES = {
     "StoreUnreachable": 7,
     "BudgetSpent": 7,
     "GateRefused": 5,
-    "DriftFound": 6,
 }
 
 SENTENCE = (

@@ -133,6 +133,12 @@ def test_evaluations_and_profiles_load_neither_nor_scipy_on_a_fresh_worker(tmp_p
         rows = dkmeans.read_parquet(str(folder), keys=["key"], client=client, **options)
         described = dkmeans.profile(model, rows, n_examples=2)
         keys = described.boundary.keys["key"]
+        based = dkmeans.with_baseline(
+            model, dkmeans.read_parquet(str(folder), client=client, **options)
+        )
+        later = dkmeans.read_parquet(str(folder), client=client, missing="mean", **options)
+        assert dkmeans.drift(based, later).verdict == "no drift"
+        loaded["drift"] = loaded_by_worker(client, names)
         assert keys == described.boundary.row_numbers.tolist()
         loaded["profile"] = loaded_by_worker(client, names)
         assert dkmeans.lineage(model, model, rows).churn == 0
@@ -141,7 +147,8 @@ def test_evaluations_and_profiles_load_neither_nor_scipy_on_a_fresh_worker(tmp_p
         assert "dkmeans.evaluation.profiles.survey" in loaded_by_worker(
             client, ("dkmeans.evaluation.profiles.survey",)
         )
-    assert loaded == {"before": [], "evaluate": [], "profile": [], "lineage": []}
+    expected = ("before", "evaluate", "profile", "drift", "lineage")
+    assert loaded == {name: [] for name in expected}
 
 
 def test_every_public_name_resolves_and_no_other_does():

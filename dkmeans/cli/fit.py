@@ -9,6 +9,7 @@ import click
 
 from dkmeans.algorithms.checkpoint import remove_checkpoint
 from dkmeans.cli.algorithms import algorithm_options, estimator_of
+from dkmeans.cli.baselines import baseline_option, with_asked_baselines
 from dkmeans.cli.options import (
     LEFT_OUT,
     budget_options,
@@ -45,6 +46,7 @@ from dkmeans.storage.filesystem import remember
 )
 @fit_options
 @algorithm_options
+@baseline_option
 @budget_options
 @cluster_options
 @overwrite_option
@@ -74,7 +76,8 @@ def fit(
                 max_seconds=asked["max_seconds"],
             )
             estimator.fit(rows, sample=parse_sample(asked["sample"]))
-            model = estimator.model_
+            fitted = {asked["n_clusters"]: estimator.model_}
+            (model,) = with_asked_baselines(fitted, rows, asked).values()
             model.save(model_url, overwrite=True, storage_options=storage_options)
             seconds = time.perf_counter() - start
             skipped = model.provenance["skipped_files"]
@@ -92,6 +95,7 @@ def fit(
         "skipped_files": skipped,
         "algorithm": asked["algorithm"],
         "n_steps": getattr(estimator, "n_steps_", None),
+        "baseline": model.baseline is not None,
         "seconds": seconds,
     }
     if as_json:

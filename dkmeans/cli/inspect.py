@@ -61,6 +61,7 @@ def describe(model: Model) -> dict[str, Any]:
         "scale": None if model.scaling is None else model.scaling.kind,
         "inertia": model.inertia,
         "next_cluster_id": model.next_cluster_id,
+        "baseline": model.baseline is not None,
         "clusters": [
             {
                 "cluster_id": ids[j],

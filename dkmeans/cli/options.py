@@ -19,6 +19,20 @@ LEFT_OUT = 4
 
 
 def input_options(function: F) -> F:
+    """Add `source_options`, and what becomes of rows that lack values."""
+    return missing_option(source_options(function))
+
+
+missing_option = click.option(
+    "--missing",
+    type=click.Choice(["raise", "drop", "mean"]),
+    default="raise",
+    show_default=True,
+    help="Rows with missing values: refuse, leave out, fill with the column's mean.",
+)
+
+
+def source_options(function: F) -> F:
     """Add which rows of the input, and how to reach the store."""
     for option in (
         click.option(
@@ -34,13 +48,6 @@ def input_options(function: F) -> F:
             help="Columns that tell rows apart; written beside the clusters, never clustered.",
         ),
         storage_option,
-        click.option(
-            "--missing",
-            type=click.Choice(["raise", "drop", "mean"]),
-            default="raise",
-            show_default=True,
-            help="Rows with missing values: refuse, leave out, fill with the column's mean.",
-        ),
         click.option(
             "--on-bad-file",
             type=click.Choice(["raise", "skip"]),

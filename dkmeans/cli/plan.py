@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from dkmeans.cli.algorithms import algorithm_options, estimator_of
+from dkmeans.cli.baselines import WithBaselines, baseline_option
 from dkmeans.cli.fit import rows_of
 from dkmeans.cli.options import (
     budget_options,
@@ -28,6 +29,7 @@ from dkmeans.rows.rows import Rows
 @click.argument("input_url", metavar="INPUT")
 @sweep_options
 @algorithm_options
+@baseline_option
 @budget_options
 @cluster_options
 @click.option("--model", "model_url", hidden=True)
@@ -49,12 +51,18 @@ def plan(input_url: str, measure: bool, as_json: bool, counts: str, **asked: Any
     if asked["scheduler"] is not None:
         with connected_to(asked):
             rows = _sampled(rows_of(input_url, asked), asked)
-            cost = rows.plan(estimator, measure=measure)
+            cost = rows.plan(WithBaselines(estimator, numbers, rows, asked), measure=measure)
     else:
         rows = rows_of(input_url, {**asked, "stage": "none"})
         rows = _sampled(rows, asked)
         slots = slots_of(rows, asked["workers"], asked["memory"])
-        rows, cost = plan_for_workers(rows, estimator, asked["stage"], slots, measure=measure)
+        rows, cost = plan_for_workers(
+            rows,
+            lambda kept: WithBaselines(estimator, numbers, kept, asked),
+            asked["stage"],
+            slots,
+            measure=measure,
+        )
     assert rows.parquet is not None
     if as_json:
         names = list(rows.feature_names or ())

@@ -2,11 +2,13 @@
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from dkmeans.algorithms.checkpoint import remove_checkpoint
+from dkmeans.cli.baselines import baseline_option, with_asked_baselines
 from dkmeans.cli.fit import rows_of
 from dkmeans.cli.options import (
     budget_options,
@@ -68,6 +70,7 @@ from dkmeans.storage.objects import exists
     show_default=True,
     help="Rows of the silhouette by distances between rows; 0 leaves it out.",
 )
+@baseline_option
 @budget_options
 @cluster_options
 @overwrite_option
@@ -112,6 +115,14 @@ def sweep(
                 sample=parse_sample(asked["sample"]),
                 sample_size=asked["sample_size"] or None,
             )
+            before = rows.n_passes, rows.bytes_read
+            models = with_asked_baselines(found.models, rows, asked)
+            found = replace(
+                found,
+                models=models,
+                n_passes=found.n_passes + rows.n_passes - before[0],
+                bytes_read=found.bytes_read + rows.bytes_read - before[1],
+            )
             found.save(model_url, overwrite=True, storage_options=storage_options)
             if plot_url is not None:
                 found.plot(plot_url, storage_options=storage_options)
@@ -121,7 +132,9 @@ def sweep(
             lost = left_out(rows)
     if as_json:
         seed = found.models[numbers[0]].provenance["seed"]
+        has_baseline = found.models[numbers[0]].baseline is not None
         more = {"model": model_url, "plot": plot_url, "seed": seed, "seconds": seconds, **lost}
+        more["baseline"] = has_baseline
         click.echo(json.dumps({**found.to_dict(), **more}))
     else:
         click.echo(str(found))

@@ -68,9 +68,11 @@ def opened(model: Model, X: Any, sample_weight: Any, labels: Sequence[Any] = ())
             rows.close()
 
 
-def answers(rows: Rows, requests: Sequence[Request]) -> list[Any]:
-    """Make one pass that answers all requests, in order, and report what it cost."""
-    record: dict[str, Any] = {}
+def answers(
+    rows: Rows, requests: Sequence[Request], record: dict[str, Any] | None = None
+) -> list[Any]:
+    """Make one pass that answers all requests, in order, and report what it cost, in `record`."""
+    record = {} if record is None else record
     partials = rows.run(requests, record)
     reporter().ended(record)
     return list(partials)

@@ -4,17 +4,22 @@ from collections.abc import Sequence, Set
 
 import numpy as np
 
+from dkmeans.evaluation.drift.survey import SAMPLE_ROWS
 from dkmeans.evaluation.profiles.edges import most_edges
 from dkmeans.evaluation.profiles.survey import has_scatter, sample_rows
 from dkmeans.evaluation.statistics import AFTER_MEANS, Need, Sampling
 from dkmeans.evaluation.sweeps.scores import sampling_of
 from dkmeans.kernels.block import TILE_ROWS
 from dkmeans.kernels.choice import scratch_bytes
+from dkmeans.kernels.log_bins import DistanceBins
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Normalization
 from dkmeans.partials.cluster_sums import ClusterSums
 from dkmeans.rows.demand import Demand
 from dkmeans.rows.requests import Reduce
+
+_BINS_OF_DISTANCES, _BINS_OF_FEATURES = 300, 400
+"""Bins that have weight, of a cluster and of a feature."""
 
 _TRUTH_BYTES = 2**20
 """A table of true labels and clusters with some 40 000 cells."""
@@ -147,6 +152,45 @@ def flow_demand(champion: Model, challenger: Model) -> Demand:
         row_bytes=0,
         # rows as one model has them: converted, filled, scaled; labels, distances, pairs
         tile_bytes=TILE_ROWS * (3 * d * item + 64),
+        has_pilot=False,
+        n_scalings=0,
+        n_state_passes=0,
+        state_bytes=0,
+        n_epochs=0,
+        drawn_rows=0,
+        probe=Reduce("probe", ClusterSums.from_block, (np.zeros((most, d)), np.zeros(d))),
+    )
+
+
+def baseline_demand(
+    counts: Sequence[int], n_features: int, dtype: str, *, scaled: bool, compares: bool = False
+) -> Demand:
+    """Return what baselines of several numbers of clusters ask of rows, in one pass.
+
+    Whether rows come `scaled`, and whether what is found is compared with a baseline, which samples
+    rows, too. How many bins have weight depends on the rows: few have more than is taken here.
+    """
+    d, item = n_features, np.dtype(dtype).itemsize
+    most, total = max(counts), sum(counts)
+    bins = total * _BINS_OF_DISTANCES + d * _BINS_OF_FEATURES
+    partials = bins * 16 + total * (d + 2) * 8 + 12 * d * 8
+    return Demand(
+        n_passes=1,
+        n_runs=1,
+        n_centers=most,
+        broadcast_bytes=total * d * 8 + 6 * d * 8,
+        partial_bytes=partials,
+        sampled_rows=SAMPLE_ROWS + 1 if compares else 0,
+        scaling_bytes=partials,
+        samples_under_centers=True,
+        # one model after the other: centers as the kernel wants them, a table of bins, and what
+        # finds the bins of features
+        scratch_bytes=scratch_bytes(d, most, item)
+        + 2 * most * DistanceBins.of(1.0, most).n_cells * 8
+        + 2**20,
+        # label, distance, importance and its factors; the scaled row, and what is missing of it
+        row_bytes=4 + item + 3 * 8 + (0 if scaled else d * (2 * item + 1)),
+        tile_bytes=TILE_ROWS * 10 * 8,
         has_pilot=False,
         n_scalings=0,
         n_state_passes=0,

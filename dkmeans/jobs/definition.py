@@ -250,8 +250,7 @@ class Lock:
     """How long to wait at most, as 1h."""
 
     stale: Annotated[float, Quantity("seconds")] = 600
-    """After how long without a sign of life the other is taken for dead, as 10min. It says six times
-    as often that it is alive."""
+    """After how long without a sign of life the other is taken for dead, as 10min."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def _planned(job: Job) -> Iterator[tuple[Rows, Plan]]:
     with rows_of(job, options, stage="none") as rows:
         rows = sampled(rows, size, k)
         slots = slots_of(rows, job.cluster.local, job.cluster.memory)
-        yield plan_for_workers(rows, asked, job.stage, slots)
+        yield plan_for_workers(rows, lambda _: asked, job.stage, slots)
 
 
 def _of_predict(run: Resolved) -> DryRun:

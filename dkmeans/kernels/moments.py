@@ -37,13 +37,7 @@ def sums_of(X: Array, weight: Array | None, origin: Array) -> tuple[Array, Array
         rows of positive weight, +inf and -inf where there are none.
     """
     n_rows, n_features = X.shape
-    if X.strides[0] != X.itemsize or X.strides[1] % X.itemsize or X.strides[1] < 0:
-        X = np.asfortranarray(X)
-    step = X.strides[1] // X.itemsize
-    # a tile of a block is no contiguous matrix; in one dimension all are of one kind
-    flat = np.lib.stride_tricks.as_strided(
-        X, ((n_features - 1) * step + n_rows,), (X.itemsize,), writeable=False
-    )
+    flat, step = feature_major(X)
     sums, sq_sums = np.zeros(n_features), np.zeros(n_features)
     minimum, maximum = np.full(n_features, np.inf), np.full(n_features, -np.inf)
     if weight is not None:
@@ -51,6 +45,25 @@ def sums_of(X: Array, weight: Array | None, origin: Array) -> tuple[Array, Array
         weight.flags.writeable = False
     _add_up(flat, step, n_rows, weight, origin, sums, sq_sums, minimum, maximum)
     return sums, sq_sums, minimum, maximum
+
+
+def feature_major(X: Array) -> tuple[Array, int]:
+    """Return the values of X in one dimension, for compiled loops: feature j lies at `j * step`.
+
+    Returns
+    -------
+    flat, step
+        `(n,)`, not writable, a view of X if its columns are contiguous; and the step.
+    """
+    n_rows, n_features = X.shape
+    if X.strides[0] != X.itemsize or X.strides[1] % X.itemsize or X.strides[1] < 0:
+        X = np.asfortranarray(X)
+    step = X.strides[1] // X.itemsize
+    # a tile of a block is no contiguous matrix; in one dimension all are of one kind
+    flat = np.lib.stride_tricks.as_strided(
+        X, ((n_features - 1) * step + n_rows,), (X.itemsize,), writeable=False
+    )
+    return flat, step
 
 
 @jitted

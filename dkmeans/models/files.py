@@ -17,6 +17,7 @@ import numpy as np
 
 from dkmeans.errors import ArgumentError, MissingInput, ModelRefused, OutputExists
 from dkmeans.kernels.block import Array
+from dkmeans.models.baseline import Baseline
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.filling import Filling
 from dkmeans.models.model import Model
@@ -31,11 +32,11 @@ _MOST_INDEX_BYTES = 64 * 2**20
 _ARRAYS = ("scaled_centers", "cluster_ids", "weights", "inertias", "scaled_means")
 _SCALING_ARRAYS = ("scaling_shift", "scaling_factor")
 _INDEX_KEYS = {
-    *("n_clusters", "n_features", "dtype", "scaling", "columns"),
+    *("n_clusters", "n_features", "dtype", "scaling", "columns", "baseline"),
     *("parameters", "provenance", "parts"),
     *("cluster_names", "cluster_colors", "next_cluster_id"),
 }
-_PART_NAMES = "|".join((*_ARRAYS, *_SCALING_ARRAYS, "filling"))
+_PART_NAMES = "|".join((*_ARRAYS, *_SCALING_ARRAYS, "filling", "baseline"))
 _ID = re.compile("0|[1-9][0-9]{0,18}")
 _PART_NAME = re.compile(rf"({_PART_NAMES})-[0-9a-f]{{12}}\.npy")
 
@@ -51,6 +52,8 @@ def save(
         arrays |= {"scaling_shift": model.scaling.shift, "scaling_factor": model.scaling.factor}
     if model.filling is not None:
         arrays["filling"] = model.filling.values
+    if model.baseline is not None:
+        arrays["baseline"] = model.baseline.to_numbers()
     parts: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
         data = _npy(array)
@@ -67,6 +70,7 @@ def save(
         "columns": None
         if model.columns is None
         else [{"name": column.name, "width": column.width} for column in model.columns],
+        "baseline": None if model.baseline is None else model.baseline.to_plain(),
         "parameters": dict(model.parameters),
         "provenance": dict(model.provenance),
         # JSON has no numbers for keys
@@ -195,6 +199,11 @@ def _build(url: str, body: dict[str, Any], options: str) -> Model:
         shapes |= dict.fromkeys(_SCALING_ARRAYS, (d,))
     if "filling" in parts:
         shapes["filling"] = (d,)
+    if body["baseline"] is not None:
+        n_numbers = Baseline.count_numbers(body["baseline"], k, d)
+        if n_numbers is None:
+            raise ModelRefused(f"the model at {where} is damaged: {_INDEX} tells of no baseline.")
+        shapes["baseline"] = (n_numbers,)
     arrays = {name: _read_part(url, parts, name, shape, options) for name, shape in shapes.items()}
     scaling: AnyScaling | None = None
     if kind == "normalize":
@@ -204,11 +213,17 @@ def _build(url: str, body: dict[str, Any], options: str) -> Model:
         if not scaling.factor.all():
             raise ModelRefused(f"the model at {where} is damaged: a scaling factor is zero.")
     filling = Filling(arrays.pop("filling")) if "filling" in parts else None
+    baseline = None
+    if "baseline" in arrays:
+        baseline = Baseline.from_numbers(body["baseline"], arrays.pop("baseline"), k, d)
+        if baseline is None:
+            raise ModelRefused(f"the model at {where} is damaged: its baseline contradicts itself.")
     try:
         return Model(
             **arrays,
             scaling=scaling,
             filling=filling,
+            baseline=baseline,
             columns=None if columns is None else _columns(columns, d, where),
             dtype=dtype,
             parameters=body["parameters"],

@@ -8,6 +8,7 @@ import numpy as np
 
 from dkmeans.kernels.block import Array
 from dkmeans.kernels.nearest import distances, nearest, nearest_two
+from dkmeans.models.baseline import Baseline
 from dkmeans.models.columns import FeatureColumn, feature_names, matrix
 from dkmeans.models.filling import Filling
 from dkmeans.models.naming import changed, checked_colors, checked_names, next_id
@@ -72,6 +73,9 @@ class Model:
     filling: Filling | None = None
     """What missing values are replaced by, in the units of the data; None where they are
     refused."""
+
+    baseline: Baseline | None = None
+    """What the rows of the fit were like, for drift; None if no pass was made for it."""
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """What the fit was asked for."""

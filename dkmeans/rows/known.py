@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from dkmeans.errors import ArgumentError, BudgetSpent, DkmeansError
+from dkmeans.kernels.block import Array
 from dkmeans.models.filling import Filling
 from dkmeans.rows.layout import Cutting
 from dkmeans.rows.leaf import LeafResult
@@ -31,6 +32,10 @@ class Known:
 
     filling_is_given: bool = False
     """Whether that does not depend on the rows: it stays when files are left out."""
+
+    present_weight: Array | None = None
+    """`(n_features,)` float64: weight of the rows that have each feature, once a pass has
+    counted it to find what others are filled with."""
 
     n_samples: int | None = None
     """Rows that are used; None until a pass has counted them."""
@@ -67,9 +72,10 @@ class Known:
     def check_budget(self) -> None:
         """Raise `BudgetSpent` if another pass would go beyond what the job may cost."""
         if self.budget is not None:
-            self.budget.check(self, self._next_bytes())
+            self.budget.check(self, self.next_bytes)
 
-    def _next_bytes(self) -> int:
+    @property
+    def next_bytes(self) -> int:
         """What another pass reads from the source: what is not kept."""
         planned = 0 if self.parquet is None else self.parquet.n_bytes
         if self.layout.leaves[0].stage == "none":

@@ -79,6 +79,7 @@ def _prepare(rows: "Rows") -> list[Record]:
     if rows.missing == "mean" and rows.known.filling is None:
         sums = reduce(Reduce("column means", PresentSums.from_block, (rows.n_features,)))
         rows.known.filling = Filling.from_sums(sums, rows.feature_names)
+        rows.known.present_weight = sums.weight
     return records
 
 

@@ -82,8 +82,7 @@ def plan_of(rows: "Rows", demand: Demand, slots: Sequence[Slot]) -> Plan:
     decoded = rows.decoded_bytes or 0
     stage = rows.staging.stage
     fills = rows.missing == "mean" and rows.known.filling is None
-    later = 0 if demand.then is None else demand.then.n_passes
-    n = demand.n_passes + later + int(rows.layout.n_rows is None) + int(fills)
+    n = _n_passes(demand) + int(rows.layout.n_rows is None) + int(fills)
     n += int(_is_spread(rows, demand))
     pilot_bytes, pilot_requests = _pilot(rows, demand) if stage == "none" else (0, 0)
     reads = n if stage == "none" else min(n, 1)
@@ -114,6 +113,11 @@ def plan_of(rows: "Rows", demand: Demand, slots: Sequence[Slot]) -> Plan:
         task_bytes=task_bytes(rows, demand),
         process_bytes=process_bytes(rows, demand),
     )
+
+
+def _n_passes(demand: Demand) -> int:
+    later = 0 if demand.then is None else _n_passes(demand.then)
+    return demand.n_passes + later
 
 
 def _pilot(rows: "Rows", demand: Demand) -> tuple[int, int]:

@@ -181,7 +181,9 @@ def test_one_k_is_a_fit_and_several_are_a_sweep(folder: Path) -> None:
     # the restarts of a sweep are three, as the command has it
     scalable = ("--init", "k-means||", "--n-init")
     three, one = (
-        run("plan", folder, "--keys", "id,w", "--k", "5,9", *more, "--json").json["task_bytes"]
+        run(
+            "plan", folder, "--keys", "id,w", "--k", "5,9", *more, "--baseline", "no", "--json"
+        ).json["task_bytes"]
         for more in (scalable[:2], (*scalable, 1))
     )
     assert three > one
@@ -286,7 +288,8 @@ def test_row_groups_that_a_filter_rules_out_are_not_planned(folder: Path) -> Non
 
 def test_memory_grows_with_blocks_and_clusters_and_not_with_the_data(folder: Path) -> None:
     def memory(*options: object) -> int:
-        found = run("plan", folder, "--keys", "id", "--json", *options).json["task_bytes"]
+        plan = ("plan", folder, "--keys", "id", "--baseline", "no", "--json")
+        found = run(*plan, *options).json["task_bytes"]
         assert isinstance(found, int)
         return found
 

@@ -120,7 +120,13 @@ class Survey:
             share = min(1.0, n_rows / max(float(model.weights.sum()), 1.0))
             most_key = 4 * size / share
         # means are not needed; what is there already takes no more when it is sent
-        model = replace(model, scaled_means=model.scaled_centers, parameters={}, provenance={})
+        model = replace(
+            model,
+            scaled_means=model.scaled_centers,
+            baseline=None,
+            parameters={},
+            provenance={},
+        )
         return cls(model, np.array(origins), size, seed, n_examples, most_key)
 
     def step(self, block: Block) -> tuple[Together, Array]:
