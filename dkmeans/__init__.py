@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dkmeans.evaluation.profiles.result import Profile
     from dkmeans.evaluation.sweeps.result import Sweep
     from dkmeans.models.model import Assignment, Model
+    from dkmeans.registry.registry import Registry
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.progress import reporting
     from dkmeans.rows.reading import read_parquet
@@ -47,6 +48,7 @@ _HOMES = {
     "Profile": "dkmeans.evaluation.profiles.result",
     "ProgressCallback": "dkmeans.estimators.progress_callback",
     "Normalizer": "dkmeans.estimators.normalizer",
+    "Registry": "dkmeans.registry.registry",
     "RobustScaler": "dkmeans.estimators.scalers",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
@@ -73,6 +75,7 @@ __all__ = [
     "Normalizer",
     "Profile",
     "ProgressCallback",
+    "Registry",
     "RobustScaler",
     "Rows",
     "StandardScaler",

@@ -27,6 +27,10 @@ class OutputExists(ArgumentError):
     """Something already lies where the result should go."""
 
 
+class StoreUnfit(ArgumentError):
+    """A store cannot keep several writers apart, as a registry needs it."""
+
+
 class WorkersUnfit(DkmeansError):
     """The workers lack dkmeans, or run other versions than the client."""
 
@@ -106,6 +110,12 @@ class ClusterLost(DkmeansError):
 
 class BudgetSpent(DkmeansError):
     """The next pass would go beyond what the job may cost."""
+
+    exit_code = 7
+
+
+class AliasMoved(DkmeansError):
+    """Somebody else has moved an alias since it was looked at."""
 
     exit_code = 7
 

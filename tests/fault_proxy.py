@@ -19,6 +19,8 @@ ERRORS = {
     "expired_token": (400, "ExpiredToken", "The provided token has expired."),
     "access_denied": (403, "AccessDenied", "Access Denied"),
     "not_found": (404, "NoSuchKey", "The specified key does not exist."),
+    "conflict": (409, "ConditionalRequestConflict", "A conflicting operation is under way."),
+    "not_implemented": (501, "NotImplemented", "A header you provided is not implemented."),
 }
 """Replies of S3 in place of the true one: status, code and message."""
 
@@ -39,7 +41,8 @@ class Rule:
     Parameters
     ----------
     fault
-        Errors of S3: "slow_down", "internal_error", "expired_token", "access_denied", "not_found".
+        Errors of S3: "slow_down", "internal_error", "expired_token", "access_denied", "not_found",
+        "conflict", "not_implemented".
         "reset": the connection is reset before a reply. "hang": no reply, ever. "delay": the reply
         comes `seconds` later. "drop_reply": the server does what it is asked, the connection is
         closed without its reply. The others strike replies that succeed and have a body.

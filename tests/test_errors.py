@@ -14,6 +14,7 @@ EXIT_CODES = {
     "ArgumentError": 2,
     "JobRefused": 2,
     "OutputExists": 2,
+    "StoreUnfit": 2,
     "WorkersUnfit": 2,
     "InputRefused": 3,
     "MissingInput": 3,
@@ -28,6 +29,7 @@ EXIT_CODES = {
     "TooLarge": 3,
     "ClusterUnreachable": 7,
     "ClusterLost": 7,
+    "AliasMoved": 7,
     "StoreUnreachable": 7,
     "BudgetSpent": 7,
 }

@@ -61,6 +61,12 @@ def test_models_load_without_dask():
     assert loaded_after("from dkmeans import Model, Assignment", names) == []
 
 
+def test_registries_load_without_dask_and_scikit_learn():
+    names = ("dask", "distributed", *HEAVY)
+    assert loaded_after("from dkmeans import Registry", names) == []
+    assert loaded_after("import dkmeans.registry.reference, dkmeans.registry.compare", names) == []
+
+
 @contextmanager
 def fresh_worker() -> Iterator[Client]:
     """A client of one worker that has run nothing yet."""

@@ -20,7 +20,7 @@ from dkmeans.evaluation.evaluate import chosen_metrics
 from dkmeans.evaluation.evaluate import evaluate as evaluated
 from dkmeans.evaluation.metrics import METRICS
 from dkmeans.evaluation.statistics import Sampling
-from dkmeans.models.model import Model
+from dkmeans.registry.reference import load
 from dkmeans.rows.for_model import left_out
 from dkmeans.rows.progress import reporting
 
@@ -65,7 +65,7 @@ def evaluate(
     names = chosen_metrics(split(metrics))
     Sampling.checked(sample_size, seed)
     options = parse_storage_options(asked["storage_options"])
-    model = Model.load(model_url, storage_options=options)
+    model = load(model_url, options)
     tell_of_weights(model, weight)
     labels = () if truth is None else (truth,)
     with (

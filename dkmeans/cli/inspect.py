@@ -12,6 +12,7 @@ from rich.table import Table
 from dkmeans.cli.options import json_option, parse_storage_options, storage_option
 from dkmeans.models.files import model_id
 from dkmeans.models.model import Model
+from dkmeans.registry.reference import load
 
 _FEATURES_SHOWN = 8
 
@@ -22,7 +23,7 @@ _FEATURES_SHOWN = 8
 @json_option
 def inspect(model_url: str, storage_options: tuple[str, ...], as_json: bool) -> None:
     """Show the clusters of a model: sizes, shares, and centers in the units of the data."""
-    model = Model.load(model_url, storage_options=parse_storage_options(storage_options))
+    model = load(model_url, parse_storage_options(storage_options))
     if as_json:
         click.echo(json.dumps(describe(model)))
         return

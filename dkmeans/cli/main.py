@@ -12,7 +12,10 @@ import dkmeans
 from dkmeans.errors import DkmeansError, DkmeansWarning
 
 _INTERRUPTED, _TERMINATED = 130, 143
-_COMMANDS = (*("fit", "sweep", "predict", "evaluate", "profile", "plan", "inspect", "run", "demo"),)
+_COMMANDS = (
+    *("fit", "sweep", "predict", "evaluate", "profile", "plan", "inspect", "models", "run"),
+    "demo",
+)
 
 
 class Commands(click.Group):

@@ -18,6 +18,7 @@ from dkmeans.cli.options import (
 )
 from dkmeans.cli.rows_for import rows_for
 from dkmeans.models.model import Model
+from dkmeans.registry.reference import locate
 from dkmeans.rows.clusters_out import refuse_existing_output, write_clusters
 from dkmeans.rows.progress import reporting
 from dkmeans.storage.filesystem import remember
@@ -41,7 +42,8 @@ def predict(
 ) -> None:
     """Write the clusters of the rows at INPUT, by MODEL, as Parquet at OUTPUT, beside the keys."""
     options = parse_storage_options(asked["storage_options"])
-    model = Model.load(model_url, storage_options=options)
+    found = locate(model_url, options)
+    model = Model.load(found.url, storage_options=options)
     refuse_existing_output(output_url, overwrite, remember(options))
     with cluster(asked), reporting():
         start = time.perf_counter()
@@ -53,6 +55,7 @@ def predict(
     result = {
         "output": output_url,
         "model": model_url,
+        "model_version": found.version,
         "rows": manifest["rows"],
         "rows_assigned": manifest["rows_assigned"],
         "files": len(manifest["files"]),
@@ -70,6 +73,8 @@ def predict(
             f"{manifest['rows_assigned']:,} of {manifest['rows']:,} rows assigned, in "
             f"{len(manifest['files'])} files\nclusters: {output_url}"
         )
+        if found.version is not None:
+            click.echo(f"model: version {found.version} of {found.registry}")
         for one in manifest["skipped_files"]:
             click.echo(f"left out: {one['url']} ({one['reason']})")
     if result["rows_missing"] or result["skipped_files"]:

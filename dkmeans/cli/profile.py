@@ -20,7 +20,7 @@ from dkmeans.evaluation.profiles.profile import profile as profiled
 from dkmeans.evaluation.profiles.result import Profile
 from dkmeans.evaluation.shown import Shown
 from dkmeans.evaluation.statistics import check_integer
-from dkmeans.models.model import Model
+from dkmeans.registry.reference import load
 from dkmeans.rows.for_model import left_out
 from dkmeans.rows.progress import reporting
 
@@ -77,7 +77,7 @@ def profile(
     check_integer("--examples", n_examples, 0)
     check_integer("--seed", seed, 0)
     options = parse_storage_options(asked["storage_options"])
-    model = Model.load(model_url, storage_options=options)
+    model = load(model_url, options)
     tell_of_weights(model, weight)
     for one in (cluster_id, *pair):
         if one is not None and one not in model.cluster_ids:

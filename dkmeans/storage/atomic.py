@@ -50,9 +50,9 @@ def new_file(url: str, options: str = NO_OPTIONS) -> Iterator[Path]:
         try:
             yield part
             with store_errors(url):
-                _sync(part)
+                sync(part)
                 part.replace(target)
-                _sync(target.parent)
+                sync(target.parent)
         finally:
             part.unlink(missing_ok=True)
     else:
@@ -63,7 +63,8 @@ def new_file(url: str, options: str = NO_OPTIONS) -> Iterator[Path]:
             request(url, options, lambda fs, path: fs.put_file(str(part), path))
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

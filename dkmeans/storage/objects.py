@@ -5,13 +5,43 @@ from typing import Any
 
 import fsspec
 
-from dkmeans.storage.filesystem import NO_OPTIONS
+from dkmeans.errors import InputRefused
+from dkmeans.storage.filesystem import NO_OPTIONS, redact
 from dkmeans.storage.requests import request
+from dkmeans.storage.verdicts import is_empty
 
 
 def read_bytes(url: str, options: str = NO_OPTIONS) -> bytes:
     """Read a whole small file."""
     return request(url, options, lambda fs, path: bytes(fs.cat_file(path)))
+
+
+def read_at_most(url: str, most: int, options: str = NO_OPTIONS) -> bytes:
+    """Read a whole file of at most so many bytes, in one request.
+
+    Raises
+    ------
+    MissingInput
+        If nothing lies there.
+    InputRefused
+        If it is larger.
+    """
+
+    def read(fs: fsspec.AbstractFileSystem, path: str) -> bytes:
+        try:
+            return bytes(fs.cat_file(path, start=0, end=most + 1))
+        except NotADirectoryError:
+            raise FileNotFoundError(path) from None
+        except OSError as error:
+            # no range of an empty object can be satisfied
+            if not is_empty(error):
+                raise
+            return b""
+
+    data = request(url, options, read)
+    if len(data) > most:
+        raise InputRefused(f"{redact(url)} has more than {most} bytes; too large for what it is.")
+    return data
 
 
 def exists(url: str, options: str = NO_OPTIONS) -> bool:
@@ -47,6 +77,7 @@ def remove(url: str, options: str = NO_OPTIONS) -> None:
     """Remove the file or folder at `url`, with all that is in it; it may be gone already."""
 
     def act(fs: fsspec.AbstractFileSystem, path: str) -> None:
+        fs.invalidate_cache()
         with suppress(FileNotFoundError):
             fs.rm(path, recursive=True)
 

@@ -96,6 +96,11 @@ def is_bare(error: BaseException) -> bool:
     return bare or "AWS Error UNKNOWN (HTTP status 400)" in str(error)
 
 
+def is_empty(error: BaseException) -> bool:
+    """Whether a range was refused because an object has no bytes."""
+    return any(code in ("InvalidRange", "416") for link in _chain(error) for code in _codes(link))
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     link: BaseException | None = error

@@ -1,0 +1,1 @@
+"""Versions of models, aliases that move between them, and how they are published and cleaned up."""
