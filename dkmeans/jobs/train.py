@@ -24,6 +24,7 @@ from dkmeans.jobs.opening import (
 )
 from dkmeans.jobs.outcome import Outcome, fit_figures, left_out_lines
 from dkmeans.jobs.own import are_own_clusters, is_own_model, is_own_sweep
+from dkmeans.jobs.publishing import publish
 from dkmeans.models.files import refuse_existing
 from dkmeans.models.model import Model
 from dkmeans.rows.clusters_out import refuse_existing_output, write_clusters
@@ -155,8 +156,6 @@ def _store(run: Resolved, fitted: Fitted, rows: Rows, options: Mapping[str, Any]
         fitted.sweep.save(job.output.sweep, overwrite=True, storage_options=options)
         stored["sweep"] = job.output.sweep
     if job.registry is not None:
-        from dkmeans.jobs.publishing import publish
-
         attached = {}
         if fitted.sweep is not None:
             attached["sweep.json"] = json.dumps(fitted.sweep.to_dict(), indent=1).encode()
