@@ -17,6 +17,8 @@ from dkmeans.jobs.opening import (
     storage_options_of,
 )
 from dkmeans.jobs.planning import plan_for_workers, plan_lines, sampled, slots_of
+from dkmeans.jobs.predict import rows_for
+from dkmeans.jobs.publishing import referred
 from dkmeans.rows.plan import Plan
 from dkmeans.rows.rows import Rows
 
@@ -82,9 +84,6 @@ def _planned(job: Job) -> Iterator[tuple[Rows, Plan]]:
 
 
 def _of_predict(run: Resolved) -> DryRun:
-    from dkmeans.jobs.predict import rows_for
-    from dkmeans.jobs.publishing import referred
-
     options = storage_options_of(run.job.data)
     model = referred(run, options)
     with rows_for(run, model, options) as rows:

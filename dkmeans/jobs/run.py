@@ -1,8 +1,10 @@
 """Run a job: whatever its task is."""
 
 from dkmeans.errors import ArgumentError
+from dkmeans.jobs.definition import Notify
 from dkmeans.jobs.load import Resolved
 from dkmeans.jobs.outcome import Outcome
+from dkmeans.rows.progress import reporter
 
 
 def run_job(run: Resolved) -> Outcome:
@@ -13,6 +15,8 @@ def run_job(run: Resolved) -> Outcome:
     DkmeansError
         As the task does.
     """
+    if run.job.notify != Notify():
+        reporter().note("note: notify is not acted on yet; watch the exit code of this command")
     if run.job.task == "train":
         from dkmeans.jobs.train import train
 
