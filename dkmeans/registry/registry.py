@@ -277,13 +277,14 @@ class Registry:
             )
         return publish.read_part(self._place, version, path, files)
 
-    def check(self, *, single_writer: bool = False) -> Check:
+    def check(self, *, single_writer: bool | None = None) -> Check:
         """Try whether the store keeps writers apart, and keep the result; see `Check`.
 
         Parameters
         ----------
         single_writer
-            Declare that one process at a time writes to this registry, so that any store will do.
+            Declare that one process at a time writes to this registry, so that any store will do;
+            False takes that back, None leaves it as it is.
         """
         return probe.probe(self._place, is_single_writer=single_writer)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dkmeans.errors import StoreUnreachable
+from dkmeans.errors import StoreUnfit, StoreUnreachable
 from dkmeans.registry.names import key_of
 from dkmeans.registry.registry import Registry
 from tests.fault_proxy import FaultProxy
@@ -201,8 +201,6 @@ def test_a_run_that_never_learned_of_its_success_finds_its_version(proxied) -> N
 
 
 def test_a_store_that_knows_no_conditions_is_refused_with_the_remedy(proxied, bucket: str) -> None:
-    from dkmeans.errors import StoreUnfit
-
     proxy, store = proxied
     # plain writes carry no condition, and go through
     proxy.wanted = lambda method, path, headers: (
