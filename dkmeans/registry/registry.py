@@ -160,7 +160,7 @@ class Registry:
         who: str | None = None,
         expected: Expected = "any",
     ) -> Move:
-        """Have an alias point to a version whose files are all there and whole.
+        """Have an alias point to a version whose model is there and whole.
 
         Parameters
         ----------
@@ -335,7 +335,7 @@ class Registry:
     def _check_whole(self, number: int) -> None:
         version = self._record(number)
         publish.checked_url(self._place, version)
-        files = publish.read_manifest(self._place, version)
+        files = publish.model_files(publish.read_manifest(self._place, version))
         for name in files:
             publish.read_part(self._place, version, name, files)
 
