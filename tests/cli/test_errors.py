@@ -311,7 +311,7 @@ def remove(model: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (change_format, ["format 99", "reads format 2", "version that wrote it"]),
+        (change_format, ["format 99", "reads format 3", "version that wrote it"]),
         (change_byte, ["damaged", "weights-"]),
         (change_index, ["damaged", "model.json"]),
         (remove, ["no model", "check the path"]),
