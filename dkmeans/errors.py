@@ -104,12 +104,6 @@ class TooLarge(InputRefused, MemoryError):
     """Something that must fit in the memory of one process does not."""
 
 
-class DriftFound(DkmeansError):
-    """Rows are no longer like those that a model was fitted to."""
-
-    exit_code = 6
-
-
 class ClusterUnreachable(DkmeansError, ConnectionError):
     """No scheduler answers at the given address."""
 
@@ -156,6 +150,12 @@ class GateRefused(DkmeansError):
     """A challenger does not keep to the rules of its gate; the champion stays."""
 
     exit_code = 5
+
+
+class DriftFound(DkmeansError):
+    """Rows are no longer like those that a model was fitted to."""
+
+    exit_code = 6
 
 
 class DkmeansWarning(UserWarning):

@@ -15,6 +15,7 @@ _HOMES = {
     "tag": "models_moved",
     "check": "models_kept",
     "gc": "models_kept",
+    "forget-rows": "models_kept",
 }
 """The modules that sub-commands are in, as functions of the name `<sub-command>_command`."""
 

@@ -115,6 +115,10 @@ def _settings(job: Job, chosen: Collection[str]) -> Iterator[Found]:
                 yield f"model.{name}", f"{{}} goes with algorithm: {other}; remove it"
     yield from _starts(job, model)
     yield from _forgetting(job, model)
+    if job.task == "retrain":
+        yield from _retrained(job, model)
+    elif model.window is not None:
+        yield "model.window", _RETRAIN
 
 
 def _starts(job: Job, model: Settings) -> Iterator[Found]:
@@ -154,6 +158,34 @@ def _forgetting(job: Job, model: Settings) -> Iterator[Found]:
             "model.half_life",
             "{} goes with algorithm: minibatch; write rows, or a span as 30d",
         )
+
+
+def _retrained(job: Job, model: Settings) -> Iterator[Found]:
+    """What follows a champion."""
+    follows = model.init != "scratch"
+    if model.init not in (None, "champion", "coreset", "scratch"):
+        yield "model.init", "{} is not for task: retrain; use champion, coreset or scratch"
+    if follows and model.sweep is not None:
+        yield "model.sweep", "{} goes with init: scratch; write n_clusters, or init: scratch"
+    if follows and model.algorithm == "minibatch":
+        yield "model.algorithm", "{} goes with init: scratch; add that, or write lloyd"
+    if model.half_life is not None and model.init not in (None, "champion"):
+        yield "model.half_life", f"{{}} goes with init: champion, not with {model.init}; remove it"
+    if model.init == "coreset" and job.data is not None and job.data.sample is not None:
+        yield "data.sample", "{} does not go with model.init: coreset, which samples; remove it"
+    if model.window is None:
+        return
+    if model.init not in (None, "champion"):
+        yield "model.window", f"goes with init: champion, not with {model.init}; remove it"
+    if model.half_life is not None:
+        yield (
+            "model.half_life",
+            "{} does not go with window, which forgets by itself; remove it",
+        )
+    if job.data is not None and job.data.sample is not None:
+        yield "data.sample", "{} does not go with model.window; remove it"
+    if job.data is not None and job.data.missing == "mean":
+        yield "data.missing", "{} does not go with model.window, whose means nobody knows; use drop"
 
 
 def _data(job: Job, chosen: Collection[str]) -> Iterator[Found]:
@@ -204,6 +236,7 @@ def _places(job: Job, chosen: Collection[str]) -> Iterator[Found]:
         "output.clusters": job.output.clusters,
         "output.sweep": job.output.sweep,
         "checkpoint": job.checkpoint,
+        "model.window.coresets": _coresets_of(job),
         "registry": None if job.registry is None else job.registry.place,
     }
     seen: dict[str, str] = {}
@@ -217,6 +250,12 @@ def _places(job: Job, chosen: Collection[str]) -> Iterator[Found]:
         elif place in seen:
             yield path, f"{{}} is the place of {seen[place]}, too; write another"
         seen.setdefault(place, path)
+
+
+def _coresets_of(job: Job) -> str | None:
+    if not isinstance(job.model, Settings) or job.model.window is None:
+        return None
+    return job.model.window.coresets
 
 
 def _within(place: str, folder: str) -> bool:

@@ -74,6 +74,22 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Window:
+    """A window that moves: of each partition a coreset is kept, and only new ones are read."""
+
+    partitions: Annotated[
+        tuple[str, ...] | None, Many(Text("the name of a partition column, or file", "dt"))
+    ] = None
+    """The columns whose folders, as dt=2026-11-20, tell partitions apart; or file, for each file
+    apart. All partition columns, if nothing is said; file where there are none."""
+
+    coresets: Annotated[str | None, Place(sample="s3://lake/coresets")] = None
+    """A folder for the coresets. They hold rows of the data: whoever may read them reads rows, and
+    who deletes rows of the source has to delete them here, too, with `dkmeans models forget-rows`.
+    None are kept, and all partitions read, if it is not given."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """What is fitted, for the tasks train and retrain."""
 
@@ -94,7 +110,8 @@ class Settings:
         Choice(("coreset", "k-means||", "scalable", "k-means++", "random", "champion", "scratch")),
     ] = None
     """Where centers start. Of train: coreset, or k-means|| of minibatch. Of retrain: champion, the
-    champion's centers and scale; scratch has nothing of it; another name has its scale alone."""
+    champion's centers and scale; coreset, fresh centers and the champion's, in its scale; scratch
+    has nothing of it."""
 
     random_state: Annotated[int, Integer(0)] = 0
     """Seed: the same data and seed give the same model."""
@@ -102,6 +119,10 @@ class Settings:
     half_life: Annotated[HalfLife | None, HalfLives()] = None
     """How much passes until what came before counts half: rows or batches of minibatch; rows or a
     span, as 30d, of retrain, which else forgets nothing."""
+
+    window: Annotated[Window | None, Record(Window)] = None
+    """Of retrain: the rows are those of partitions, which come and go. Of these coresets are kept
+    where it is asked for, and they hold rows."""
 
     n_init: Annotated[int | None, Integer(1)] = None
     """Restarts; they share passes. 1; 8 of coreset; 3 of minibatch, and for each k of a sweep."""
@@ -299,7 +320,8 @@ class Retention:
     """What a retrain removes of its registry: nothing, unless older_than is given."""
 
     older_than: Annotated[float | None, Quantity("seconds")] = None
-    """Files of versions that are older, as 90d, unless an alias, a tag or a rollback needs them."""
+    """Files of versions that are older, as 90d, unless an alias, a tag or a rollback needs them;
+    and what unfinished publishings have left."""
 
     keep: Annotated[int, Integer(0)] = 5
     """How many rollbacks of each alias must stay possible."""
@@ -383,7 +405,7 @@ class Job:
     default ones, metric by metric; off has none."""
 
     drift: Drift = Drift()
-    """From where on a retrain reports drift, whatever the gates say."""
+    """From where on a retrain reports drift. It is reported, and no more: gates decide."""
 
     limits: Limits = Limits()
     """What a run may cost."""

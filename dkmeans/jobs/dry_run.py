@@ -57,18 +57,24 @@ def dry_run(run: Resolved) -> DryRun:
     """
     if run.job.task == "predict":
         return _of_predict(run)
-    with _planned(run.job) as (rows, cost):
+    if run.job.task == "retrain":
+        from dkmeans.jobs.retrain_plan import plan_of_retrain
+
+        plan, lines = plan_of_retrain(run)
+        return DryRun(run, plan, aligned(lines))
+    with planned(run.job) as (rows, cost):
         assert rows.parquet is not None
         plan = {
             **cost.to_dict(),
             "feature_names": list(rows.feature_names or ()),
             "not_used": dict(rows.parquet.choice.left_out),
         }
-        return DryRun(run, plan, _aligned(plan_lines(cost, rows)))
+        return DryRun(run, plan, aligned(plan_lines(cost, rows)))
 
 
 @contextmanager
-def _planned(job: Job) -> Iterator[tuple[Rows, Plan]]:
+def planned(job: Job) -> Iterator[tuple[Rows, Plan]]:
+    """Open the rows of a job that fits, and plan the fit, for a while."""
     options, settings = storage_options_of(job.data), settings_of(job)
     asked = job_sweep(job) if settings.sweep else job_estimator(job)
     k, size = most_clusters(settings), job.data.sample
@@ -107,8 +113,9 @@ def _of_predict(run: Resolved) -> DryRun:
             ("features", f"{rows.n_features} ({found.choice})"),
             ("source", f"{found.n_bytes / 1e6:,.1f} MB, read once"),
         ]
-        return DryRun(run, plan, _aligned(lines))
+        return DryRun(run, plan, aligned(lines))
 
 
-def _aligned(lines: list[tuple[str, str]]) -> tuple[str, ...]:
+def aligned(lines: list[tuple[str, str]]) -> tuple[str, ...]:
+    """Return names and what they are, one below the other."""
     return tuple(f"{name:<9} {value}" for name, value in lines)

@@ -23,6 +23,9 @@ _SETTINGS = (
     *("batch_size", "max_epochs", "max_no_improvement", "learning_rate"),
 )
 
+FOLLOWING = ("champion", "scratch")
+"""What `init` of a retrain may be called beside the names of estimators."""
+
 
 def storage_options_of(data: Data) -> dict[str, Any]:
     """Return the storage options with what they refer to in the environment.
@@ -83,7 +86,7 @@ def job_estimator(job: Job, checkpoint: str | None = None) -> Clusterer:
     given = {name: getattr(settings, name) for name in _SETTINGS}
     if settings.sweep is not None and settings.n_init is None:
         given["n_init"] = SWEEP_N_INIT
-    if settings.init in ("champion", "scratch"):
+    if settings.init in FOLLOWING:
         # how a retrain begins is not the estimator's to know
         given["init"] = None
     if settings.half_life is not None and settings.algorithm == "minibatch":

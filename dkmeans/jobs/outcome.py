@@ -1,10 +1,13 @@
 """What a job has done, for people and for programs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dkmeans.models.model import Model
+
+LEFT_OUT = 4
+"""Exit code of what is done, but for rows or files that were left out by policy."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,20 @@ class Outcome:
 
     lines: tuple[str, ...]
     """The same for people."""
+
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """Entries of the record of the attempt, as `verdict`; an "outcome" and an "exit_code", if it
+    did not end as "done"."""
+
+    refusal: str | None = None
+    """Why the gate refused, in one sentence; None if it did not."""
+
+    @property
+    def exit_code(self) -> int:
+        """What the process is to end with."""
+        if (code := self.record.get("exit_code")) is not None:
+            return int(code)
+        return LEFT_OUT if self.has_left_out else 0
 
     @property
     def has_left_out(self) -> bool:

@@ -1,22 +1,22 @@
 """Run a job: whatever its task is."""
 
 from dkmeans.errors import ArgumentError
-from dkmeans.jobs.definition import Notify
 from dkmeans.jobs.load import Resolved
 from dkmeans.jobs.outcome import Outcome
-from dkmeans.rows.progress import reporter
 
 
-def run_job(run: Resolved) -> Outcome:
-    """Do what a job says.
+def run_job(run: Resolved, *, shadow: bool = False) -> Outcome:
+    """Do what a job says; in `shadow` a retrain promotes nothing.
 
     Raises
     ------
     DkmeansError
         As the task does.
     """
-    if run.job.notify != Notify():
-        reporter().note("note: notify is not acted on yet; watch the exit code of this command")
+    if shadow and run.job.task != "retrain":
+        raise ArgumentError(
+            f"--shadow goes with task: retrain, which promotes; this one is task: {run.job.task}."
+        )
     if run.job.task == "train":
         from dkmeans.jobs.train import train
 
@@ -25,7 +25,6 @@ def run_job(run: Resolved) -> Outcome:
         from dkmeans.jobs.predict import predict
 
         return predict(run)
-    raise ArgumentError(
-        "task: retrain cannot be run by this version of dkmeans; write task: train, and promote "
-        "what it publishes."
-    )
+    from dkmeans.jobs.retrain import retrain
+
+    return retrain(run, shadow=shadow)

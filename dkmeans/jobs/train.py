@@ -11,11 +11,13 @@ from typing import Any
 from dkmeans.algorithms.checkpoint import remove_checkpoint, run_id_at
 from dkmeans.errors import InputRefused, StaleCheckpoint
 from dkmeans.estimators.sweep import SWEEP_N_INIT, sweep
+from dkmeans.evaluation.drift.baselines import with_baseline
 from dkmeans.evaluation.sweeps.files import refuse_existing_sweep
 from dkmeans.evaluation.sweeps.result import Sweep
 from dkmeans.jobs.definition import Settings
 from dkmeans.jobs.load import Resolved, plain
 from dkmeans.jobs.opening import (
+    FOLLOWING,
     job_cluster,
     job_estimator,
     rows_of,
@@ -70,7 +72,7 @@ def train(run: Resolved) -> Outcome:
     _refuse_foreign(run, run_id, reference)
     with job_cluster(job.cluster), rows_of(job, options) as rows:
         reporter().note(f"{rows.parquet.choice if rows.parquet else ''}\nscale: {job.scale}")
-        fitted = _fresh_fit(run, rows, place, reference)
+        fitted = _based(run, _fresh_fit(run, rows, place, reference), rows)
         stored = _store(run, fitted, rows, options)
     if place is not None:
         remove_checkpoint(place, reference)
@@ -130,6 +132,8 @@ def fit(run: Resolved, rows: Rows, checkpoint: str | None) -> Fitted:
         estimator.fit(rows, sample=sample)
         return Fitted(_with_job(estimator.model_, run))
     given = {name: getattr(settings, name) for name in _OF_SWEEPS}
+    if settings.init in FOLLOWING:
+        given["init"] = None
     found = sweep(
         rows,
         settings.sweep,
@@ -157,6 +161,13 @@ def _chosen(found: Sweep, settings: Settings) -> int:
 
 def _with_job(model: Model, run: Resolved) -> Model:
     return replace(model, provenance={**model.provenance, "job": run.record()})
+
+
+def _based(run: Resolved, fitted: Fitted, rows: Rows) -> Fitted:
+    """What a registry gets has a baseline, which retraining and drift compare rows with."""
+    if run.job.registry is None or run.job.data.sample is not None:
+        return fitted
+    return replace(fitted, model=with_baseline(fitted.model, rows))
 
 
 def _store(run: Resolved, fitted: Fitted, rows: Rows, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -226,6 +226,8 @@ def _summary(model: Model) -> dict[str, Any]:
         "weight": weight,
         "inertia_per_row": model.inertia / weight if weight > 0 else None,
         "fit_run_id": _text(model.provenance.get("run_id")),
+        "next_cluster_id": model.next_cluster_id,
+        "retrain": model.provenance.get("retrain"),
     }
 
 

@@ -139,7 +139,7 @@ def test_all_that_is_wrong_is_printed_a_line_each(job: Path) -> None:
         (("--set", "model.n_clusters=6000"), 3, "n_clusters=6000"),
         (("--set", "limits.max_passes=1"), 7, "max_passes"),
         (("--set", "cluster={address: tcp://127.0.0.1:9}"), 7, "127.0.0.1:9"),
-        (("--set", "task=retrain"), 2, "retrain"),
+        (("--shadow",), 2, "--shadow goes with task: retrain"),
     ],
 )
 def test_what_cannot_be_run_has_the_exit_code_of_its_kind(

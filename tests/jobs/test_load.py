@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dkmeans.errors import ArgumentError, JobRefused, MissingInput
-from dkmeans.jobs.definition import Job, Registry, Settings
+from dkmeans.jobs.definition import Job, Registry, Settings, Window
 from dkmeans.jobs.load import job_text, load_job
 from dkmeans.jobs.reading import Dumper, read
 from dkmeans.jobs.rules import DEFAULT_GATES, Rule
@@ -42,7 +42,6 @@ model:
   choose: elbow
   init: scratch
   random_state: 7
-  half_life: 30d
   tol: 1e-3
 stage: disk
 cluster: {local: 2, memory: 4GiB}
@@ -73,6 +72,17 @@ def test_four_keys_are_enough() -> None:
     )
 
 
+def test_a_retrain_forgets_by_time_or_moves_a_window() -> None:
+    text = SMALL.replace("task: train", "task: retrain")
+    settings = job_of(text.replace("8}", "8, half_life: 30d}")).job.model
+    assert isinstance(settings, Settings)
+    assert settings.half_life is not None
+    assert (settings.half_life.amount, settings.half_life.unit) == (30 * 86_400, "seconds")
+    settings = job_of(text.replace("8}", "8, window: {partitions: dt, coresets: kept}}")).job.model
+    assert isinstance(settings, Settings)
+    assert settings.window == Window(("dt",), "/jobs/kept")
+
+
 def test_every_key_is_read() -> None:
     job = job_of(LARGE).job
     assert job.data.url == ("s3://lake/events/dt=2026-11-20", "/jobs/more")
@@ -84,8 +94,7 @@ def test_every_key_is_read() -> None:
     assert job.data.block_bytes == 16 * 2**20
     assert isinstance(job.model, Settings)
     assert job.model.sweep == (2, 3, 4, 5, 10)
-    assert job.model.half_life is not None
-    assert (job.model.half_life.amount, job.model.half_life.unit) == (30 * 86_400, "seconds")
+    assert job.model.init == "scratch"
     assert job.registry is not None
     assert (job.registry.place, job.registry.name) == ("s3://models/customers", "staging")
     assert Rule("churn", max=0.1) in job.gates

@@ -29,6 +29,7 @@ OF_COMBINATIONS = {
     *("memory-of-threads", "neither-k-nor-sweep", "notify-nobody", "options-of-lloyd"),
     *("options-of-other-algorithms", "predict-with-both", "predict-with-keys-of-train"),
     *("predict-with-settings", "predict-without-model", "results-among-the-data"),
+    "retrain-with-what-it-has-not",
     *("sweep-of-minibatch", "sweeps", "templates", "tls-without-address", "train-into-a-version"),
     *("train-with-a-reference", "weight-is-a-feature", "written-twice"),
 }

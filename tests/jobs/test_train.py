@@ -273,8 +273,3 @@ def test_a_factory_makes_the_cluster_and_it_is_closed(
 def test_a_factory_that_is_none_is_refused(folder: Path, name: str, reason: str) -> None:
     with pytest.raises(ArgumentError, match=reason):
         train(folder, TEXT, f"cluster={{factory: '{name}'}}")
-
-
-def test_a_retrain_is_refused_for_now(folder: Path) -> None:
-    with pytest.raises(ArgumentError, match="task: retrain cannot be run"):
-        run_job(job_of(TEXT.replace("train", "retrain"), folder=folder))
