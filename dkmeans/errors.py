@@ -72,6 +72,10 @@ class InputChanged(InputRefused):
     """A file is not the one that was planned, or a checkpoint belongs to other data or settings."""
 
 
+class StaleCheckpoint(InputChanged):
+    """A checkpoint belongs to other data, settings or versions."""
+
+
 class SchemaMismatch(InputRefused):
     """A column is missing, or has a type that cannot be used."""
 
@@ -149,7 +153,7 @@ class GateRefused(DkmeansError):
 
 
 class DriftFound(DkmeansError):
-    """Rows differ from those of the fit by more than is allowed."""
+    """Rows are no longer like those that a model was fitted to."""
 
     exit_code = 6
 

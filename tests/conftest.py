@@ -131,7 +131,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
     log = tmp_path_factory.mktemp("s3") / "server.log"
     with log.open("wb") as out:
         server = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-m", "tests.s3_server", "-H", "127.0.0.1", "-p", str(port)],
+            cwd=Path(__file__).parents[1],
             stdout=out,
             stderr=out,
         )

@@ -21,6 +21,7 @@ EXIT_CODES = {
     "MissingInput": 3,
     "UnreadableFile": 3,
     "InputChanged": 3,
+    "StaleCheckpoint": 3,
     "SchemaMismatch": 3,
     "UnsupportedType": 3,
     "BadValues": 3,

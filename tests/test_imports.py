@@ -147,7 +147,8 @@ def test_evaluations_and_profiles_load_neither_nor_scipy_on_a_fresh_worker(tmp_p
         assert "dkmeans.evaluation.profiles.survey" in loaded_by_worker(
             client, ("dkmeans.evaluation.profiles.survey",)
         )
-    assert loaded == {"before": [], "evaluate": [], "profile": [], "drift": [], "lineage": []}
+    expected = ("before", "evaluate", "profile", "drift", "lineage")
+    assert loaded == {name: [] for name in expected}
 
 
 def test_every_public_name_resolves_and_no_other_does():

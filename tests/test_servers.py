@@ -309,7 +309,7 @@ def test_shares_are_drawn_from_the_seed(path: str, s3: dict) -> None:
 
 
 def test_an_unknown_fault_is_refused(proxy) -> None:
-    with pytest.raises(ValueError, match="no fault 'slowdown', but access_denied, delay"):
+    with pytest.raises(ValueError, match="no fault 'slowdown', but access_denied, conflict, delay"):
         proxy.fail("slowdown")
     with pytest.raises(ValueError, match="no fault 'truncate'"):
         proxy.outage(1, "truncate")

@@ -24,7 +24,7 @@ from dkmeans.algorithms.seeding import Drawn
 from dkmeans.algorithms.settings import Settings
 from dkmeans.algorithms.stream import Stream
 from dkmeans.cluster.preflight import versions_here
-from dkmeans.errors import InputChanged, MissingInput
+from dkmeans.errors import MissingInput, StaleCheckpoint
 from dkmeans.kernels.block import Block
 from dkmeans.models.filling import Filling
 from dkmeans.models.scaling import Normalization, Scaling
@@ -80,7 +80,7 @@ class Checkpoint:
 
     Raises
     ------
-    InputChanged
+    StaleCheckpoint
         If the checkpoint that lies there belongs to other input, settings or versions; the first
         difference is named.
     """
@@ -99,7 +99,7 @@ class Checkpoint:
             self.saved = read_checkpoint(url, self._options)
             difference = _difference(self.saved.identity, self._identity)
             if difference is not None:
-                raise InputChanged(
+                raise StaleCheckpoint(
                     f"the checkpoint at {redact(url)} belongs to another job: {difference}; go on "
                     "with the same, or remove the checkpoint to start afresh."
                 )
@@ -125,7 +125,9 @@ def read_checkpoint(url: str, options: str) -> Saved:
     where = join(absolute(url), FILE)
     saved = read_snapshot(where, _TYPES, options)
     if not isinstance(saved, Saved) or saved.format != _FORMAT:
-        raise InputChanged(f"{redact(where)} was written by another version of dkmeans; remove it.")
+        raise StaleCheckpoint(
+            f"{redact(where)} was written by another version of dkmeans; remove it."
+        )
     return saved
 
 

@@ -39,7 +39,7 @@ class Job(Generic[_S]):
         If a value cannot be.
     TooFewRows
         If there are fewer rows than clusters.
-    InputChanged
+    StaleCheckpoint
         If the checkpoint belongs to other input, settings or versions.
     """
 

@@ -76,7 +76,7 @@ def minibatch(
         If a value cannot be.
     InputRefused
         If the rows cannot be clustered so.
-    InputChanged
+    StaleCheckpoint
         If the checkpoint belongs to other input, settings or versions.
     """
     job = Job(rows, settings, checkpoint, on_interrupt)

@@ -76,7 +76,7 @@ def fit_each(
         If a value cannot be.
     InputRefused
         If the rows cannot be clustered so.
-    InputChanged
+    StaleCheckpoint
         If the checkpoint belongs to other input, settings or versions.
     """
     settings = replace(settings, n_clusters=max(n_clusters), each=tuple(n_clusters))

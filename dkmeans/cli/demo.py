@@ -12,7 +12,8 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 from PIL import Image
 
-from dkmeans.cli.options import cluster, json_option, say
+from dkmeans.cli.options import json_option, say
+from dkmeans.cluster.chosen import chosen_cluster
 from dkmeans.errors import OutputExists
 from dkmeans.estimators.kmeans import KMeans
 from dkmeans.kernels.block import Array
@@ -51,9 +52,8 @@ def demo(out: Path, n_clusters: int, workers: int, as_json: bool) -> None:
     for name, photo in photos.items():
         write_pixels(photo, pixels / f"photo={name}")
     say(f"pixels: {sum(photo[..., 0].size for photo in photos.values()):,} rows in {pixels}")
-    where = {"scheduler": None, "workers": workers, "memory": "1GiB"}
     with (
-        cluster(where),
+        chosen_cluster(None, workers, "1GiB", say=say),
         reporting(),
         read_parquet(str(pixels), keys=_KEYS) as rows,
     ):

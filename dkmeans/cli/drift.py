@@ -21,7 +21,7 @@ from dkmeans.evaluation.drift.drift import drift as drifted
 from dkmeans.evaluation.drift.result import Drift
 from dkmeans.evaluation.drift.thresholds import Thresholds
 from dkmeans.evaluation.statistics import check_integer
-from dkmeans.models.model import Model
+from dkmeans.registry.reference import load
 from dkmeans.rows.for_model import left_out
 from dkmeans.rows.progress import reporting
 
@@ -66,7 +66,7 @@ def drift(
     chosen = parse_thresholds(thresholds)
     check_integer("--seed", seed, 0)
     options = parse_storage_options(asked["storage_options"])
-    model = Model.load(model_url, storage_options=options)
+    model = load(model_url, options)
     baseline_of(model)
     tell_of_weights(model, weight)
     # so that they come, and are counted

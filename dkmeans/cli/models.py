@@ -9,6 +9,7 @@ _HOMES = {
     "show": "models_shown",
     "history": "models_shown",
     "compare": "models_shown",
+    "export": "models_exported",
     "promote": "models_moved",
     "rollback": "models_moved",
     "tag": "models_moved",

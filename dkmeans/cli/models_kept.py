@@ -16,14 +16,15 @@ from dkmeans.storage.filesystem import redact
 @click.command("check")
 @click.argument("url", metavar="URL")
 @click.option(
-    "--single-writer",
-    is_flag=True,
-    help="Declare that one process at a time writes to this registry: then any store will do.",
+    "--single-writer/--many-writers",
+    default=None,
+    help="Declare that one process at a time writes to this registry, so that any store will do; "
+    "or take that back.",
 )
 @storage_option
 @json_option
 def check_command(
-    url: str, single_writer: bool, storage_options: tuple[str, ...], as_json: bool
+    url: str, single_writer: bool | None, storage_options: tuple[str, ...], as_json: bool
 ) -> None:
     """Try whether the store of a registry keeps concurrent writers apart, and keep the result."""
     registry = Registry(url, parse_storage_options(storage_options))
@@ -37,11 +38,11 @@ def check_command(
         )
     else:
         click.echo(f"failed: {check.reason}")
-        if single_writer:
+        if check.is_single_writer:
             click.echo("declared: one process at a time writes to this registry")
         else:
             click.echo("publishing is refused; --single-writer declares that one process writes")
-    if not (check.passed or single_writer):
+    if not (check.passed or check.is_single_writer):
         sys.exit(StoreUnfit.exit_code)
 
 

@@ -44,7 +44,8 @@ def list_command(url: str, storage_options: tuple[str, ...], as_json: bool) -> N
     if not rows:
         click.echo(f"no versions at {url}")
         return
-    click.echo(as_text([Section(f"{len(rows)} versions", (), headings, tuple(rows))]))
+    title = "1 version" if len(rows) == 1 else f"{len(rows)} versions"
+    click.echo(as_text([Section(title, (), headings, tuple(rows))]))
 
 
 @click.command("show")

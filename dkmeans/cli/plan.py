@@ -55,9 +55,14 @@ def plan(input_url: str, measure: bool, as_json: bool, counts: str, **asked: Any
     else:
         rows = rows_of(input_url, {**asked, "stage": "none"})
         rows = _sampled(rows, asked)
-        planned = WithBaselines(estimator, numbers, rows, asked)
         slots = slots_of(rows, asked["workers"], asked["memory"])
-        rows, cost = plan_for_workers(rows, planned, asked["stage"], slots, measure=measure)
+        rows, cost = plan_for_workers(
+            rows,
+            lambda kept: WithBaselines(estimator, numbers, kept, asked),
+            asked["stage"],
+            slots,
+            measure=measure,
+        )
     assert rows.parquet is not None
     if as_json:
         names = list(rows.feature_names or ())

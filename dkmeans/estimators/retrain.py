@@ -137,6 +137,8 @@ def _challenger(champion: Model, result: FitResult, rows: Rows, settings: Retrai
         scaled_means=fit.ledger.centers(otherwise=fit.centers),
         dtype=rows.dtype,
         filling=champion.filling if rows.known.filling is None else rows.known.filling,
+        # that of other rows
+        baseline=None,
         parameters=_parameters(champion, settings),
         provenance=found,
     )

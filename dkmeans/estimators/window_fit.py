@@ -77,8 +77,8 @@ def window_fit(
     random_state
         Seed; None for a fresh one. Coresets that are kept stay as they were drawn.
     coreset_size
-        About how many rows the coreset of a window has, shared among its partitions; at most twice
-        as many if these are of unlike sizes. None as for `KMeans`.
+        About how many rows the coreset of a window has, shared among its partitions by rows and by
+        inertia; at most three times as many if these are unlike each other. None as for `KMeans`.
     exact
         Whether all rows of the window are read, once, so that weights, means and inertias are
         exact. Centers do not move.
@@ -106,7 +106,8 @@ def window_fit(
     -----
     The standard error is that of independent draws, at centers that do not depend on them. Centers
     that were solved on the coreset fit it a little better than all rows: by about the share that
-    `n_clusters` is of the coreset's rows.
+    `n_clusters` is of the coreset's rows. Where a few far rows have much of the inertia, and some
+    of them are not among those drawn, it tells too little: ask for `exact` then.
 
     A partition is known again by its name and by size and ETag (or time of change) of its files: a
     rewritten one is read again, and its old rows are removed from the store.

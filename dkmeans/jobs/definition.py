@@ -8,21 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from dkmeans.jobs.filter_kinds import Filters
 from dkmeans.jobs.kinds import Choice, Flag, Integer, Many, Number, Text
 from dkmeans.jobs.own_kinds import (
     Counts,
-    Filters,
     HalfLife,
     HalfLives,
     Matching,
     Place,
     Quantity,
-    Secret,
-    Secrets,
 )
 from dkmeans.jobs.record_kind import Record, TextOr
 from dkmeans.jobs.rule_kinds import Rules
 from dkmeans.jobs.rules import DEFAULT_GATES, Rule
+from dkmeans.jobs.secret_kinds import Secret, Secrets
 from dkmeans.jobs.secrets import Env
 from dkmeans.models.scaling import SCALES
 
@@ -271,8 +270,7 @@ class Lock:
     """How long to wait at most, as 1h."""
 
     stale: Annotated[float, Quantity("seconds")] = 600
-    """After how long without a sign of life the other is taken for dead, as 10min. It says six
-    times as often that it is alive."""
+    """After how long without a sign of life the other is taken for dead, as 10min."""
 
 
 @dataclass(frozen=True)

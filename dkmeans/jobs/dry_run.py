@@ -17,6 +17,8 @@ from dkmeans.jobs.opening import (
     storage_options_of,
 )
 from dkmeans.jobs.planning import plan_for_workers, plan_lines, sampled, slots_of
+from dkmeans.jobs.predict import rows_for
+from dkmeans.jobs.publishing import referred
 from dkmeans.rows.plan import Plan
 from dkmeans.rows.rows import Rows
 
@@ -84,13 +86,10 @@ def planned(job: Job) -> Iterator[tuple[Rows, Plan]]:
     with rows_of(job, options, stage="none") as rows:
         rows = sampled(rows, size, k)
         slots = slots_of(rows, job.cluster.local, job.cluster.memory)
-        yield plan_for_workers(rows, asked, job.stage, slots)
+        yield plan_for_workers(rows, lambda _: asked, job.stage, slots)
 
 
 def _of_predict(run: Resolved) -> DryRun:
-    from dkmeans.jobs.predict import rows_for
-    from dkmeans.jobs.publishing import referred
-
     options = storage_options_of(run.job.data)
     model = referred(run, options)
     with rows_for(run, model, options) as rows:

@@ -1,5 +1,6 @@
 """What a job would read and need, from the footers alone, before any worker is started."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from dkmeans.algorithms.checks import check_enough
@@ -22,7 +23,7 @@ def sampled(rows: Rows, size: float | None, n_clusters: int) -> Rows:
 
 def plan_for_workers(
     rows: Rows,
-    estimator: HasDemand,
+    asking: Callable[[Rows], HasDemand],
     stage: StageName,
     slots: tuple[Slot, ...],
     *,
@@ -34,8 +35,8 @@ def plan_for_workers(
     ----------
     rows
         Opened in this process, with `stage="none"`.
-    estimator
-        What is to be fitted.
+    asking
+        Returns what is to be fitted, given the rows as the workers would keep them.
     stage
         Where decoded rows are to stay.
     slots
@@ -52,7 +53,7 @@ def plan_for_workers(
     room = _Planned(Room(memory, rows.engine.room().disk_bytes))
     staging = decide(stage, rows.decoded_bytes, rows.n_source_rows, room)
     rows = replace(rows, staging=staging)
-    demand = estimator.demand(rows.n_features, rows.dtype)
+    demand = asking(rows).demand(rows.n_features, rows.dtype)
     check_fits(rows, demand, slots)
     plan = plan_of(rows, demand, slots)
     if measure:

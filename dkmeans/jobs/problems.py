@@ -84,4 +84,6 @@ def without_password(text: str) -> str:
     except ValueError:
         return HIDDEN
     # `URL@alias` has its @ behind the host
-    return redact(text) if "@" in parts.netloc or parts.query else text
+    # and in other places than the web a ? is of a glob
+    is_signed = bool(parts.query) and parts.scheme in ("http", "https")
+    return redact(text) if "@" in parts.netloc or is_signed else text

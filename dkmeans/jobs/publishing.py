@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
-from dkmeans.jobs.definition import Registry as Place
+from dkmeans.errors import AliasMoved
 from dkmeans.jobs.load import Resolved
 from dkmeans.models.model import Model
+from dkmeans.registry.reference import locate
+from dkmeans.registry.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,9 @@ def publish(
     An alias that is there is left alone: that is for a retrain, or for people. A run that has
     published before gets its version again.
     """
-    registry_of, moved = _registry_classes()
     place = run.job.registry
-    assert isinstance(place, Place)
-    registry = registry_of(place.place, storage_options)
+    assert place is not None
+    registry = Registry(place.place, storage_options)
     run_id = str(model.provenance["run_id"])
     files = {"job.yaml": run.text.encode(), **attachments}
     version = registry.publish(model, run_id=run_id, attachments=files)
@@ -48,18 +48,12 @@ def publish(
         reason = f"first version, trained by job {run.job.name} as of {run.as_of}"
         try:
             registry.move(place.name, version, reason=reason, expected=None)
-        except moved:
+        except AliasMoved:
             # somebody else was first
             points_to = registry.aliases()[place.name]
         else:
             points_to = version
     return Published(version, place.name, points_to)
-
-
-def _registry_classes() -> tuple[Any, type[Exception]]:
-    """The registry, and what it raises where somebody else has moved an alias."""
-    registry, errors = import_module("dkmeans.registry.registry"), import_module("dkmeans.errors")
-    return registry.Registry, errors.AliasMoved
 
 
 @dataclass(frozen=True)
@@ -88,7 +82,5 @@ def referred(run: Resolved, storage_options: Mapping[str, Any]) -> Referred:
     if not isinstance(name, str):
         assert place is not None
         name = f"{place.place}@{place.name}"
-    if "@" not in name:
-        return Referred(Model.load(name, storage_options=storage_options), name, None)
-    at = import_module("dkmeans.registry.reference").locate(name, storage_options)
+    at = locate(name, storage_options)
     return Referred(Model.load(at.url, storage_options=storage_options), name, at.version)

@@ -4,11 +4,12 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dkmeans.algorithms.checkpoint import Checkpoint, remove_checkpoint, run_id_at
-from dkmeans.errors import InputChanged, InputRefused
+from dkmeans.algorithms.checkpoint import remove_checkpoint, run_id_at
+from dkmeans.errors import InputRefused, StaleCheckpoint
 from dkmeans.estimators.sweep import SWEEP_N_INIT, sweep
 from dkmeans.evaluation.drift.baselines import with_baseline
 from dkmeans.evaluation.sweeps.files import refuse_existing_sweep
@@ -19,13 +20,13 @@ from dkmeans.jobs.opening import (
     FOLLOWING,
     job_cluster,
     job_estimator,
-    job_sweep,
     rows_of,
     settings_of,
     storage_options_of,
 )
 from dkmeans.jobs.outcome import Outcome, fit_figures, left_out_lines
 from dkmeans.jobs.own import are_own_clusters, is_own_model, is_own_sweep
+from dkmeans.jobs.publishing import publish
 from dkmeans.models.files import refuse_existing
 from dkmeans.models.model import Model
 from dkmeans.rows.clusters_out import refuse_existing_output, write_clusters
@@ -64,13 +65,14 @@ def train(run: Resolved) -> Outcome:
     job, start = run.job, time.perf_counter()
     options = storage_options_of(job.data)
     reference, place = remember(options), checkpoint_of(run)
-    run_id = None if place is None else run_id_at(place, reference)
+    run_id = None
+    if place is not None:
+        with suppress(StaleCheckpoint):
+            run_id = run_id_at(place, reference)
     _refuse_foreign(run, run_id, reference)
     with job_cluster(job.cluster), rows_of(job, options) as rows:
         reporter().note(f"{rows.parquet.choice if rows.parquet else ''}\nscale: {job.scale}")
-        if place is not None:
-            _forget_stale(run, rows, place, reference)
-        fitted = _based(run, fit(run, rows, place), rows)
+        fitted = _based(run, _fresh_fit(run, rows, place, reference), rows)
         stored = _store(run, fitted, rows, options)
     if place is not None:
         remove_checkpoint(place, reference)
@@ -85,6 +87,18 @@ def train(run: Resolved) -> Outcome:
         "seconds": time.perf_counter() - start,
     }
     return Outcome(result, tuple(_lines(result, fitted)))
+
+
+def _fresh_fit(run: Resolved, rows: Rows, place: str | None, reference: str) -> Fitted:
+    """Fit, and where other data or versions have left a checkpoint, afresh: nobody goes on."""
+    try:
+        return fit(run, rows, place)
+    except StaleCheckpoint as error:
+        # found before the first pass
+        assert place is not None
+        reporter().note(f"beginning afresh: {error}")
+        remove_checkpoint(place, reference)
+    return fit(run, rows, place)
 
 
 def checkpoint_of(run: Resolved) -> str | None:
@@ -166,8 +180,6 @@ def _store(run: Resolved, fitted: Fitted, rows: Rows, options: Mapping[str, Any]
         fitted.sweep.save(job.output.sweep, overwrite=True, storage_options=options)
         stored["sweep"] = job.output.sweep
     if job.registry is not None:
-        from dkmeans.jobs.publishing import publish
-
         attached = {}
         if fitted.sweep is not None:
             attached["sweep.json"] = json.dumps(fitted.sweep.to_dict(), indent=1).encode()
@@ -205,22 +217,6 @@ def _refuse_foreign(run: Resolved, run_id: str | None, reference: str) -> None:
     if output.clusters is not None:
         ours = are_own_clusters(output.clusters, reference, run_id=run_id, job=name)
         refuse_existing_output(output.clusters, output.overwrite or ours, reference)
-
-
-def _forget_stale(run: Resolved, rows: Rows, place: str, reference: str) -> None:
-    """Remove a checkpoint of this job that other data or versions have left: nobody goes on."""
-    job = run.job
-    settings = settings_of(job)
-    asked = job_sweep(job).settings() if settings.sweep else job_estimator(job).checked_settings()
-    fitted = rows if job.data.sample is None else rows.sample(job.data.sample)
-    try:
-        Checkpoint(place, fitted, asked)
-    except InputChanged as error:
-        reporter().note(f"beginning afresh: {error}")
-        remove_checkpoint(place, reference)
-    finally:
-        if fitted is not rows:
-            fitted.close()
 
 
 def _lines(result: Mapping[str, Any], fitted: Fitted) -> list[str]:

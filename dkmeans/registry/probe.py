@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dkmeans.errors import StoreUnfit
+from dkmeans.errors import ModelRefused, StoreUnfit
 from dkmeans.registry.names import now, whoami
-from dkmeans.registry.records import Place, encode, read
+from dkmeans.registry.records import NewerFormat, Place, encode, read
 from dkmeans.storage.access import OURS
 from dkmeans.storage.atomic import write_bytes
 from dkmeans.storage.conditional import put_if_absent
@@ -88,8 +88,13 @@ class Check:
         }
 
 
-def probe(place: Place, *, is_single_writer: bool) -> Check:
-    """Try the store with files that are removed again, and keep the result in the registry."""
+def probe(place: Place, *, is_single_writer: bool | None) -> Check:
+    """Try the store with files that are removed again, and keep the result in the registry.
+
+    With None, it stays as it is whether there is a single writer.
+    """
+    if is_single_writer is None:
+        is_single_writer = _is_declared(place)
     folder = place.at(f"check-{uuid.uuid4().hex}")
     try:
         check = _try(folder, place.options)
@@ -124,7 +129,7 @@ def is_alone(place: Place) -> bool:
     StoreUnfit
         If we may not be, and the store does not keep writers apart.
     """
-    check = last_check(place) or probe(place, is_single_writer=False)
+    check = last_check(place) or probe(place, is_single_writer=None)
     if check.is_single_writer or check.passed:
         return not check.passed
     raise StoreUnfit(
@@ -132,6 +137,17 @@ def is_alone(place: Place) -> bool:
         "another store; or, if a single process writes to it at a time, declare that by: dkmeans "
         "models check URL --single-writer."
     )
+
+
+def _is_declared(place: Place) -> bool:
+    try:
+        before = last_check(place)
+    except NewerFormat:
+        raise
+    except ModelRefused:
+        # it is about to be written anew
+        return False
+    return before is not None and before.is_single_writer
 
 
 def _try(folder: str, options: str) -> Check:

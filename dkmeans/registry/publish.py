@@ -111,9 +111,11 @@ def read_manifest(place: Place, version: Version) -> dict[str, StoredPart]:
 def checked_url(place: Place, version: Version) -> str:
     """Return where the model of a version lies, its sizes and the hash of its index checked.
 
-    The index holds the hashes of the other parts, which loading checks. Errors as `read_manifest`.
+    The index holds the hashes of the other parts, which loading checks. Attachments are not looked
+    at: a model does not need them, and those that hold rows may have to go before it does. Errors
+    as `read_manifest`.
     """
-    files = read_manifest(place, version)
+    files = model_files(read_manifest(place, version))
     url = folder_url(place, version)
     sizes = {entry.name: entry.size for entry in entries_below(url, place.options)}
     for name, part in files.items():
@@ -125,6 +127,11 @@ def checked_url(place: Place, version: Version) -> str:
             )
     read_part(place, version, INDEX, files)
     return url
+
+
+def model_files(files: Mapping[str, StoredPart]) -> dict[str, StoredPart]:
+    """Return those files of a version that are the model's, and no attachments."""
+    return {name: part for name, part in files.items() if "/" not in name}
 
 
 def read_part(place: Place, version: Version, name: str, files: Mapping[str, StoredPart]) -> bytes:

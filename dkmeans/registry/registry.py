@@ -160,7 +160,7 @@ class Registry:
         who: str | None = None,
         expected: Expected = "any",
     ) -> Move:
-        """Have an alias point to a version whose files are all there and whole.
+        """Have an alias point to a version whose model is there and whole.
 
         Parameters
         ----------
@@ -277,13 +277,14 @@ class Registry:
             )
         return publish.read_part(self._place, version, path, files)
 
-    def check(self, *, single_writer: bool = False) -> Check:
+    def check(self, *, single_writer: bool | None = None) -> Check:
         """Try whether the store keeps writers apart, and keep the result; see `Check`.
 
         Parameters
         ----------
         single_writer
-            Declare that one process at a time writes to this registry, so that any store will do.
+            Declare that one process at a time writes to this registry, so that any store will do;
+            False takes that back, None leaves it as it is.
         """
         return probe.probe(self._place, is_single_writer=single_writer)
 
@@ -334,7 +335,7 @@ class Registry:
     def _check_whole(self, number: int) -> None:
         version = self._record(number)
         publish.checked_url(self._place, version)
-        files = publish.read_manifest(self._place, version)
+        files = publish.model_files(publish.read_manifest(self._place, version))
         for name in files:
             publish.read_part(self._place, version, name, files)
 

@@ -12,6 +12,7 @@ import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dkmeans.errors import (
@@ -102,8 +103,10 @@ def write_clusters(
         )
         for number, file in enumerate(plan.files)
     ]
+    # what a baseline tells is of no use to tasks
+    sent = replace(model, baseline=None)
     work = WriteJob(
-        model, ParquetSource.of(plan, []), plan.keys, options, plan.on_bad_file == "skip"
+        sent, ParquetSource.of(plan, []), plan.keys, options, plan.on_bad_file == "skip"
     )
     reporter().began("write clusters", len(tasks))
     start = datetime.datetime.now(datetime.UTC)

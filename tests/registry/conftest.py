@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dkmeans.registry import probe
 from dkmeans.registry.registry import Registry
 
 
@@ -25,6 +26,12 @@ class Store:
 def power_stays_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare waiting for disks: tests kill processes, which lose nothing that they have written."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def probes_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have stores be tried briefly before the first write, but for tests of just that."""
+    monkeypatch.setattr(probe, "ROUNDS", 2)
 
 
 @pytest.fixture(params=["disk", "s3"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dkmeans.errors import ArgumentError, MissingInput, ModelRefused
-from dkmeans.registry import cleanup
+from dkmeans.registry import cleanup, moves, publish
 from dkmeans.registry.registry import Registry
 from tests.models.test_model import make_model
 from tests.registry.conftest import Store
@@ -74,8 +74,6 @@ def test_numbers_and_runs_are_never_used_again(old: Registry) -> None:
 def test_what_unfinished_publishings_left_goes_when_it_is_old(
     old: Registry, tmp_path: Path, monkeypatch
 ) -> None:
-    from dkmeans.registry import publish
-
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -117,8 +115,6 @@ def test_a_version_that_an_alias_comes_to_need_meanwhile_stays(old: Registry, mo
 
 
 def test_an_alias_that_comes_too_late_moves_back(old: Registry, monkeypatch) -> None:
-    from dkmeans.registry import moves
-
     real = moves.append
 
     def after_the_cleanup(*arguments, **options):

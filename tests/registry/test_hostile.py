@@ -226,6 +226,16 @@ def test_an_attachment_of_an_absurd_size_takes_no_memory(full: Registry, tmp_pat
         full.attachment(2, "job.yaml")
 
 
+def test_a_model_is_whole_without_its_attachments(full: Registry, tmp_path: Path) -> None:
+    folder = manifest_of(full, tmp_path, 2).parent
+    (folder / "attachments" / "job.yaml").unlink()
+    assert is_of_seed(full.load("champion"), 2)
+    full.promote(1, reason="r")
+    full.promote(2, reason="r")
+    with pytest.raises(ModelRefused, match=r"job\.yaml is missing"):
+        full.attachment(2, "job.yaml")
+
+
 def test_a_file_of_another_size_is_refused_before_it_is_read(
     full: Registry, tmp_path: Path
 ) -> None:

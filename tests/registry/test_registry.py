@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dkmeans.errors import AliasMoved, ArgumentError, MissingInput
+from dkmeans.errors import AliasMoved, ArgumentError, MissingInput, ModelRefused
 from dkmeans.registry.registry import Registry
 from tests.models.test_files import assert_equal
 from tests.models.test_model import make_model
@@ -168,8 +168,6 @@ def test_what_is_not_there_is_told_with_what_is(registry: Registry) -> None:
 
 
 def test_a_damaged_version_is_not_promoted(registry: Registry, tmp_path) -> None:
-    from dkmeans.errors import ModelRefused
-
     fill(registry, 2)
     registry.promote(1, reason="r")
     folder = tmp_path / "registry" / "models" / registry.version(2).folder

@@ -42,10 +42,9 @@ def test_the_first_write_stays(place: tuple[str, str]) -> None:
     assert [entry.name for entry in entries_at(folder, options)] == ["a", "b"]
 
 
+@pytest.mark.parametrize("place", ["links", "no links", "s3"], indirect=True)
 def test_one_of_eight_writers_wins(place: tuple[str, str]) -> None:
     folder, options = place
-    if folder.startswith("memory://"):
-        pytest.skip("what lies in memory is for one thread")
     for turn in range(5):
         start = threading.Barrier(8)
 

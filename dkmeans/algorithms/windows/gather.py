@@ -10,6 +10,7 @@ from dkmeans.algorithms.drive import Record
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.algorithms.windows.partition import PartitionCoreset, draw
 from dkmeans.algorithms.windows.reading import Reading
+from dkmeans.algorithms.windows.sizes import costs_of, sizes_of
 from dkmeans.algorithms.windows.store import CoresetStore
 from dkmeans.errors import ArgumentError, TooFewRows
 from dkmeans.models.model import Model
@@ -20,6 +21,9 @@ from dkmeans.rows.task_memory import check_fits
 
 _ENOUGH = 0.5
 """Which part of the rows that a partition should have in a window is enough, if they are kept."""
+
+_MOST_DRAWN = 8
+"""How many times the rows of the window's coreset all partitions together may draw at first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +55,15 @@ def gather(
 ) -> Gathered:
     """Return the coresets of some partitions; those that are not kept are read, and kept.
 
-    A partition is to have as many rows as is its share of the rows of the window, of those that a
-    coreset of the window would have, at least as many as if all partitions had the same. Drawn
-    apart, partition by partition, they are never worse than the same number drawn from all. A
-    coreset that was drawn for a larger window, and has less than half of that, is drawn anew.
+    A partition is to have a share of the rows that a coreset of the window would have: its share of
+    the inertia or of the rows, whichever is more, and no less than if all had the same. The first
+    keeps the error of the inertia where that of one coreset of the window is, whatever lies in
+    which partition; the others keep small clusters, and serve windows in which the partition is
+    worth more. What share of the inertia a new partition has is known when its rows are drawn: more
+    are drawn at first than may stay.
+
+    A coreset that was drawn for a larger window, and has less than half of the least that it should
+    have, is drawn anew.
 
     Each is kept as soon as it is there: who is interrupted goes on with the next one.
     """
@@ -79,10 +88,11 @@ def gather(
             raise TooFewRows(f"none of the {len(partitions)} partitions has rows.")
         n_rows = {name: part.n_source_rows for name, part in kept.items()}
         n_rows |= {name: rows.n_source_rows or 0 for name, rows in opened.items()}
-        sizes = sizes_of(n_rows, settings.n_coreset_rows, 2 * settings.n_clusters)
+        size, fewest = settings.n_coreset_rows, 2 * settings.n_clusters
+        least = sizes_of([n_rows], size, fewest)
         for partition in present:
             part = kept.get(partition.name)
-            if part is not None and _is_too_small(part, sizes[partition.name]):
+            if part is not None and _is_too_small(part, least[partition.name]):
                 reporter().note(
                     f"the coreset of {partition.name} was drawn for a larger window; the partition "
                     "is read again"
@@ -96,7 +106,8 @@ def gather(
             if name in kept:
                 parts[name] = kept[name]
                 continue
-            asked = _asked(settings, partition, sizes[name])
+            most = min(size, _MOST_DRAWN * size // len(present), n_rows[name] // 2)
+            asked = _asked(settings, partition, max(least[name], most))
             rows = opened[name]
             check_fits(rows, demand_of(asked, rows.n_features, rows.dtype), rows.engine.slots())
             parts[name], records = draw(rows, asked, champion)
@@ -104,6 +115,14 @@ def gather(
             rows.close()
             if store is not None:
                 store.put(partition, reading.name, parts[name])
+    new = [partition for partition in present if not parts[partition.name].is_final]
+    if new:
+        sizes = sizes_of([n_rows, costs_of(parts, settings, champion)], size, fewest)
+    for partition in new:
+        name = partition.name
+        parts[name] = parts[name].first(sizes[name])
+        if store is not None:
+            store.put(partition, reading.name, parts[name])
     return Gathered(
         tuple(present),
         parts,
@@ -112,25 +131,6 @@ def gather(
         sum(rows.rows_read for rows in opened.values()),
         sum(rows.bytes_read for rows in opened.values()),
     )
-
-
-def sizes_of(n_rows: dict[str, int], size: int, least: int) -> dict[str, int]:
-    """Return how many rows the coreset of each partition of a window should have.
-
-    Parameters
-    ----------
-    n_rows
-        Of each partition, by name.
-    size
-        Rows that a coreset of the window would have.
-    least
-        Fewest rows of any.
-    """
-    total = sum(n_rows.values())
-    return {
-        name: max(least, -(-size // len(n_rows)), -(-size * n // max(1, total)))
-        for name, n in n_rows.items()
-    }
 
 
 def _kept(

@@ -81,6 +81,7 @@ def _metadata(model: Model, version: str) -> dict[str, str]:
         "dkmeans.feature_names": json.dumps(names),
         "dkmeans.columns": json.dumps(described),
         "dkmeans.cluster_ids": json.dumps(model.cluster_ids.tolist()),
+        "dkmeans.cluster_names": json.dumps(dict(model.cluster_names)),
         "dkmeans.scale": json.dumps(None if model.scaling is None else model.scaling.kind),
         "dkmeans.fills_missing": json.dumps(model.filling is not None),
     }

@@ -1,5 +1,6 @@
 """Packages that only exports need: imported when asked for, or the extra that brings them named."""
 
+import warnings
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -19,7 +20,10 @@ def needed(module: str, extra: str) -> Any:
         If it cannot be imported.
     """
     try:
-        return import_module(module)
+        with warnings.catch_warnings():
+            # what packages say of their own code is nothing to our users
+            warnings.simplefilter("ignore")
+            return import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
         raise ArgumentError(

@@ -8,8 +8,8 @@ import pytest
 from dkmeans import KMeans, Rows
 from dkmeans.algorithms.coreset.precision import standard_error
 from dkmeans.algorithms.settings import KMeansSettings
-from dkmeans.algorithms.windows.gather import sizes_of
 from dkmeans.algorithms.windows.partition import PartitionCoreset, draw
+from dkmeans.algorithms.windows.sizes import costs_of, sizes_of
 from dkmeans.algorithms.windows.union import check_alike, joined, joined_moments, learned_scaling
 from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.models.columns import FeatureColumn
@@ -174,8 +174,41 @@ def test_unlike_partitions_are_refused(data, champion):
         check_alike(named[:1], bare)
 
 
-def test_sizes_follow_the_rows_and_are_even_at_least():
-    sizes = sizes_of({"a": 100, "b": 100, "c": 800}, 500, 8)
-    assert sizes == {"a": 167, "b": 167, "c": 400}
-    assert sizes_of({"a": 5}, 500, 8) == {"a": 500}
-    assert sizes_of({str(i): 10 for i in range(100)}, 100, 8)["7"] == 8
+def test_sizes_follow_rows_and_inertia_and_are_even_at_least():
+    n_rows = {"a": 100, "b": 100, "c": 800}
+    assert sizes_of([n_rows], 500, 8) == {"a": 167, "b": 167, "c": 400}
+    costs = {"a": 3.0, "b": 1.0, "c": 0.0}
+    assert sizes_of([n_rows, costs], 500, 8) == {"a": 375, "b": 167, "c": 400}
+    assert sizes_of([n_rows, dict.fromkeys("abc", 0.0)], 500, 8)["a"] == 167
+    assert sizes_of([{"a": 5}], 500, 8) == {"a": 500}
+    assert sizes_of([{str(i): 10 for i in range(100)}], 100, 8)["7"] == 8
+
+
+def test_costs_are_those_of_the_partitions_inertias(data, champion):
+    named = dict(zip("abc", parts_of(data, 600), strict=True))
+    exact = {
+        name: -champion.score(X, weight) for name, (X, weight) in zip("abc", data, strict=True)
+    }
+    found = costs_of(named, settings(600), champion)
+    assert found == {name: pytest.approx(exact[name], rel=0.15) for name in "abc"}
+    assert sum(costs_of(named, settings(600), None).values()) > 0
+
+
+def test_the_first_rows_of_a_coreset_are_a_smaller_one(data):
+    X, weight = data[0]
+    truth, found, sizes = estimates(X, weight), [], []
+    for seed in range(60):
+        (part,) = parts_of(data[:1], 900, seed)
+        fewer = part.first(300)
+        assert (fewer.size, fewer.is_final, part.is_final) == (300, True, False)
+        found.append(estimates(*fewer.coreset.part(1.0)))
+        sizes.append(fewer.n_coreset_rows)
+        same, expected = fewer.coreset.part(0.5), part.coreset.part(300 / 900 * 0.5)
+        np.testing.assert_array_equal(same[0], expected[0])
+        np.testing.assert_allclose(same[1], expected[1], rtol=1e-12)
+    # of many of all rows, the last ones come fewer at a time
+    assert 250 < np.mean(sizes) < 400
+    error = np.std(found, axis=0, ddof=1) / np.sqrt(60)
+    # ratios to exact totals have a small bias
+    assert (np.abs(np.mean(found, axis=0) - truth) <= 4 * error + 0.01 * np.abs(truth)).all()
+    assert part.first(900).coreset is part.coreset

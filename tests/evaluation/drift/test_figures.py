@@ -139,3 +139,8 @@ def test_means_of_rows_that_vary_along_one_line_move_as_often_as_is_told() -> No
     for shift in (0.2, 0.4):
         assert chances.of_center(shift, n, m) == pytest.approx((shifts > shift).mean(), abs=0.01)
     assert np.isnan(chances.of_center(5.0, 1000, 19))
+
+
+def test_the_area_between_shares_that_cross_within_a_bin_is_that_of_two_triangles() -> None:
+    left, right = np.array([-1.0, 1.0, 0.0]), np.array([1.0, 1.0, -3.0])
+    assert figures._area(left, right, np.array([2.0, 3.0, 1.0])) == 1.0 + 3.0 + 1.5

@@ -81,6 +81,7 @@ def tied_model(dtype: str) -> tuple[Model, np.ndarray]:
         make_model(names=None, scale=None, dtype=dtype, k=k),
         scaled_centers=centers,
         cluster_ids=np.arange(100, 100 + k)[::-1].copy(),
+        next_cluster_id=0,
     )
     X = np.array(np.meshgrid(*[np.arange(-2, 11.0)] * 3)).reshape(3, -1).T
     sq = np.square(X[:, None] - centers).sum(axis=2)
@@ -101,6 +102,7 @@ def vector_model(dtype: str) -> Model:
         scaled_means=rng.normal(size=(6, 5)),
         scaling=Scaling("standard", np.arange(5.0), np.arange(1, 6.0)),
         cluster_ids=np.array(IDS),
+        next_cluster_id=0,
     )
 
 
@@ -168,7 +170,9 @@ class ExportLaws:
     @pytest.mark.parametrize("scaling", ["none", "standard"])
     def test_one_cluster_is_exported_too(self, scaling: str, dtype: str) -> None:
         model = make_model(k=1, names=None, scale=None if scaling == "none" else scaling)
-        model = dataclasses.replace(model, dtype=dtype, cluster_ids=np.array([9]))
+        model = dataclasses.replace(
+            model, dtype=dtype, cluster_ids=np.array([9]), next_cluster_id=0
+        )
         self.check(model, rows_of(scaling, 50).astype(dtype))
 
     @each_dtype

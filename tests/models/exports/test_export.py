@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import s3fs
 
-from dkmeans.cli.export import export as command
+from dkmeans.cli.models import models as command
 from dkmeans.errors import ArgumentError, OutputExists
 from dkmeans.models.exports.export import FORMATS, export
 from dkmeans.models.files import model_id
+from dkmeans.registry.registry import Registry
 from tests.models.exports.every import rows_of
 from tests.models.test_model import make_model
 from tests.test_s3 import as_arguments
@@ -121,7 +122,8 @@ def labels_of(format: str, path: Path, X: np.ndarray) -> np.ndarray:
 def run_command(*arguments: object) -> tuple[int, str]:
     from click.testing import CliRunner
 
-    ran = CliRunner().invoke(command, [str(one) for one in arguments], catch_exceptions=False)
+    asked = ["export", *(str(one) for one in arguments)]
+    ran = CliRunner().invoke(command, asked, catch_exceptions=False)
     return ran.exit_code, ran.stdout
 
 
@@ -142,6 +144,19 @@ def test_the_command_exports_and_tells_what_it_wrote(format: str, tmp_path: Path
     X = rows_of("standard", 100)
     expected = make_model(names=None).predict(X)
     np.testing.assert_array_equal(labels_of(format, tmp_path / "out", X), expected)
+
+
+def test_the_command_exports_a_version_of_a_registry(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed (extra onnx)")
+    registry = Registry(str(tmp_path / "models"))
+    registry.publish(make_model(), run_id="a")
+    registry.promote(1, reason="the first one")
+    code, _ = run_command(
+        f"{tmp_path}/models@champion", "--format", "onnx", "--output", tmp_path / "out"
+    )
+    assert code == 0
+    X = rows_of("standard", 100)
+    np.testing.assert_array_equal(labels_of("onnx", tmp_path / "out", X), make_model().predict(X))
 
 
 def test_the_command_takes_storage_options(bucket: str, s3: dict) -> None:

@@ -10,12 +10,12 @@ from dkmeans.cli.options import (
     parse_storage_options,
     storage_option,
 )
-from dkmeans.models.exports.export import FORMATS, Format
-from dkmeans.models.exports.export import export as export_model
+from dkmeans.models.exports.export import FORMATS, Format, export
 from dkmeans.models.model import Model
+from dkmeans.registry.reference import locate
 
 
-@click.command()
+@click.command("export")
 @click.argument("model_url", metavar="MODEL")
 @click.option(
     "--format",
@@ -42,7 +42,7 @@ from dkmeans.models.model import Model
 @storage_option
 @overwrite_option
 @json_option
-def export(
+def export_command(
     model_url: str,
     format_: Format,
     output_url: str,
@@ -54,14 +54,16 @@ def export(
 ) -> None:
     """Write MODEL for scikit-learn, ONNX or MLflow, once it assigns sample rows as MODEL does."""
     options = parse_storage_options(storage_options)
-    found = export_model(
-        Model.load(model_url, storage_options=options),
+    located = locate(model_url, options)
+    found = export(
+        Model.load(located.url, storage_options=options),
         output_url,
         format_,
         storage_options=options,
         overwrite=overwrite,
         registered_model_name=registered_model_name,
         aliases=aliases,
+        version=located.version if registered_model_name is not None else None,
     )
     if as_json:
         click.echo(json.dumps(found.to_dict()))
