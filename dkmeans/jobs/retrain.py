@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from dkmeans.algorithms.checkpoint import remove_checkpoint
-from dkmeans.errors import AliasMoved, DkmeansError, InputChanged, InputRefused
+from dkmeans.errors import AliasMoved, DkmeansError, InputRefused, StaleCheckpoint
 from dkmeans.jobs.challenge import (
     Champion,
     challenger_of,
@@ -187,9 +187,9 @@ class _Retrain:
         place = checkpoint_of(self._run)
         try:
             return challenger_of(self._run, rows, champion, self._options)
-        except InputChanged as error:
-            if place is None:
-                raise
+        except StaleCheckpoint as error:
+            # found before the first pass
+            assert place is not None
             reporter().note(f"beginning afresh: {error}")
             remove_checkpoint(place, remember(self._options))
             return challenger_of(self._run, rows, champion, self._options)
