@@ -21,6 +21,13 @@ _MOST = 3.0
 _LEAST = 0.01
 """What is allowed however many rows there are."""
 
+_MOST_OF_FEATURE, _LEAST_OF_FEATURE = 6.0, 0.1
+"""The same of the sum of squares of one feature: few rows may make most of it, and if they are not
+drawn, all of it is lost."""
+
+_MATTERS = 0.02
+"""Share of the inertia that a feature has to be off by, for it to matter."""
+
 
 def better_pilot(
     coreset: Coreset,
@@ -47,10 +54,10 @@ def better_pilot(
     with one_blas_thread():
         labels, sq_distances = nearest(X, centers)
     cost = weight * sq_distances.astype(np.float64)
-    errors = [standard_error(cost, coreset.rate)]
-    if isinstance(moments, Moments) and not isinstance(scaling, Normalization):
-        errors.append(_total_error(X, weight, moments, scaling))
-    if max(errors) <= max(_LEAST, _MOST / np.sqrt(len(X))):
+    is_good = standard_error(cost, coreset.rate) <= _allowed(_MOST, _LEAST, len(X))
+    if is_good and isinstance(moments, Moments) and not isinstance(scaling, Normalization):
+        is_good = _has_moments(X, weight, moments, scaling, float(cost.sum()))
+    if is_good:
         return None
     in_cells = weight_by_label(labels, weight, len(centers))
     filled = in_cells > 0
@@ -63,14 +70,29 @@ def standard_error(cost: Array, rate: Array) -> float:
     return float(np.sqrt(np.exp(-rate) @ cost**2) / total) if total > 0 else 0.0
 
 
-def _total_error(X: Array, weight: Array, moments: Moments, scaling: Scaling | None) -> float:
-    """Relative error of the sum of squared distances to the mean, which is known of all rows."""
+def _has_moments(
+    X: Array, weight: Array, moments: Moments, scaling: Scaling | None, inertia: float
+) -> bool:
+    """Whether sums of squared distances to the mean are about those of all rows, which are known.
+
+    In all, and of each feature where the difference matters: standardized `kddcup99` has features
+    that few rows have any of. Where some of these were not drawn, 500 clusters came out with 1.3 to
+    3.2 times the inertia, though the total was right to 1 %.
+    """
     exact = moments.sq_sums - moments.sums**2 / moments.weight
     if scaling is not None:
         exact = exact / scaling.factor**2
-    found = 0.0
+    found = np.empty_like(exact)
     for feature in range(X.shape[1]):
         column = X[:, feature].astype(np.float64)
         column -= weight @ column / weight.sum()
-        found += float(weight @ column**2)
-    return abs(found / float(exact.sum()) - 1) if exact.sum() > 0 else 0.0
+        found[feature] = weight @ column**2
+    total_error = abs(float(found.sum() - exact.sum()))
+    error = np.abs(found - exact)
+    allowed = _allowed(_MOST_OF_FEATURE, _LEAST_OF_FEATURE, len(X))
+    is_off = (error > allowed * exact) & (error > _MATTERS * inertia)
+    return total_error <= _allowed(_MOST, _LEAST, len(X)) * exact.sum() and not is_off.any()
+
+
+def _allowed(most: float, least: float, n_rows: int) -> float:
+    return max(least, most / float(np.sqrt(n_rows)))

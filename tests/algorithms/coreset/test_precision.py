@@ -59,6 +59,24 @@ def test_what_the_pilot_has_not_seen_makes_a_second_read(folder, monkeypatch):
     assert abs(once.coreset_error_) > 2 * abs(model.coreset_error_)
 
 
+def test_features_that_few_rows_have_any_of_are_not_lost_behind_a_total_that_is_right(tmp_path):
+    rng = np.random.default_rng(3)
+    X = np.zeros((N, 12))
+    X[:, :4] = rng.normal(size=(N, 4)) + rng.integers(0, 4, size=(N, 1)) * 6
+    looked_at = N // N_FILES * (N_FILES // 2)
+    others = np.delete(np.arange(N), np.arange(looked_at, looked_at + N // N_FILES))
+    for feature in range(4, 12):
+        X[rng.choice(others, 20, replace=False), feature] = 1
+    folder = write_parquet(tmp_path / "in", X, n_files=N_FILES)
+    rows = dkmeans.read_parquet(str(folder), stage="memory")
+    best = estimator(coreset_size=N).fit(rows).inertia_
+    for seed in range(6):
+        model = estimator(random_state=seed).fit(rows)
+        assert "second read" in kinds(model)
+        assert model.inertia_ < 1.03 * best
+        assert abs(model.coreset_error_) < 0.1
+
+
 def test_rows_like_those_of_the_pilot_are_read_once(tmp_path):
     rng = np.random.default_rng(2)
     X = rng.normal(size=(N, 3)) + rng.integers(0, 5, size=(N, 1)) * 8
