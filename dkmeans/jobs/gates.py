@@ -179,7 +179,9 @@ def _judgment(
     if not math.isfinite(value):
         return found(False, f"{metric} is {value}, and its rule needs a finite value.")
     if bound is None or not math.isfinite(bound):
-        return found(False, f"{metric} of the champion was not measured, and its rule needs it.")
+        return found(
+            False, f"{metric} of the champion has no value on these rows; its rule needs it."
+        )
     is_lower_end = kind in ("min", "max_decrease")
     passed = value >= bound if is_lower_end else value <= bound
     sides = ("at least", "below") if is_lower_end else ("at most", "above")

@@ -119,7 +119,7 @@ def test_shares_of_a_negative_value_go_the_right_way():
 def test_a_champion_without_the_figure_fails_the_challenger():
     passed, said = reason(Rule("silhouette", max_decrease=0.5), GOOD, Figures())
     assert not passed
-    assert said == "silhouette of the champion was not measured, and its rule needs it."
+    assert said == "silhouette of the champion has no value on these rows; its rule needs it."
     assert not reason(Rule("silhouette", max_decrease=0.5), GOOD, Figures(silhouette=math.nan))[0]
 
 

@@ -202,6 +202,7 @@ def _region(model: Model, baseline: Baseline, found: Together, shares: Shares) -
         radius,
         int(model.cluster_ids[nearest]),
         float(apart[nearest]),
+        center - model.scaled_centers[nearest],
         is_compact,
         len(sample.X),
     )

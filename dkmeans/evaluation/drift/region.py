@@ -37,6 +37,10 @@ class Region:
     distance: float
     """From its center to that of this cluster, where distances are measured."""
 
+    shift: Array
+    """`(n_features,)` float64: the same, feature by feature: its center, less that of the
+    cluster."""
+
     compact: bool
     """Whether it has nearly all of the rows that are beyond and were not expected there."""
 

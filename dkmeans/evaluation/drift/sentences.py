@@ -94,10 +94,9 @@ def _beyond(shares: Shares, region: Region | None, features: FeatureDrift) -> st
         return f"{text}."
     if not region.compact:
         return f"{text}; they lie in no one place."
-    at = ", ".join(
-        f"{name(one)} {brief(value)}"
-        for one, value in zip(features.feature[:_MOST], region.center, strict=False)
-    )
+    # first what sets it apart
+    order = np.argsort(-np.abs(region.shift), kind="stable")[:_MOST]
+    at = ", ".join(f"{name(features.feature[j])} {brief(region.center[j])}" for j in order)
     more = ", ..." if len(features.feature) > _MOST else ""
     return (
         f"{text}: a new region has {share(region.share, 1)} of rows, around {at}{more}, which fall "

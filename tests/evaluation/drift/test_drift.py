@@ -139,8 +139,25 @@ def test_a_new_cluster_far_away_is_found_with_its_place_and_size(model, share) -
     at = cluster_at(model, place)
     assert found.region.cluster_id == at
     (said,) = (one for one in found.reasons if "a new region has" in one)
-    assert "around age -" in said
+    assert "age -" in said
     assert f"fall to cluster {at}" in said
+
+
+def test_a_new_region_is_described_by_what_sets_it_apart_first() -> None:
+    rng = np.random.default_rng(19)
+    names = [f"f{j}" for j in range(7)]
+    X = pd.DataFrame(rng.normal(size=(4000, 7)), columns=names)
+    X.loc[:1999, "f0"] += 20
+    model = with_baseline(KMeans(2, random_state=0).fit(X).model_, X)
+    X.loc[3900:, "f6"] += 12
+    X.loc[3900:, "f4"] -= 6
+    found = drift(model, X)
+    (said,) = (one for one in found.reasons if "a new region has" in one)
+    assert "around f6 1" in said
+    assert said.index("f6 ") < said.index("f4 -")
+    far = np.argsort(-np.abs(found.region.shift))[:2]
+    assert [names[j] for j in far] == ["f6", "f4"]
+    assert np.linalg.norm(found.region.shift) == pytest.approx(found.region.distance)
 
 
 def test_rows_that_scatter_are_no_region(model) -> None:
