@@ -151,7 +151,7 @@ def _how(one: Found) -> str:
     asked = ", ".join(
         f"{name}={value}"
         for name, value in options.items()
-        if value not in (None, False) and name not in ("command", "out", "folder")
+        if value not in (None, False) and name not in ("command", "out", "folder", "references")
     )
     quick = " **Small sizes: these figures say nothing.**" if options.get("quick") else ""
     return (
