@@ -13,6 +13,7 @@ _HOMES = {
     "promote": "models_moved",
     "rollback": "models_moved",
     "tag": "models_moved",
+    "name": "models_named",
     "check": "models_kept",
     "gc": "models_kept",
     "forget-rows": "models_kept",

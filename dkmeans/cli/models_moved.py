@@ -43,7 +43,7 @@ def promote_command(
         move = registry.promote(version, alias=alias, reason=reason)
     else:
         move = registry.promote(version, alias=alias, reason=reason, expected=expected or None)
-    _tell(move, as_json)
+    tell(move, as_json)
 
 
 @click.command("rollback")
@@ -57,7 +57,7 @@ def rollback_command(
 ) -> None:
     """Have an alias point to the version before; another rollback goes further back."""
     registry = Registry(url, parse_storage_options(storage_options))
-    _tell(registry.rollback(alias=alias, reason=reason), as_json)
+    tell(registry.rollback(alias=alias, reason=reason), as_json)
 
 
 @click.command("tag")
@@ -83,7 +83,8 @@ def tag_command(
     click.echo(f"version {number}: {'no longer ' if remove else ''}{', '.join(tags)}")
 
 
-def _tell(move: Move, as_json: bool) -> None:
+def tell(move: Move, as_json: bool) -> None:
+    """Say where an alias points now, and where it did before."""
     if as_json:
         click.echo(json.dumps(move.to_dict()))
         return
