@@ -3,15 +3,19 @@
 `locks/<job>/000001.json`, 000002, ... are turns: a run that wants one puts the file after the last
 turn, if nothing lies there, once that has ended or is dead. While it has it, it writes
 `000002.alive` anew every now and then, and at its end `000002.done`. Both times that tell whether a
-turn is dead are of the store's clock.
+turn is dead are of the store's clock; on the machine of its process, that tells.
 """
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Self
+
+import psutil
 
 from dkmeans.errors import DkmeansError, JobRunning, LockLost, MissingInput
 from dkmeans.registry.names import number_name, number_of
@@ -31,8 +35,19 @@ _SIGNS = 6
 _LOOK_SECONDS = 5.0
 """Between two looks of a run that waits."""
 
+_SAME_SECONDS = 2.0
+"""Up to which two readings of when a process began may differ, as clocks are set."""
+
 _KIND = "job turn"
-_FIELDS = {"job": (str,), "run_id": (str,), "who": (str,), "written": (str,)}
+_FIELDS = {
+    "job": (str,),
+    "run_id": (str,),
+    "who": (str,),
+    "written": (str,),
+    "host": (str,),
+    "pid": (int,),
+    "started": (float,),
+}
 
 
 class JobLock:
@@ -71,7 +86,15 @@ class JobLock:
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._place, self._job, self._run_id = place, job, run_id
-        self._body = {"job": job, "run_id": run_id, "who": who, "written": written}
+        self._body = {
+            "job": job,
+            "run_id": run_id,
+            "who": who,
+            "written": written,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": _started(os.getpid()),
+        }
         self._wait, self._lease = wait_seconds, lease_seconds
         self._turn = 0
         self._lost: str | None = None
@@ -119,8 +142,10 @@ class JobLock:
         while True:
             names = {entry.name: entry for entry in entries_at(self._at(), self._place.options)}
             last = max((n for name in names if (n := number_of(name)) is not None), default=0)
-            if last and f"{last:06d}.done" not in names and not self._is_dead(last):
-                return self._read(last)
+            if last and f"{last:06d}.done" not in names:
+                holder = self._read(last)
+                if not (_has_died(holder) or self._is_silent(last)):
+                    return holder
             data = encode(_KIND, self._body)
             url = self._at(number_name(last + 1))
             found = put_if_absent(url, data, self._place.options)
@@ -133,7 +158,8 @@ class JobLock:
                 self._tidy(names)
                 return None
 
-    def _is_dead(self, turn: int) -> bool:
+    def _is_silent(self, turn: int) -> bool:
+        """Whether the run of a turn has not said for too long that it is alive."""
         options = self._place.options
         seen = None
         for name in (f"{turn:06d}.alive", number_name(turn)):
@@ -183,3 +209,17 @@ class JobLock:
 
     def _at(self, *names: str) -> str:
         return self._place.at("locks", self._job, *names)
+
+
+def _started(pid: int) -> float:
+    """When a process began, in seconds, which tells it from others of its number; -1 if none is."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return -1.0
+
+
+def _has_died(holder: dict[str, Any]) -> bool:
+    """Whether the process of a turn ran here, and is gone."""
+    is_here = holder["host"] == socket.gethostname()
+    return is_here and abs(_started(holder["pid"]) - holder["started"]) > _SAME_SECONDS

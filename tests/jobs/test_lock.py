@@ -98,19 +98,34 @@ def hold(url, ready):
         time.sleep(60)
 
 
-def test_a_run_that_was_killed_is_no_obstacle_once_its_lease_is_over(tmp_path):
+@pytest.fixture
+def killed(tmp_path):
+    """The place of a turn whose process was killed in the middle of it."""
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
     holder = context.Process(target=hold, args=(str(tmp_path), ready))
     holder.start()
     assert ready.wait(60)
-    os.kill(holder.pid, signal.SIGKILL)
-    holder.join()
     place = Place(str(tmp_path))
+    # while it lives, it has the turn
     with pytest.raises(JobRunning):
         turn(place, "next").__enter__()
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    return place
+
+
+def test_a_run_that_was_killed_here_is_no_obstacle(killed):
+    with turn(killed, "next") as lock:
+        lock.check()
+
+
+def test_a_run_that_was_killed_elsewhere_is_none_once_its_lease_is_over(killed, monkeypatch):
+    monkeypatch.setattr(module.socket, "gethostname", lambda: "elsewhere")
+    with pytest.raises(JobRunning):
+        turn(killed, "next").__enter__()
     time.sleep(1.1)
-    with turn(place, "next", lease_seconds=1) as lock:
+    with turn(killed, "next", lease_seconds=1) as lock:
         lock.check()
 
 
