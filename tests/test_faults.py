@@ -103,8 +103,8 @@ def fit_through_killings(
 
 @pytest.mark.parametrize("stage", ["disk", pytest.param("memory", marks=pytest.mark.slow)])
 def test_workers_killed_at_random_moments_change_no_bit(folder, quiet, rng, stage):
-    found, killed = fit_through_killings(folder, 4, rng, stage, 20)
-    assert len(killed) == 4
+    found, killed = fit_through_killings(folder, 2, rng, stage, 20)
+    assert len(killed) == 2
     assert found == quiet
 
 
