@@ -214,7 +214,10 @@ class JobLock:
 def _started(pid: int) -> float:
     """When a process began, in seconds, which tells it from others of its number; -1 if none is."""
     try:
-        return float(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        # one that was killed stays until its parent asks for it
+        is_dead = process.status() == psutil.STATUS_ZOMBIE
+        return -1.0 if is_dead else float(process.create_time())
     except psutil.Error:
         return -1.0
 

@@ -111,8 +111,10 @@ def killed(tmp_path):
     with pytest.raises(JobRunning):
         turn(place, "next").__enter__()
     os.kill(holder.pid, signal.SIGKILL)
+    # nobody has asked for it yet
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+    yield place
     holder.join()
-    return place
 
 
 def test_a_run_that_was_killed_here_is_no_obstacle(killed):
