@@ -31,11 +31,6 @@ class Carried:
         scatter = np.maximum(model.inertias - model.weights * moved, 0.0)
         return cls(model.scaled_means, decay * model.weights, decay * scatter)
 
-    @property
-    def n_lumps(self) -> int:
-        """Clusters that have some weight."""
-        return int((self.weight > 0).sum())
-
     def under(self, centers: Array, origin: Array) -> ClusterSums:
         """Return what the lumps contribute to their clusters if the centers are these.
 

@@ -60,7 +60,7 @@ class Attempt:
             both = (*self._record.notifications, *found)
             self._record = replace(self._record, notifications=both)
         if found and self._record.ended is not None:
-            with _noted("notifications could not be recorded"):
+            with noted("notifications could not be recorded"):
                 records.write(self._record, self._url, self._options)
 
     def beat(self) -> None:
@@ -136,11 +136,11 @@ def recorded(
             yield attempt
         except BaseException as error:
             stop()
-            with _noted("the record of this run could not be ended"):
+            with noted("the record of this run could not be ended"):
                 attempt.end(error)
             raise
         stop()
-        with _noted("the record of this run could not be ended"):
+        with noted("the record of this run could not be ended"):
             attempt.end(None)
 
 
@@ -182,8 +182,8 @@ def _sentence(error: BaseException) -> str:
 
 
 @contextmanager
-def _noted(what: str) -> Iterator[None]:
-    """Note what fails here, and go on: the job is more important than its record."""
+def noted(what: str) -> Iterator[None]:
+    """Note what fails here, and go on: the job is more important than what is told of it."""
     try:
         yield
     except Exception as failed:

@@ -1,11 +1,10 @@
 """Run a job and tell of it: a record of the attempt, logs, metrics, and who wants to know."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-from dkmeans.jobs.attempt import Attempt, recorded
+from dkmeans.jobs.attempt import Attempt, noted, recorded
 from dkmeans.jobs.definition import Notify
 from dkmeans.jobs.load import Resolved
 from dkmeans.jobs.logs import json_logs
@@ -18,8 +17,7 @@ from dkmeans.jobs.run import run_job
 from dkmeans.jobs.secrets import Env
 from dkmeans.registry.reference import parse
 from dkmeans.rows.progress import reporter
-from dkmeans.storage.filesystem import absolute, one_line
-from dkmeans.storage.secrets import scrub
+from dkmeans.storage.filesystem import absolute
 
 STANDARD_OUTPUT = "-"
 
@@ -94,6 +92,7 @@ def records_url(run: Resolved) -> str:
 def targets_of(notify: Notify) -> list[Target]:
     """Return who is to be told of the end of a job."""
     found: list[Target] = []
+    # words that the definition has checked
     when = tuple(notify.when)
     if notify.webhook is not None:
         secret = isinstance(notify.webhook, Env)
@@ -124,21 +123,12 @@ def _add(attempt: Attempt, outcome: Outcome) -> None:
 
 def _told(attempt: Attempt, run: Resolved, metrics_file: str | Path | None) -> None:
     if metrics_file is not None:
-        with _noted("metrics were not written"):
+        with noted("metrics were not written"):
             write_textfile(attempt.record, metrics_file)
-    with _noted("nobody was told of the end"):
+    with noted("nobody was told of the end"):
         for one in tell(targets_of(run.job.notify), attempt):
             if not one.ok:
                 reporter().note(f"{one.target} was not told: {one.reason}")
-
-
-@contextmanager
-def _noted(what: str) -> Iterator[None]:
-    """Note what fails here, and go on: the job is more important."""
-    try:
-        yield
-    except Exception as error:
-        reporter().note(f"{what}: {scrub(one_line(error))}")
 
 
 def _folder_of(url: str) -> str:
