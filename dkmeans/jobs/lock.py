@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Self
 
 import psutil
@@ -91,7 +92,7 @@ class JobLock:
             "run_id": run_id,
             "who": who,
             "written": written,
-            "host": socket.gethostname(),
+            "host": _here(),
             "pid": os.getpid(),
             "started": _started(os.getpid()),
         }
@@ -211,6 +212,15 @@ class JobLock:
         return self._place.at("locks", self._job, *names)
 
 
+def _here() -> str:
+    """Where numbers of processes mean the same: containers of one machine may share its name."""
+    found = [socket.gethostname()]
+    with suppress(OSError):
+        found += [Path("/proc/sys/kernel/random/boot_id").read_text().strip()]
+        found += [os.readlink("/proc/self/ns/pid")]
+    return " ".join(found)
+
+
 def _started(pid: int) -> float:
     """When a process began, in seconds, which tells it from others of its number; -1 if none is."""
     try:
@@ -224,5 +234,5 @@ def _started(pid: int) -> float:
 
 def _has_died(holder: dict[str, Any]) -> bool:
     """Whether the process of a turn ran here, and is gone."""
-    is_here = holder["host"] == socket.gethostname()
+    is_here = holder["host"] == _here()
     return is_here and abs(_started(holder["pid"]) - holder["started"]) > _SAME_SECONDS
