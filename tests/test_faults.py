@@ -37,7 +37,8 @@ from dkmeans.rows.clusters_out import read_manifest
 from tests.cli.command import run
 from tests.conftest import free_port, wait_for_port, wait_until, write_parquet
 from tests.faults import Job, Killings, Passes, bits, model_bits, pids_of
-from tests.test_cluster import Pids, scheduler_process, worker_process
+from tests.processes import scheduler_process, worker_process
+from tests.test_cluster import Pids
 
 N = 12_000
 
