@@ -81,11 +81,12 @@ class KeptRows:
         if self.checkpoint is None or self.job is None:
             return []
         named = re.compile(rf"{re.escape(self.job)}-[0-9a-f]{{16}}")
-        return [
+        folders = [
             join(self.checkpoint, name)
             for name in sorted(names_at(self.checkpoint, options))
             if named.fullmatch(name)
         ]
+        return [url for url in folders if names_at(url, options)]
 
 
 @dataclass(frozen=True)
