@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def publishers() -> Iterator[subprocess.Popen]:
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
+        start_new_session=True,
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -66,6 +68,9 @@ def publishers() -> Iterator[subprocess.Popen]:
         yield process
     finally:
         process.stdin.close()
+        # whom a test that failed has left publishing
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
         process.stdout.close()
 
@@ -168,6 +173,7 @@ def test_readers_load_whole_models_while_publishers_are_killed(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_readers_load_whole_models_while_fifty_publishers_are_killed(
     publishers: subprocess.Popen, store: Store
 ) -> None:
