@@ -17,7 +17,8 @@ _put_object = S3Response.put_object
 
 def put_object(response: S3Response) -> Any:
     """Put an object; one at a time if it is put on a condition."""
-    if not {"If-None-Match", "If-Match"} & set(response.headers):
+    # they are no mapping: what they iterate over are pairs
+    if not any(name in response.headers for name in ("If-None-Match", "If-Match")):
         return _put_object(response)
     with _one_at_a_time:
         return _put_object(response)

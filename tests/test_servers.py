@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import botocore.config
@@ -14,7 +15,9 @@ import botocore.session
 import numpy as np
 import pytest
 import s3fs
+from werkzeug.datastructures import EnvironHeaders
 
+from tests import s3_server
 from tests.conftest import wait_until
 from tests.fault_proxy import ERRORS, FaultProxy, Rule
 from tests.swift_server import SwiftServer
@@ -458,3 +461,13 @@ def test_swift_is_well_again_when_a_stopped_server_is(swift: SwiftServer) -> Non
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
         swift.start("object")
         assert client.get_object(Bucket=bucket, Key="a")["Body"].read() == BODY
+
+
+def test_only_writes_on_a_condition_are_made_one_at_a_time(monkeypatch) -> None:
+    locked = []
+    monkeypatch.setattr(
+        s3_server, "_put_object", lambda _: locked.append(s3_server._one_at_a_time.locked())
+    )
+    for sent in ({}, {"HTTP_IF_NONE_MATCH": "*"}, {"HTTP_IF_MATCH": '"tag"'}):
+        s3_server.put_object(SimpleNamespace(headers=EnvironHeaders(sent)))
+    assert locked == [False, True, True]

@@ -1,8 +1,9 @@
 """A fit between two passes, stored so that it can go on anywhere with the same bits.
 
-A few arrays of the size of the centers: what has been found so far, not the data. Going on needs
-the same input, settings and versions, which are compared one by one; workers, memory and staging
-may be others.
+A few arrays of the size of the centers: what has been found so far. Of fits from a coreset, or by
+mini-batches, the rows that were drawn are among it, which go with the checkpoint when the fit is
+done. Going on needs the same input, settings and versions, which are compared one by one; workers,
+memory and staging may be others.
 """
 
 import hashlib

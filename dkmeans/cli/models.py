@@ -16,7 +16,7 @@ _HOMES = {
     "name": "models_named",
     "check": "models_kept",
     "gc": "models_kept",
-    "forget-rows": "models_kept",
+    "forget-rows": "models_forgotten",
 }
 """The modules that sub-commands are in, as functions of the name `<sub-command>_command`."""
 

@@ -1,4 +1,4 @@
-"""`dkmeans models check`, `gc`, `forget-rows`: whether a store will do, and what can go from it."""
+"""`dkmeans models check`, `gc`: whether a store will do, and what can go from it."""
 
 import json
 import sys
@@ -6,11 +6,10 @@ import sys
 import click
 
 from dkmeans.cli.options import json_option, parse_storage_options, storage_option
-from dkmeans.errors import MissingInput, StoreUnfit
+from dkmeans.errors import StoreUnfit
 from dkmeans.registry.cleanup import KEEP, OLDER_THAN_DAYS
 from dkmeans.registry.probe import WRITERS
 from dkmeans.registry.registry import Registry
-from dkmeans.storage.filesystem import redact
 
 
 @click.command("check")
@@ -87,41 +86,3 @@ def gc_command(
     )
     for name in removed.unfinished:
         click.echo(f"leftover: {name}")
-
-
-@click.command("forget-rows")
-@click.argument("url", metavar="CORESETS")
-@click.option(
-    "--partition",
-    "partitions",
-    multiple=True,
-    metavar="NAME",
-    help="Only the rows of this partition, as dt=2026-11-20; repeat for more.",
-)
-@storage_option
-@json_option
-def forget_rows_command(
-    url: str, partitions: tuple[str, ...], storage_options: tuple[str, ...], as_json: bool
-) -> None:
-    """Remove the rows of the data that are kept at CORESETS: those of model.window.coresets.
-
-    Versions of models hold no rows: centers, weights, moments and histograms. The source is not
-    touched: a partition that is read again is kept again.
-    """
-    from dkmeans.algorithms.windows.store import CoresetStore
-
-    store = CoresetStore(url, parse_storage_options(storage_options))
-    known = {one.name for one in store.entries}
-    unknown = [name for name in partitions if name not in known]
-    if unknown:
-        raise MissingInput(
-            f"{redact(url)} keeps no rows of partition {unknown[0]!r}; it keeps those of "
-            f"{', '.join(sorted(known)) or 'none'}."
-        )
-    n_rows = store.forget(partitions or None)
-    store.tidy()
-    gone = sorted(partitions or known)
-    if as_json:
-        click.echo(json.dumps({"rows": n_rows, "partitions": gone}))
-        return
-    click.echo(f"removed {n_rows:,} rows of {len(gone)} partitions")

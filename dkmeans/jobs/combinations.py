@@ -26,7 +26,10 @@ _RETRAIN_S = (
 
 _NOT_FOR: dict[str, dict[str, str]] = {
     "train": dict.fromkeys(_RETRAIN_S, _RETRAIN),
-    "retrain": {},
+    "retrain": {
+        "output.sweep": "{} goes with task: train; a retrain keeps the model that it chooses of a "
+        "sweep, and no other; remove it"
+    },
     "predict": {
         **dict.fromkeys(("scale", "data.columns", "data.dtype"), _MODEL_S),
         **dict.fromkeys((*_RETRAIN_S, "output.model", "output.sweep", "data.sample"), _NO_PREDICT),
@@ -117,6 +120,7 @@ def _settings(job: Job, chosen: Collection[str]) -> Iterator[Found]:
     yield from _forgetting(job, model)
     if job.task == "retrain":
         yield from _retrained(job, model)
+        yield from _judged(job, model)
     elif model.window is not None:
         yield "model.window", _RETRAIN
 
@@ -186,6 +190,13 @@ def _retrained(job: Job, model: Settings) -> Iterator[Found]:
         yield "data.sample", "{} does not go with model.window; remove it"
     if job.data is not None and job.data.missing == "mean":
         yield "data.missing", "{} does not go with model.window, whose means nobody knows; use drop"
+
+
+def _judged(job: Job, model: Settings) -> Iterator[Found]:
+    """What no model can pass."""
+    least = max((rule.min or 0 for rule in job.gates if rule.metric == "silhouette"), default=0)
+    if model.n_clusters == 1 and least > 0:
+        yield "gates.silhouette", "needs two clusters or more, of one it counts as 0; remove it"
 
 
 def _data(job: Job, chosen: Collection[str]) -> Iterator[Found]:

@@ -269,8 +269,9 @@ class Lock:
     wait: Annotated[float, Quantity("seconds")] = 3600
     """How long to wait at most, as 1h."""
 
-    stale: Annotated[float, Quantity("seconds")] = 600
-    """After how long without a sign of life the other is taken for dead, as 10min."""
+    stale: Annotated[float, Quantity("seconds")] = 60
+    """After how long without a sign of life the other is taken for dead, as 5min. A run that lives
+    says so four times in that time, and one that was killed on this machine is known at once."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Figures:
     """In the space of the champion's scaler, where both models measure."""
 
     silhouette: float | None = None
-    """Simplified: by distances to centers."""
+    """Simplified: by distances to centers; 0 of a model of one cluster."""
 
     smallest_share: float | None = None
     churn: float | None = None

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from dkmeans.errors import GateRefused
 from dkmeans.evaluation.shown import Section, Shown, brief, percent, plain
 from dkmeans.jobs.figures import Figures
 from dkmeans.jobs.metrics import METRICS, Unit
@@ -69,15 +68,6 @@ class Verdict(Shown):
     def reasons(self) -> tuple[str, ...]:
         """Why it did not pass, a sentence each; none if it did."""
         return tuple(one.reason for one in self.failed)
-
-    def raise_if_refused(self) -> None:
-        """Raise `GateRefused`, with all reasons, if a limit is not kept to."""
-        if not self.passed:
-            why = "; ".join(reason.rstrip(".") for reason in self.reasons)
-            raise GateRefused(
-                f"the gate refuses the challenger: {why}; the champion stays. Look at the new "
-                "rows, or change `gates` if they are as they should be."
-            )
 
     def to_frame(self) -> "pd.DataFrame":
         """Return one row a limit: metric, kind, limit, bound, value, champion, passed, reason."""

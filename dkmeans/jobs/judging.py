@@ -87,8 +87,10 @@ def _quality(found: Statistics) -> dict[str, float | None]:
     try:
         values["silhouette_simplified"] = metrics.silhouette_simplified(found).value
     except ArgumentError:
-        # of one cluster there is none
-        values.pop("silhouette_simplified", None)
+        # of rows that are all in one of many clusters there is none, and rules refuse them; a model
+        # of one cluster has 0, as any cluster of one row
+        if len(found.clusters.weight) == 1:
+            values["silhouette_simplified"] = 0.0
     return figures.quality(values, found.clusters.weight)
 
 

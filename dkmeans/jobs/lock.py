@@ -3,7 +3,13 @@
 `locks/<job>/000001.json`, 000002, ... are turns: a run that wants one puts the file after the last
 turn, if nothing lies there, once that has ended or is dead. While it has it, it writes
 `000002.alive` anew every now and then, and at its end `000002.done`. Both times that tell whether a
-turn is dead are of the store's clock; on the machine of its process, that tells.
+turn is dead are of the store's clock; on the machine of its process, that tells. A container that
+was started again cannot see the processes of its earlier life: there the signs tell, too.
+
+A run that is taken for dead and is not does double work, and no harm: it learns of it before it
+publishes, versions are claimed by run, and aliases are moved from where the run has found them. So
+the lease may be short: longer than a process is held up. A store that was away for longer makes no
+run look dead: whoever finds one silent waits for one more sign.
 """
 
 import os
@@ -12,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,10 +33,13 @@ from dkmeans.storage.conditional import put_if_absent
 from dkmeans.storage.entries import entries_at, modified, store_time
 from dkmeans.storage.objects import exists, read_bytes, remove
 
-LEASE_SECONDS = 120.0
+LEASE_SECONDS = 60.0
 """A run that has not said for so long that it is alive is dead."""
 
-_SIGNS = 6
+_OLD_LEASE_SECONDS = 600.0
+"""That of turns that do not tell theirs."""
+
+_SIGNS = 4
 """How many times it says so meanwhile."""
 
 _LOOK_SECONDS = 5.0
@@ -95,6 +104,7 @@ class JobLock:
             "host": _here(),
             "pid": os.getpid(),
             "started": _started(os.getpid()),
+            "lease": float(lease_seconds),
         }
         self._wait, self._lease = wait_seconds, lease_seconds
         self._turn = 0
@@ -105,8 +115,14 @@ class JobLock:
     def __enter__(self) -> Self:
         until = time.monotonic() + self._wait
         told = False
+        seen: datetime | None = None
         while (holder := self._tried()) is not None:
             left = until - time.monotonic()
+            if left <= 0 and _may_be_earlier_life(holder):
+                # if this was killed and started again, nobody signs, and the turn is soon free
+                sign = self._last_sign(holder["turn"])
+                seen = seen or sign
+                left = _LOOK_SECONDS if sign == seen else 0.0
             if left <= 0:
                 raise JobRunning(
                     f"job {self._job!r} is run by {holder['who']} since {holder['written']} (run "
@@ -145,13 +161,13 @@ class JobLock:
             last = max((n for name in names if (n := number_of(name)) is not None), default=0)
             if last and f"{last:06d}.done" not in names:
                 holder = self._read(last)
-                if not (_has_died(holder) or self._is_silent(last)):
-                    return holder
+                if not (_has_died(holder) or self._is_silent(last, holder)):
+                    return {**holder, "turn": last}
             data = encode(_KIND, self._body)
             url = self._at(number_name(last + 1))
             found = put_if_absent(url, data, self._place.options)
             if found != data:
-                return self._decode(found, url)
+                return {**self._decode(found, url), "turn": last + 1}
             self._turn = last + 1
             # a run that had looked long ago may have got a turn that is over
             if not self._is_followed():
@@ -159,17 +175,27 @@ class JobLock:
                 self._tidy(names)
                 return None
 
-    def _is_silent(self, turn: int) -> bool:
-        """Whether the run of a turn has not said for too long that it is alive."""
-        options = self._place.options
-        seen = None
+    def _is_silent(self, turn: int, holder: dict[str, Any]) -> bool:
+        """Whether the run of a turn has not said for too long that it is alive, and does not now.
+
+        Where it may not have been heard of for want of the store, it is waited for once more.
+        """
+        lease = max(self._lease, float(holder.get("lease", _OLD_LEASE_SECONDS)))
+        seen = self._last_sign(turn)
+        # a turn that is gone meanwhile is no longer the last one
+        if seen is None:
+            return False
+        if store_time(self._at(), self._place.options) - seen <= timedelta(seconds=lease):
+            return False
+        time.sleep(lease / _SIGNS)
+        return self._last_sign(turn) == seen
+
+    def _last_sign(self, turn: int) -> datetime | None:
+        """When a turn was last heard of, by the store's clock; None if it is gone."""
         for name in (f"{turn:06d}.alive", number_name(turn)):
             with suppress(MissingInput):
-                seen = seen or modified(self._at(name), options)
-        # a turn that is gone meanwhile is no longer the last one
-        return seen is not None and store_time(self._at(), options) - seen > timedelta(
-            seconds=self._lease
-        )
+                return modified(self._at(name), self._place.options)
+        return None
 
     def _read(self, turn: int) -> dict[str, Any]:
         url = self._at(number_name(turn))
@@ -219,6 +245,12 @@ def _here() -> str:
         found += [Path("/proc/sys/kernel/random/boot_id").read_text().strip()]
         found += [os.readlink("/proc/self/ns/pid")]
     return " ".join(found)
+
+
+def _may_be_earlier_life(holder: dict[str, Any]) -> bool:
+    """Whether a turn is of a container of this name on this machine, but not of this one."""
+    theirs, ours = holder["host"].split(" "), _here().split(" ")
+    return len(ours) == 3 and theirs[:2] == ours[:2] and theirs != ours
 
 
 def _started(pid: int) -> float:

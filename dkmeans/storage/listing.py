@@ -159,14 +159,18 @@ def version_of(info: dict[str, Any]) -> str:
     return str(version).strip('"')
 
 
+def partition_of(path: str) -> tuple[tuple[str, str | None], ...]:
+    """Return the Hive partition columns of a file, by the folders of its path."""
+    pairs = [folder.partition("=") for folder in path.split("/")[:-1] if "=" in folder]
+    return tuple(
+        (key, None if value == _NULL_PARTITION else unquote(value)) for key, _, value in pairs
+    )
+
+
 def _pin(fs: fsspec.AbstractFileSystem, info: dict[str, Any], root: str) -> StoredFile:
-    folders = info["name"].removeprefix(root).split("/")[:-1]
-    pairs = [folder.partition("=") for folder in folders if "=" in folder]
     return StoredFile(
         as_url(fs, info["name"]),
         int(info["size"]),
         version_of(info),
-        tuple(
-            (key, None if value == _NULL_PARTITION else unquote(value)) for key, _, value in pairs
-        ),
+        partition_of(info["name"].removeprefix(root)),
     )

@@ -27,7 +27,7 @@ def url(tmp_path) -> str:
         with recorded(place, job="nightly", task="retrain", run_id="r2") as attempt:
             attempt.add(figures=figures.to_dict(), verdict=verdict.to_dict())
             attempt.notified(told)
-            verdict.raise_if_refused()
+            raise GateRefused("the gate refuses the challenger: " + "; ".join(verdict.reasons))
 
     with pytest.raises(GateRefused):
         refused()

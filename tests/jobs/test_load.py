@@ -47,7 +47,7 @@ stage: disk
 cluster: {local: 2, memory: 4GiB}
 checkpoint: s3://lake/checkpoints
 registry: s3://models/customers@staging
-output: {clusters: "s3://lake/clusters/{{ as_of }}", sweep: s3://lake/sweep, overwrite: true}
+output: {clusters: "s3://lake/clusters/{{ as_of }}", overwrite: true}
 gates:
   churn: {max: 10 %}
   rows: off

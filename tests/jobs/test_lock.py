@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_of_many_runs_one_has_the_turn_at_any_time(place):
 
 
 def hold(url, ready):
-    with turn(Place(url), "killed"):
+    with turn(Place(url), "killed", lease_seconds=1):
         ready.set()
         time.sleep(60)
 
@@ -140,7 +141,7 @@ def test_a_run_that_is_alive_keeps_its_turn_for_longer_than_a_lease(place):
 
 
 def test_a_run_that_was_taken_for_dead_learns_of_it_before_it_publishes(place):
-    with turn(place, "frozen") as lock:
+    with turn(place, "frozen", lease_seconds=1) as lock:
         # as if its process had been stopped: no signs of life
         lock._ended.set()
         lock._signs.join()
@@ -164,3 +165,65 @@ def test_a_run_that_had_looked_long_ago_gets_no_turn_that_is_over(place, monkeyp
         late.check()
         with pytest.raises(JobRunning, match="late"):
             turn(place, "next").__enter__()
+
+
+@pytest.fixture
+def restarted(monkeypatch):
+    """Have this process look as if its container had been started again."""
+
+    def restart():
+        monkeypatch.setattr(module, "_here", lambda: "pod boot pid:[2]")
+
+    monkeypatch.setattr(module, "_here", lambda: "pod boot pid:[1]")
+    return restart
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_container_that_was_started_again_waits_for_its_earlier_life_to_be_over(place, restarted):
+    killed = turn(place, "killed", lease_seconds=2).__enter__()
+    killed._ended.set()
+    killed._signs.join()
+    restarted()
+    # without a wait: as `lock: {overlap: leave}` has it
+    began = time.monotonic()
+    with turn(place, "next", lease_seconds=2) as lock:
+        assert time.monotonic() - began < 30
+        lock.check()
+    with pytest.raises(LockLost):
+        killed.check()
+
+
+@pytest.mark.usefixtures("quick")
+def test_it_leaves_at_the_first_sign_of_a_run_beside_it(place, restarted):
+    with turn(place, "alive", lease_seconds=6) as lock:
+        restarted()
+        with pytest.raises(JobRunning, match="alive"):
+            turn(place, "next", lease_seconds=6).__enter__()
+        lock.check()
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_lease_that_counts_is_that_of_the_holder_if_it_is_longer(place):
+    with turn(place, "slow", lease_seconds=60):
+        time.sleep(2.1)
+        with pytest.raises(JobRunning, match="slow"):
+            turn(place, "next", lease_seconds=1).__enter__()
+
+
+def test_a_store_that_was_away_makes_no_run_look_dead(place, monkeypatch):
+    with turn(place, "long", lease_seconds=1.5) as lock:
+        real, back = lock._sign, threading.Event()
+        monkeypatch.setattr(lock, "_sign", lambda: (back.wait(60), real()))
+        # for longer than a lease, no sign gets through; then the store is back
+        time.sleep(3.1)
+        waits = time.sleep
+
+        def sleep(seconds):
+            back.set()
+            waits(seconds + 1.1)
+
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+        with pytest.raises(JobRunning, match="long"):
+            turn(place, "next", lease_seconds=1.5).__enter__()
+        assert back.is_set()
+        lock.check()

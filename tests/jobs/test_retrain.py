@@ -435,6 +435,20 @@ def test_other_features_or_numbers_of_clusters_are_refused(folder: Path) -> None
         retrain(folder, "model.n_clusters=5", day=21)
 
 
+@pytest.mark.parametrize("init", ["champion", "coreset", "scratch"])
+def test_one_cluster_is_followed_and_garbage_refused(tmp_path: Path, init: str) -> None:
+    sets = ("model.n_clusters=1", f"model.init={init}", "data.columns=[f0, f1, f2, f3]")
+    for day, seed in enumerate((1, 2, 3), 20):
+        deliver(tmp_path, batch(seed, 0.05 * seed))
+        outcome = retrain(tmp_path, *sets, day=day)
+        assert outcome.result["promoted"], outcome.refusal
+    assert outcome.result["figures"]["silhouette"] == 0.0
+    deliver(tmp_path, batch(4) * np.float32(3))
+    outcome = retrain(tmp_path, *sets, day=23)
+    assert outcome.exit_code == 5
+    assert "silhouette" not in str(outcome.refusal)
+
+
 def test_old_versions_go_if_retention_says_so(folder: Path) -> None:
     for day, seed in enumerate(range(2, 5), 21):
         deliver(folder, batch(seed, 0.1))

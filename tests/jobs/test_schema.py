@@ -30,7 +30,8 @@ OF_COMBINATIONS = {
     *("options-of-other-algorithms", "predict-with-both", "predict-with-keys-of-train"),
     *("predict-with-settings", "predict-without-model", "results-among-the-data"),
     "retrain-with-what-it-has-not",
-    *("sweep-of-minibatch", "sweeps", "templates", "tls-without-address", "train-into-a-version"),
+    *("silhouette-of-one-cluster", "sweep-of-a-retrain", "sweep-of-minibatch", "sweeps"),
+    *("templates", "tls-without-address", "train-into-a-version"),
     *("train-with-a-reference", "weight-is-a-feature", "written-twice"),
 }
 """Files whose values are right one by one: only the reader tells what is wrong."""

@@ -69,6 +69,7 @@ def test_eight_publishers_get_eight_versions(store: Store) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_eight_publishers_get_eight_versions_twenty_times(store: Store) -> None:
     publishing_together(store, 20)
 

@@ -65,6 +65,10 @@ class Entry:
     written: str
     """When, in UTC, by the clock of who wrote it."""
 
+    files: tuple[tuple[str, int, str], ...] = ()
+    """The files of the partition: URL, size, and ETag or time of change; none if it was kept by a
+    version that did not note them."""
+
 
 class CoresetStore:
     """Coresets of partitions, in a folder. One writer at a time; a lost race costs reads, no more.
@@ -140,6 +144,7 @@ class CoresetStore:
             kept.n_source_rows,
             kept.moments.weight,
             datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            tuple((redact(file.url), file.size, file.version) for file in partition.files),
         )
         write_bytes(join(self.url, entry.file), data, self._options)
         self._keep_only(
@@ -226,13 +231,20 @@ class CoresetStore:
         try:
             if not isinstance(body, dict) or body["sha256"] != _digest(body):
                 raise ValueError
-            entries = [Entry(**one) for one in body["entries"]]
+            entries = [_entry(one) for one in body["entries"]]
             if not all(_FILE.fullmatch(one.file) for one in entries):
                 raise ValueError
             return entries
         except (ValueError, TypeError, KeyError):
             reporter().note(f"{_MANIFEST} at {where} is damaged: partitions are read again")
             return []
+
+
+def _entry(body: Mapping[str, Any]) -> Entry:
+    files = tuple(
+        (str(url), int(size), str(version)) for url, size, version in body.get("files", ())
+    )
+    return Entry(**{**body, "files": files})
 
 
 def _digest(body: Mapping[str, Any]) -> str:
