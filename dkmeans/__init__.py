@@ -35,8 +35,12 @@ if TYPE_CHECKING:
     from dkmeans.evaluation.profiles.profile import profile
     from dkmeans.evaluation.profiles.result import Profile
     from dkmeans.evaluation.sweeps.result import Sweep
+    from dkmeans.jobs.load import load_job
+    from dkmeans.jobs.monitored import run_job
+    from dkmeans.jobs.outcome import Outcome
     from dkmeans.models.baseline import Baseline
     from dkmeans.models.model import Assignment, Model
+    from dkmeans.registry.naming import name_clusters
     from dkmeans.registry.registry import Registry
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.partitions import Partition, list_partitions
@@ -60,6 +64,7 @@ _HOMES = {
     "MinMaxScaler": "dkmeans.estimators.scalers",
     "MiniBatchKMeans": "dkmeans.estimators.minibatch",
     "Model": "dkmeans.models.model",
+    "Outcome": "dkmeans.jobs.outcome",
     "Partition": "dkmeans.rows.partitions",
     "Profile": "dkmeans.evaluation.profiles.result",
     "ProgressCallback": "dkmeans.estimators.progress_callback",
@@ -75,10 +80,13 @@ _HOMES = {
     "evaluate": "dkmeans.evaluation.evaluate",
     "lineage": "dkmeans.evaluation.lineage.lineage",
     "list_partitions": "dkmeans.rows.partitions",
+    "load_job": "dkmeans.jobs.load",
+    "name_clusters": "dkmeans.registry.naming",
     "profile": "dkmeans.evaluation.profiles.profile",
     "read_parquet": "dkmeans.rows.reading",
     "reporting": "dkmeans.rows.progress",
     "retrain": "dkmeans.estimators.retrain",
+    "run_job": "dkmeans.jobs.monitored",
     "sweep": "dkmeans.estimators.sweep",
     "window_fit": "dkmeans.estimators.window_fit",
     "with_baseline": "dkmeans.evaluation.drift.baselines",
@@ -100,6 +108,7 @@ __all__ = [
     "MiniBatchKMeans",
     "Model",
     "Normalizer",
+    "Outcome",
     "Partition",
     "Profile",
     "ProgressCallback",
@@ -115,11 +124,14 @@ __all__ = [
     "evaluate",
     "lineage",
     "list_partitions",
+    "load_job",
     "metrics",
+    "name_clusters",
     "profile",
     "read_parquet",
     "reporting",
     "retrain",
+    "run_job",
     "sweep",
     "window_fit",
     "with_baseline",

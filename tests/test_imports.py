@@ -73,6 +73,12 @@ def test_registries_load_without_dask_and_scikit_learn():
     assert loaded_after("import dkmeans.registry.reference, dkmeans.registry.compare", names) == []
 
 
+def test_jobs_are_read_and_clusters_named_without_dask_and_scikit_learn():
+    # of a schedule, which reads a job more often than it runs it
+    code = "from dkmeans import Outcome, load_job, name_clusters"
+    assert loaded_after(code, ("dask", "distributed", *HEAVY)) == []
+
+
 @contextmanager
 def fresh_worker() -> Iterator[Client]:
     """A client of one worker that has run nothing yet."""

@@ -2,11 +2,11 @@
 
 import datetime
 import platform
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-import dkmeans
 from dkmeans.algorithms.result import FitResult
 from dkmeans.algorithms.settings import Settings
 from dkmeans.models.files import model_id
@@ -79,7 +79,7 @@ def provenance(
 def versions() -> dict[str, str]:
     """Return what a fit ran with."""
     return {
-        "dkmeans": dkmeans.__version__,
+        "dkmeans": version("dkmeans"),
         "numpy": np.__version__,
         "python": platform.python_version(),
     }

@@ -144,6 +144,7 @@ def _evaluated(
         rows.n_passes - before,
         # not if files had to be left out meanwhile
         known is not None and found.inertias is known.inertias,
+        dict(model.cluster_names),
     )
 
 

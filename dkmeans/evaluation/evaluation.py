@@ -1,14 +1,14 @@
 """How good a model is on some rows: the result of `evaluate`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dkmeans.evaluation.agreement.agreement import Agreement
 from dkmeans.evaluation.metrics import METRICS, Figure
-from dkmeans.evaluation.shown import Section, Shown, decimals, number, plain, share
+from dkmeans.evaluation.shown import Section, Shown, cluster, decimals, number, plain, share
 from dkmeans.kernels.block import Array
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ class Evaluation(Shown):
     reused: bool
     """Whether these are the rows of the fit, whose statistics the model has."""
 
+    cluster_names: Mapping[int, str] = field(default_factory=dict)
+    """What clusters are called, by cluster id; not all need a name."""
+
     def __getitem__(self, name: str) -> float:
         """Return the value of a metric; KeyError if it was not asked for or is not defined."""
         return self.figures[name].value
@@ -59,14 +62,17 @@ class Evaluation(Shown):
         return len(self.cluster_ids)
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return one row a cluster: id, count, share, and its part in each metric."""
+        """Return one row a cluster: id, count, share, and its part in each metric.
+
+        With a column `cluster_name` after the id, if any cluster has a name.
+        """
         import pandas as pd
 
-        return pd.DataFrame(self._by_cluster())
+        return pd.DataFrame(self._named())
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain values."""
-        columns = self._by_cluster()
+        columns = self._named()
         clusters = [
             {name: values[j] for name, values in columns.items()} for j in range(self.n_clusters)
         ]
@@ -109,7 +115,7 @@ class Evaluation(Shown):
                 (f"{hidden} more clusters: to_frame() or --json has all",) if hidden > 0 else (),
                 tuple(_HEADINGS[name] for name in by_cluster),
                 tuple(
-                    tuple(_cell(name, float(values[j])) for name, values in by_cluster.items())
+                    tuple(self._cell(name, values[j]) for name, values in by_cluster.items())
                     for j in range(min(self.n_clusters, _CLUSTERS_SHOWN))
                 ),
             )
@@ -134,6 +140,20 @@ class Evaluation(Shown):
         if figure.low is not None and figure.high is not None:
             interval = f"{figure.low:.4f} to {figure.high:.4f}, from {figure.n_sampled:,} rows"
         return _TITLES[name], number(figure.value), interval
+
+    def _named(self) -> dict[str, Any]:
+        """The columns, with the names of clusters."""
+        columns: dict[str, Any] = self._by_cluster()
+        if not self.cluster_names:
+            return columns
+        ids = columns.pop("cluster_id")
+        names = [self.cluster_names.get(one) for one in ids.tolist()]
+        return {"cluster_id": ids, "cluster_name": names, **columns}
+
+    def _cell(self, name: str, value: Any) -> str:
+        if name == "cluster_id":
+            return cluster(value, self.cluster_names)
+        return _cell(name, float(value))
 
     def _by_cluster(self) -> dict[str, Array]:
         total = float(self.weights.sum())
@@ -172,6 +192,4 @@ _HEADINGS = {
 def _cell(name: str, value: float) -> str:
     if name == "share":
         return share(value, 1.0)
-    if name == "cluster_id":
-        return str(int(value))
     return decimals(value, 3) if name.startswith("silhouette") else number(value)

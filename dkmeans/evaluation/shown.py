@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +207,12 @@ def name(text: str) -> str:
         escaped = f"{escaped[: _LONGEST_NAME - 3]}..."
     misread = escaped != escaped.strip() or any(c in escaped for c in ",:;'\"")
     return f'"{escaped}"' if misread or not escaped else escaped
+
+
+def cluster(cluster_id: int, names: Mapping[int, str]) -> str:
+    """Write the id of a cluster, and what it is called, if it has a name: 3 (night owls)."""
+    called = names.get(int(cluster_id))
+    return f"{cluster_id}" if called is None else f"{cluster_id} ({name(called)})"
 
 
 def plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from dkmeans.errors import ArgumentError, FeaturesMismatch
 from dkmeans.estimators.retrain import retrain
 from dkmeans.estimators.window_fit import window_fit
-from dkmeans.jobs.definition import Window
+from dkmeans.jobs.fitting import Window
 from dkmeans.jobs.load import Resolved
 from dkmeans.jobs.opening import (
     filters_of,

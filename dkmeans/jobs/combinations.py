@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import fields
 
 from dkmeans.algorithms.settings import OWN_SETTINGS
-from dkmeans.jobs.definition import Data, Drift, Job, Lock, Retention, Settings
-from dkmeans.jobs.kinds import Context
+from dkmeans.jobs.context import Context
+from dkmeans.jobs.definition import Drift, Job, Lock, Retention
+from dkmeans.jobs.fitting import Data, Settings
 from dkmeans.jobs.problems import Where
 
 Found = tuple[str, str]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dkmeans.errors import ArgumentError
-from dkmeans.jobs.kinds import INVALID, Context, Kind, Text
+from dkmeans.jobs.context import INVALID, Context
+from dkmeans.jobs.kinds import Kind, Text
 from dkmeans.jobs.reading import Node
 from dkmeans.rows.filters import OPERATORS, parse_comparison
 

@@ -1,9 +1,9 @@
 """Judge a challenger by the rules of its gate."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from dkmeans.evaluation.shown import Section, Shown, brief, percent, plain
 from dkmeans.jobs.figures import Figures
@@ -53,6 +53,11 @@ class Verdict(Shown):
 
     has_champion: bool
     """Whether there was a champion to compare with."""
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        """Return the verdict that `to_dict` has written."""
+        return cls(tuple(Judgment(**one) for one in told["judgments"]), told["has_champion"])
 
     @property
     def passed(self) -> bool:

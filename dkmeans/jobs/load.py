@@ -11,8 +11,8 @@ import yaml
 
 from dkmeans.errors import MissingInput
 from dkmeans.jobs import combinations
+from dkmeans.jobs.context import INVALID, Context
 from dkmeans.jobs.definition import Job, Registry
-from dkmeans.jobs.kinds import INVALID, Context
 from dkmeans.jobs.overrides import override
 from dkmeans.jobs.problems import Problem, refuse
 from dkmeans.jobs.reading import MOST_BYTES, Dumper, Node, read

@@ -1,25 +1,86 @@
 """Run a job and tell of it: a record of the attempt, logs, metrics, and who wants to know."""
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+from dkmeans.errors import ArgumentError
 from dkmeans.jobs.attempt import Attempt, noted, recorded
 from dkmeans.jobs.definition import Notify
-from dkmeans.jobs.load import Resolved
+from dkmeans.jobs.load import Resolved, load_job
 from dkmeans.jobs.logs import json_logs
 from dkmeans.jobs.notify import Command, Target, Webhook, tell
 from dkmeans.jobs.opening import storage_options_of
 from dkmeans.jobs.outcome import Outcome
 from dkmeans.jobs.prometheus import write_textfile
 from dkmeans.jobs.records import new_run_id
-from dkmeans.jobs.run import run_job
+from dkmeans.jobs.run import do_task
 from dkmeans.jobs.secrets import Env
 from dkmeans.registry.reference import parse
 from dkmeans.rows.progress import reporter
 from dkmeans.storage.filesystem import absolute
 
 STANDARD_OUTPUT = "-"
+
+
+def run_job(
+    job: str | Path | Resolved,
+    *,
+    as_of: str | None = None,
+    sets: Mapping[str, Any] | Sequence[str] = (),
+    shadow: bool = False,
+    log_json: str | None = None,
+    metrics_file: str | Path | None = None,
+) -> Outcome:
+    """Run a job from its file, as `dkmeans run` does: with a record, metrics and notifications.
+
+    Parameters
+    ----------
+    job
+        Where the job file lies, on a local disk or any fsspec URL; or what `load_job` has read.
+    as_of
+        The date that `{{ as_of }}` stands for, as "2026-11-20" [default: now, in UTC].
+    sets
+        Values that take the place of those of the file, as `{"model.n_clusters": 12}` or
+        `["model.n_clusters=12"]`.
+    shadow
+        Of a retrain: publish and judge, promote nothing.
+    log_json
+        A file that events are appended to as lines of JSON; "-" for standard error.
+    metrics_file
+        A folder or `.prom` file for the textfile collector of Prometheus.
+
+    Returns
+    -------
+    Outcome
+        Shown as text or in a notebook. A gate that refuses is told there, by `refusal` and
+        `exit_code`, and is no error.
+
+    Raises
+    ------
+    JobRefused
+        If it cannot be run as it is written; every reason is named.
+    ArgumentError
+        If `as_of` or `sets` is given for a job that was read already, or is impossible.
+    DkmeansError
+        As the task does, after all have been told.
+    """
+    if isinstance(job, Resolved):
+        if as_of is not None or sets:
+            raise ArgumentError(
+                "as_of and sets go with a job file, and this job was read already; pass them to "
+                "load_job."
+            )
+        run = job
+    else:
+        if isinstance(sets, Mapping):
+            # JSON is YAML
+            sets = [f"{key}={json.dumps(value)}" for key, value in sets.items()]
+        run = load_job(str(job), as_of=as_of, sets=sets)
+    return run_monitored(run, shadow=shadow, log_json=log_json, metrics_file=metrics_file)
 
 
 def run_monitored(
@@ -64,7 +125,7 @@ def run_monitored(
             if log_json is not None:
                 out = sys.stderr if log_json == STANDARD_OUTPUT else log_json
                 stack.enter_context(json_logs(run_id, out))
-            outcome = run_job(run, shadow=shadow)
+            outcome = do_task(run, shadow=shadow)
             _add(attempt, outcome)
         return outcome
     finally:

@@ -11,7 +11,8 @@ from dkmeans.estimators.chosen import estimator_of
 from dkmeans.estimators.clusterer import Clusterer
 from dkmeans.estimators.kmeans import KMeans
 from dkmeans.estimators.sweep import SWEEP_N_INIT, Sweeping
-from dkmeans.jobs.definition import Cluster, Data, Job, Settings
+from dkmeans.jobs.definition import Job
+from dkmeans.jobs.fitting import Cluster, Data, Settings
 from dkmeans.jobs.secrets import revealed
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.reading import read_parquet

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dkmeans.errors import ArgumentError
+from dkmeans.jobs.context import Context
 from dkmeans.jobs.counts import parse_counts
-from dkmeans.jobs.kinds import Context, Kind, Text
+from dkmeans.jobs.kinds import Kind, Text
 from dkmeans.jobs.problems import without_password
 from dkmeans.jobs.reading import Node
 from dkmeans.storage.filesystem import join

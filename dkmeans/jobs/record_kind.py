@@ -8,16 +8,8 @@ from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from dkmeans.jobs.kinds import (
-    INVALID,
-    Choice,
-    Context,
-    Flag,
-    Kind,
-    Many,
-    Text,
-    near,
-)
+from dkmeans.jobs.context import INVALID, Context
+from dkmeans.jobs.kinds import Choice, Flag, Kind, Many, Text, near
 from dkmeans.jobs.problems import Where
 from dkmeans.jobs.reading import Node
 

@@ -1,11 +1,11 @@
-"""Run a job: whatever its task is."""
+"""Do the task of a job: whatever it is."""
 
 from dkmeans.errors import ArgumentError
 from dkmeans.jobs.load import Resolved
 from dkmeans.jobs.outcome import Outcome
 
 
-def run_job(run: Resolved, *, shadow: bool = False) -> Outcome:
+def do_task(run: Resolved, *, shadow: bool = False) -> Outcome:
     """Do what a job says; in `shadow` a retrain promotes nothing.
 
     Raises

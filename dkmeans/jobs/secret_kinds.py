@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dkmeans.jobs.kinds import Context, Kind
+from dkmeans.jobs.context import Context
+from dkmeans.jobs.kinds import Kind
 from dkmeans.jobs.problems import HIDDEN
 from dkmeans.jobs.reading import Node
 from dkmeans.jobs.secrets import Env, hidden

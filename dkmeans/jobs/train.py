@@ -14,7 +14,7 @@ from dkmeans.estimators.sweep import SWEEP_N_INIT, sweep
 from dkmeans.evaluation.drift.baselines import with_baseline
 from dkmeans.evaluation.sweeps.files import refuse_existing_sweep
 from dkmeans.evaluation.sweeps.result import Sweep
-from dkmeans.jobs.definition import Settings
+from dkmeans.jobs.fitting import Settings
 from dkmeans.jobs.load import Resolved, plain
 from dkmeans.jobs.opening import (
     FOLLOWING,

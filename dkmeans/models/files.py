@@ -6,9 +6,7 @@ saved model of the old one under test.
 """
 
 import hashlib
-import io
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +19,7 @@ from dkmeans.models.baseline import Baseline
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.filling import Filling
 from dkmeans.models.model import Model
+from dkmeans.models.npy import npy, parse_npy
 from dkmeans.models.scaling import LINEAR, NORMS, AnyScaling, Normalization, Scaling
 from dkmeans.storage.atomic import is_unfinished, remove_unfinished, write_bytes
 from dkmeans.storage.filesystem import absolute, join, redact, remember
@@ -56,7 +55,7 @@ def save(
         arrays["baseline"] = model.baseline.to_numbers()
     parts: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
-        data = _npy(array)
+        data = npy(array)
         digest = hashlib.sha256(data).hexdigest()
         parts[name] = {"file": f"{name}-{digest[:12]}.npy", "sha256": digest, "bytes": len(data)}
         write_bytes(join(url, parts[name]["file"]), data, options)
@@ -142,13 +141,13 @@ def model_id(model: Model) -> str:
     """Return a short name of what the model predicts: equal for models that assign rows alike."""
     digest = hashlib.sha256()
     for array in (model.scaled_centers, model.cluster_ids):
-        digest.update(_npy(array))
+        digest.update(npy(array))
     if isinstance(model.scaling, Scaling):
-        digest.update(_npy(model.scaling.shift) + _npy(model.scaling.factor))
+        digest.update(npy(model.scaling.shift) + npy(model.scaling.factor))
     elif model.scaling is not None:
         digest.update(model.scaling.name.encode())
     if model.filling is not None:
-        digest.update(_npy(model.filling.values))
+        digest.update(npy(model.filling.values))
     digest.update(repr((model.columns, model.dtype)).encode())
     return digest.hexdigest()[:16]
 
@@ -269,10 +268,8 @@ def _read_part(
     url: str, parts: Mapping[str, Any], name: str, shape: tuple[int, ...], options: str
 ) -> Array:
     where = redact(url)
-    part = parts.get(name)
-    if not isinstance(part, dict) or not {"file", "sha256"} <= part.keys():
-        raise ModelRefused(f"the model at {where} is damaged: it lists no file for {name}.")
-    file = part["file"]
+    part: Any = parts.get(name)
+    file = part.get("file") if isinstance(part, dict) and "sha256" in part else None
     if not isinstance(file, str) or not _PART_NAME.fullmatch(file):
         raise ModelRefused(f"the model at {where} is damaged: it lists no file for {name}.")
     data = read_bytes(join(url, file), options)
@@ -281,36 +278,12 @@ def _read_part(
             f"the model at {where} is damaged: {file} has changed since it was saved."
         )
     dtype = np.dtype(np.int64 if name == "cluster_ids" else np.float64)
-    array = _parse_npy(data, dtype, shape)
+    array = parse_npy(data, dtype, shape)
     if array is None or not np.isfinite(array).all():
         raise ModelRefused(
             f"the model at {where} is damaged: {file} should hold finite {dtype} of shape {shape}."
         )
     return array
-
-
-def _parse_npy(data: bytes, dtype: "np.dtype[Any]", shape: tuple[int, ...]) -> Array | None:
-    """The array that `data` holds if it is of that type and shape; nothing is allocated before."""
-    buffer = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(buffer)
-        if version != (1, 0):
-            return None
-        found, fortran_order, found_dtype = np.lib.format.read_array_header_1_0(buffer)
-    except (ValueError, TypeError, SyntaxError, EOFError):
-        return None
-    n_bytes = dtype.itemsize * math.prod(shape)
-    if (found, found_dtype, fortran_order) != (shape, dtype, False):
-        return None
-    if len(data) - buffer.tell() != n_bytes:
-        return None
-    return np.frombuffer(data, dtype, offset=buffer.tell()).reshape(shape).copy()
-
-
-def _npy(array: Array) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-    return buffer.getvalue()
 
 
 def _digest(body: Mapping[str, Any]) -> str:

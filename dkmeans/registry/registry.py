@@ -1,31 +1,27 @@
 """A registry of models on any store: numbered versions, and aliases that move between them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from dkmeans.errors import AliasMoved, ArgumentError, MissingInput
+from dkmeans.errors import MissingInput
 from dkmeans.models.model import Model
-from dkmeans.registry import cleanup, moves, probe, publish, versions
+from dkmeans.registry import aliases, cleanup, moves, probe, publish, versions
+from dkmeans.registry.aliases import Expected
 from dkmeans.registry.moves import Move
 from dkmeans.registry.names import (
     check_alias,
     check_name,
-    check_reason,
     check_run_id,
     check_text,
-    is_alias,
     now,
     whoami,
 )
 from dkmeans.registry.probe import Check
 from dkmeans.registry.records import Place
 from dkmeans.registry.versions import Version
-from dkmeans.storage.atomic import write_bytes
 from dkmeans.storage.filesystem import absolute, recall, remember
 
 CHAMPION = "champion"
-Expected = int | None | Literal["any"]
-"""Where an alias must point before it is moved; None if it must not exist."""
 
 
 class Registry:
@@ -90,7 +86,7 @@ class Registry:
         attached = {check_name(n, "attachment"): bytes(d) for n, d in (attachments or {}).items()}
         is_alone = probe.is_alone(self._place)
         for parent in parents:
-            self._record(parent)
+            versions.known_version(self._place, parent)
         return publish.publish(
             self._place,
             model,
@@ -116,7 +112,7 @@ class Registry:
 
     def model_url(self, ref: int | str) -> str:
         """Return where the model of a version lies, checked; errors as `load`."""
-        return publish.checked_url(self._place, self._record(self.resolve(ref)))
+        return publish.checked_url(self._place, self._known(ref))
 
     def resolve(self, ref: int | str) -> int:
         """Return the version that an alias points to now; a number is itself.
@@ -126,14 +122,7 @@ class Registry:
         MissingInput
             If there is no such alias.
         """
-        if type(ref) is int or (isinstance(ref, str) and ref.isdecimal()):
-            return int(ref)
-        if not is_alias(ref):
-            raise ArgumentError(f"{ref!r} is neither a version nor the name of an alias.")
-        move = moves.head(self._place, str(ref))
-        if move is None:
-            raise MissingInput(self._unknown_alias(str(ref)))
-        return move.version
+        return aliases.resolve(self._place, ref)
 
     def versions(self) -> list[Version]:
         """Return all versions, in order; damaged records are left out with a warning."""
@@ -141,7 +130,7 @@ class Registry:
 
     def version(self, ref: int | str) -> Version:
         """Return what is known of a version, by number or alias; errors as `resolve`."""
-        return versions.whole_version(self._place, self._record(self.resolve(ref)))
+        return versions.whole_version(self._place, self._known(ref))
 
     def aliases(self) -> dict[str, int]:
         """Return the version that each alias points to."""
@@ -184,21 +173,15 @@ class Registry:
         ModelRefused
             If a file of it is damaged.
         """
-        check_alias(alias)
-        check_reason(reason)
-        is_alone = probe.is_alone(self._place)
-        number = self.resolve(version)
-        self._check_whole(number)
-
-        def following(at: Move | None) -> Move:
-            found = None if at is None else at.version
-            if expected not in ("any", found):
-                raise _moved(alias, found, expected)
-            return moves.forward(at, alias, number, reason=reason, who=_who(who), written=now())
-
-        done = moves.append(self._place, alias, following, is_alone=is_alone)
-        self._give_up_if_removed(done, is_alone)
-        return done
+        return aliases.move(
+            self._place,
+            alias,
+            version,
+            reason=reason,
+            who=_who(who),
+            expected=expected,
+            is_alone=probe.is_alone(self._place),
+        )
 
     def promote(
         self,
@@ -228,27 +211,8 @@ class Registry:
         AliasMoved
             If somebody else moves it at the same time: look before going further back.
         """
-        check_alias(alias)
-        check_reason(reason)
-        is_alone = probe.is_alone(self._place)
-        seen = moves.head(self._place, alias)
-        if seen is None:
-            raise MissingInput(self._unknown_alias(alias))
-        if not seen.behind:
-            raise ArgumentError(
-                f"alias {alias!r} pointed to nothing before version {seen.version}; promote "
-                "another version."
-            )
-        self._check_whole(seen.behind[-1])
-
-        def following(at: Move | None) -> Move:
-            if at is None or at.number != seen.number:
-                raise _moved(alias, None if at is None else at.version, seen.version)
-            return moves.back(at, reason=reason, who=_who(who), written=now())
-
-        done = moves.append(self._place, alias, following, is_alone=is_alone)
-        self._give_up_if_removed(done, is_alone)
-        return done
+        alone = probe.is_alone(self._place)
+        return aliases.rollback(self._place, alias, reason=reason, who=_who(who), is_alone=alone)
 
     def tag(self, ref: int | str, name: str, value: str = "", *, who: str | None = None) -> None:
         """Give a version a tag, with a text that may be empty; the same name is replaced."""
@@ -260,14 +224,14 @@ class Registry:
 
     def attachments(self, ref: int | str) -> list[str]:
         """Return the names of the files that were kept with a version; errors as `load`."""
-        files = publish.read_manifest(self._place, self._record(self.resolve(ref)))
+        files = publish.read_manifest(self._place, self._known(ref))
         prefix = f"{publish.ATTACHMENTS}/"
         return sorted(name.removeprefix(prefix) for name in files if name.startswith(prefix))
 
     def attachment(self, ref: int | str, name: str) -> bytes:
         """Read a file that was kept with a version, checked against its hash; errors as `load`."""
         check_name(name, "attachment")
-        version = self._record(self.resolve(ref))
+        version = self._known(ref)
         files = publish.read_manifest(self._place, version)
         path = f"{publish.ATTACHMENTS}/{name}"
         if path not in files:
@@ -320,71 +284,14 @@ class Registry:
             self._place, older_than_days=older_than_days, keep=keep, is_dry_run=dry_run
         )
 
-    def _record(self, number: int) -> Version:
-        found = versions.read_version(self._place, number) if number >= 1 else None
-        if found is None:
-            known = versions.numbers(self._place)
-            if not known:
-                raise MissingInput(f"no registry at {self._place}; check the path.")
-            raise MissingInput(
-                f"the registry at {self._place} has no version {number}; its last one is "
-                f"{max(known)}."
-            )
-        return found
-
-    def _check_whole(self, number: int) -> None:
-        version = self._record(number)
-        publish.checked_url(self._place, version)
-        files = publish.model_files(publish.read_manifest(self._place, version))
-        for name in files:
-            publish.read_part(self._place, version, name, files)
-
-    def _give_up_if_removed(self, done: Move, is_alone: bool) -> None:
-        """Move an alias back from a version that a cleanup has removed meanwhile."""
-        if versions.removal_of(self._place, done.version) is None:
-            return
-        if done.previous is not None:
-            previous = done.previous
-
-            def following(at: Move | None) -> Move:
-                reason = f"version {done.version} was removed while the alias moved"
-                return moves.forward(
-                    at, done.alias, previous, reason=reason, who=done.who, written=now()
-                )
-
-            moves.append(self._place, done.alias, following, is_alone=is_alone)
-        raise MissingInput(
-            f"the files of version {done.version} of {self._place} were being removed; choose "
-            "another version."
-        )
+    def _known(self, ref: int | str) -> Version:
+        return versions.known_version(self._place, self.resolve(ref))
 
     def _write_tag(self, ref: int | str, name: str, value: str | None, who: str | None) -> None:
         check_name(name, "tag")
-        number = self._record(self.resolve(ref)).number
-        data = versions.encode_tag(number, name, value, _who(who), now())
-        write_bytes(versions.tag_url(self._place, number, name), data, self._place.options)
-        if value is not None and versions.removal_of(self._place, number) is not None:
-            raise MissingInput(
-                f"the files of version {number} of {self._place} are gone; a tag does not bring "
-                "them back."
-            )
-
-    def _unknown_alias(self, alias: str) -> str:
-        names = sorted(self.aliases())
-        if not names and not versions.numbers(self._place):
-            return f"no registry at {self._place}; check the path."
-        has = f"it has {', '.join(names)}" if names else "it has none yet; promote a version"
-        return f"the registry at {self._place} has no alias {alias!r}; {has}."
+        at = self._known(ref).number
+        versions.write_tag(self._place, at, name, value, who=_who(who), written=now())
 
 
 def _who(who: str | None) -> str:
     return whoami() if who is None else check_text(who, "who")
-
-
-def _moved(alias: str, found: int | None, expected: Expected) -> AliasMoved:
-    where = "does not exist" if found is None else f"points to version {found}"
-    before = "did not exist" if expected is None else f"pointed to version {expected}"
-    return AliasMoved(
-        f"alias {alias!r} {where} and was to be moved while it {before}: somebody else has moved "
-        "it; look again before you move it."
-    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from dkmeans.errors import DkmeansWarning, ModelRefused
+from dkmeans.errors import DkmeansWarning, MissingInput, ModelRefused
 from dkmeans.registry.names import is_folder, is_name, number_name, number_of
 from dkmeans.registry.records import (
     TEXT_OR_NONE,
@@ -18,6 +18,7 @@ from dkmeans.registry.records import (
     read,
     read_bytes,
 )
+from dkmeans.storage.atomic import write_bytes
 from dkmeans.storage.entries import Entry, entries_at, entries_below, modified
 
 KIND = "registry version"
@@ -154,6 +155,43 @@ def numbers(place: Place) -> dict[int, Entry]:
     """The numbers of all versions, and when each was written."""
     entries = entries_at(place.at(FOLDER), place.options)
     return {n: entry for entry in entries if (n := number_of(entry.name)) is not None}
+
+
+def known_version(place: Place, number: int) -> Version:
+    """Return what was published as a version.
+
+    Raises
+    ------
+    MissingInput
+        If there is no such version.
+    """
+    found = read_version(place, number) if number >= 1 else None
+    if found is None:
+        known = numbers(place)
+        if not known:
+            raise MissingInput(f"no registry at {place}; check the path.")
+        raise MissingInput(
+            f"the registry at {place} has no version {number}; its last one is {max(known)}."
+        )
+    return found
+
+
+def write_tag(
+    place: Place, number: int, name: str, value: str | None, *, who: str, written: str
+) -> None:
+    """Give a version a tag, or take it away, if the value is None.
+
+    Raises
+    ------
+    MissingInput
+        If it gets a tag, and its files are gone.
+    """
+    data = encode_tag(number, name, value, who, written)
+    write_bytes(tag_url(place, number, name), data, place.options)
+    if value is not None and removal_of(place, number) is not None:
+        raise MissingInput(
+            f"the files of version {number} of {place} are gone; a tag does not bring them back."
+        )
 
 
 def list_versions(place: Place, *, is_strict: bool = False) -> list[Version]:

@@ -445,3 +445,18 @@ def test_rows_of_a_fit_that_are_far_from_its_centers_have_silhouettes():
     found = evaluate(fitted, rows)
     own, other = 20.0, np.hypot(20.0, 50.0)
     assert found["silhouette_simplified"] == pytest.approx(1 - own / other)
+
+
+def test_named_clusters_are_called_by_their_names(X, new):
+    model = KMeans(3, random_state=0).fit(X).model_
+    plain = evaluate(model, new[0])
+    named = evaluate(model.renamed({1: "night owls"}), new[0])
+    assert "cluster_name" not in plain.to_frame()
+    called = named.to_frame().cluster_name
+    assert called.notna().tolist() == [False, True, False]
+    assert called[1] == "night owls"
+    assert named.to_dict()["clusters"][1]["cluster_name"] == "night owls"
+    cells = [row[0] for row in named.sections()[1].rows]
+    assert cells == ["0", "1 (night owls)", "2"]
+    # and all else is as it was
+    pd.testing.assert_frame_equal(named.to_frame().drop(columns="cluster_name"), plain.to_frame())

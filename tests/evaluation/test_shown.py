@@ -9,6 +9,7 @@ from dkmeans.evaluation.shown import (
     as_text,
     brief,
     broken,
+    cluster,
     decimals,
     name,
     number,
@@ -158,3 +159,9 @@ def test_html_is_escaped():
     html = as_html([Section("<t>", ("<s>",), ("<h>",), (("<c>",),))])
     assert not any(f"<{one}>" in html for one in "tshc")
     assert all(f"&lt;{one}&gt;" in html for one in "tshc")
+
+
+def test_clusters_go_by_their_names_where_they_have_some():
+    names = {3: "night owls", 5: "a, b"}
+    ids = np.array([3, 4, 5])
+    assert [cluster(one, names) for one in ids] == ["3 (night owls)", "4", '5 ("a, b")']

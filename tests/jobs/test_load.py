@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dkmeans.errors import ArgumentError, JobRefused, MissingInput
-from dkmeans.jobs.definition import Job, Registry, Settings, Window
+from dkmeans.jobs.definition import Job, Registry
+from dkmeans.jobs.fitting import Settings, Window
 from dkmeans.jobs.load import job_text, load_job
 from dkmeans.jobs.reading import Dumper, read
 from dkmeans.jobs.rules import DEFAULT_GATES, Rule

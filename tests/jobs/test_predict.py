@@ -10,7 +10,7 @@ import pytest
 import dkmeans
 from dkmeans.errors import BudgetSpent, FeaturesMismatch, MissingInput, OutputExists
 from dkmeans.jobs.outcome import Outcome
-from dkmeans.jobs.run import run_job
+from dkmeans.jobs.run import do_task
 from dkmeans.registry.registry import Registry
 from dkmeans.rows.clusters_out import read_manifest
 from tests.conftest import write_parquet
@@ -41,7 +41,7 @@ def save_model(folder: Path, n_clusters: int) -> None:
 
 
 def predict(folder: Path, *sets: str) -> Outcome:
-    return run_job(job_of(TEXT, sets, folder=folder))
+    return do_task(job_of(TEXT, sets, folder=folder))
 
 
 def test_rows_get_the_clusters_of_the_model(folder: Path, blobs: Any) -> None:
@@ -101,7 +101,7 @@ def test_clusters_of_somebody_else_stay(folder: Path) -> None:
 def test_each_month_has_its_data(folder: Path, blobs: Any) -> None:
     write_parquet(folder / "in" / "202512", blobs[0][:100], id=np.arange(100))
     run = job_of(TEXT, ["output=later"], folder=folder, as_of=AS_OF.replace(year=2025, month=12))
-    assert run_job(run).result["rows"] == 100
+    assert do_task(run).result["rows"] == 100
 
 
 def test_rows_without_the_features_are_refused(folder: Path, blobs: Any) -> None:

@@ -13,7 +13,7 @@ import dkmeans
 from dkmeans.algorithms.checkpoint import FILE
 from dkmeans.errors import ArgumentError, BudgetSpent, InputRefused, OutputExists
 from dkmeans.jobs.load import Resolved
-from dkmeans.jobs.run import run_job
+from dkmeans.jobs.run import do_task
 from dkmeans.jobs.train import checkpoint_of
 from dkmeans.registry.registry import Registry
 from dkmeans.rows.clusters_out import read_manifest
@@ -45,7 +45,7 @@ def model_at(url: object) -> dkmeans.Model:
 
 def train(folder: Path, text: str = TEXT, *sets: str) -> tuple[Resolved, dict[str, Any]]:
     run = job_of(text, sets, folder=folder)
-    outcome = run_job(run)
+    outcome = do_task(run)
     assert json.loads(json.dumps(dict(outcome.result))) == outcome.result
     return run, dict(outcome.result)
 
@@ -209,7 +209,7 @@ def test_a_run_that_spent_its_limit_is_gone_on_with(folder: Path) -> None:
     train(folder, TEXT, sets[0], "output.model=straight")
     stopped = job_of(TEXT, [*sets, "limits.max_passes=4"], folder=folder)
     with pytest.raises(BudgetSpent):
-        run_job(stopped)
+        do_task(stopped)
     place = checkpoint_of(stopped)
     assert place is not None
     assert (Path(place) / FILE).exists()
@@ -217,7 +217,7 @@ def test_a_run_that_spent_its_limit_is_gone_on_with(folder: Path) -> None:
     # limits and places where passes run are no part of what is fitted
     more = job_of(TEXT, [*sets, "stage=none"], folder=folder)
     assert checkpoint_of(more) == place
-    done = run_job(more).result
+    done = do_task(more).result
     assert done["n_passes"] > 4
     assert not (Path(place) / FILE).exists()
     straight, resumed = model_at(folder / "straight"), model_at(folder / "model")
@@ -228,11 +228,11 @@ def test_the_checkpoint_of_other_data_is_begun_afresh(folder: Path, blobs: Any) 
     sets = ("model={n_clusters: 30, init: random, tol: 0, max_iter: 8}", "checkpoint=state")
     run = job_of(TEXT, [*sets, "limits.max_passes=4"], folder=folder)
     with pytest.raises(BudgetSpent):
-        run_job(run)
+        do_task(run)
     X = blobs[0][:2000] + 1
     write_parquet(folder / "in", X, id=np.arange(2000), w=np.ones(2000), day=[21] * 2000)
     with pytest.raises(BudgetSpent):
-        run_job(run)
+        do_task(run)
     assert train(folder, TEXT, *sets)[1]["rows"] == 2000
 
 

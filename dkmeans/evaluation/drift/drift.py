@@ -170,13 +170,14 @@ def drift_of(
         found.n_rows,
         baseline.n_rows,
         checks,
-        reasons(checks, clusters, features, shares, region),
+        reasons(checks, clusters, features, shares, region, model.cluster_names),
         clusters,
         features,
         shares,
         region,
         asked,
         n_passes,
+        dict(model.cluster_names),
     )
 
 

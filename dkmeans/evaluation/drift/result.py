@@ -1,7 +1,7 @@
 """Whether rows are like those of a baseline: the result of `drift`."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ from dkmeans.evaluation.drift.checks import Check, Shares
 from dkmeans.evaluation.drift.comparison import ClusterDrift, FeatureDrift, columns_of
 from dkmeans.evaluation.drift.region import Region
 from dkmeans.evaluation.drift.thresholds import Thresholds
-from dkmeans.evaluation.shown import Section, Shown, brief, plain, probability, share
+from dkmeans.evaluation.shown import Section, Shown, brief, cluster, plain, probability, share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +45,9 @@ class Drift(Shown):
     thresholds: Thresholds
     n_passes: int
     """Passes made."""
+
+    cluster_names: Mapping[int, str] = field(default_factory=dict)
+    """What clusters are called, by cluster id; not all need a name."""
 
     @property
     def verdict(self) -> Verdict:
@@ -141,7 +144,7 @@ class Drift(Shown):
             ("Cluster", "Share", "Was", "Distance", "Was", "KS", "Shift", "Center", "Width"),
             tuple(
                 (
-                    str(one.cluster_id[j]),
+                    cluster(one.cluster_id[j], self.cluster_names),
                     share(one.share[j], 1),
                     share(one.base_share[j], 1),
                     *(

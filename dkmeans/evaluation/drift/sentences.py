@@ -1,13 +1,13 @@
 """Say in sentences what has drifted."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from dkmeans.evaluation.drift.checks import Check, Shares
 from dkmeans.evaluation.drift.comparison import ClusterDrift, FeatureDrift
 from dkmeans.evaluation.drift.region import Region
-from dkmeans.evaluation.shown import brief, name, share
+from dkmeans.evaluation.shown import brief, cluster, name, share
 
 _MOST = 5
 """Sentences of one kind; the tables have all."""
@@ -21,8 +21,12 @@ def reasons(
     features: FeatureDrift,
     shares: Shares,
     region: Region | None,
+    names: Mapping[int, str],
 ) -> tuple[str, ...]:
-    """Return a sentence for each thing that has drifted, the worst of a kind first."""
+    """Return a sentence for each thing that has drifted, the worst of a kind first.
+
+    Clusters go by their id, and by their name where `names` has one.
+    """
     drifted = [one for one in checks if one.drifts]
     metrics = {one.metric for one in drifted}
     said: list[str] = []
@@ -32,14 +36,14 @@ def reasons(
     if "outside_share" in metrics:
         said.append(_outside(features, shares))
     if "beyond_share" in metrics:
-        said.append(_beyond(shares, region, features))
+        said.append(_beyond(shares, region, features, names))
     if "cluster_psi" in metrics:
         (one,) = (one for one in drifted if one.metric == "cluster_psi")
-        said.append(_shares(one, clusters))
+        said.append(_shares(one, clusters, names))
     of_clusters = [
         one for one in drifted if one.metric in ("distance_ks", "distance_shift", "center_shift")
     ]
-    said += _most(list(_by_place(of_clusters, clusters)), "clusters")
+    said += _most(list(_by_place(of_clusters, clusters, names)), "clusters")
     of_features = [
         one for one in drifted if one.metric in ("feature_psi", "mean_shift", "variance_ratio")
     ]
@@ -85,7 +89,9 @@ def _outside(features: FeatureDrift, shares: Shares) -> str:
     )
 
 
-def _beyond(shares: Shares, region: Region | None, features: FeatureDrift) -> str:
+def _beyond(
+    shares: Shares, region: Region | None, features: FeatureDrift, names: Mapping[int, str]
+) -> str:
     text = (
         f"{share(shares.beyond, 1)} of rows lie farther from their centers than all but "
         f"{share(shares.base_beyond, 1)} did"
@@ -100,26 +106,29 @@ def _beyond(shares: Shares, region: Region | None, features: FeatureDrift) -> st
     more = ", ..." if len(features.feature) > _MOST else ""
     return (
         f"{text}: a new region has {share(region.share, 1)} of rows, around {at}{more}, which fall "
-        f"to cluster {region.cluster_id}."
+        f"to cluster {cluster(region.cluster_id, names)}."
     )
 
 
-def _shares(one: Check, clusters: ClusterDrift) -> str:
+def _shares(one: Check, clusters: ClusterDrift, names: Mapping[int, str]) -> str:
     p, q = clusters.base_share, clusters.share
     part = np.abs(q - p)
     named = [
-        f"cluster {clusters.cluster_id[j]} has {share(q[j], 1)} of rows, had {share(p[j], 1)}"
+        f"cluster {cluster(clusters.cluster_id[j], names)} has {share(q[j], 1)} of rows, had "
+        f"{share(p[j], 1)}"
         for j in np.argsort(-part, kind="stable")[:_NAMED]
         if part[j] > 0
     ]
     return f"Shares of clusters shifted (PSI {brief(one.value)}): {'; '.join(named)}."
 
 
-def _by_place(checks: Sequence[Check], clusters: ClusterDrift) -> Iterator[str]:
+def _by_place(
+    checks: Sequence[Check], clusters: ClusterDrift, names: Mapping[int, str]
+) -> Iterator[str]:
     """One sentence for each cluster of some checks."""
     for j in dict.fromkeys(one.place for one in _worst(checks)):
         metrics = {one.metric for one in checks if one.place == j}
-        who = f"Cluster {clusters.cluster_id[j]}"
+        who = f"Cluster {cluster(clusters.cluster_id[j], names)}"
         by_distance = (
             f"mean distance to its center {brief(clusters.distance[j])}, was "
             f"{brief(clusters.base_distance[j])} (KS {brief(clusters.ks[j])})"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dkmeans.evaluation.shown import Section, brief, decimals, name, number, share
+from dkmeans.evaluation.shown import Section, brief, cluster, decimals, name, number, share
 
 if TYPE_CHECKING:
     from dkmeans.evaluation.lineage.fates import Part
@@ -168,8 +168,7 @@ def _no_rows(lineage: "Lineage") -> str:
 
 
 def _called(lineage: "Lineage", cluster_id: int) -> str:
-    called = lineage.cluster_names.get(cluster_id)
-    return str(cluster_id) if called is None else f"{cluster_id} ({name(called)})"
+    return cluster(cluster_id, lineage.cluster_names)
 
 
 def _listed(said: list[str]) -> str:

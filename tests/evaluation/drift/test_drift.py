@@ -377,3 +377,18 @@ def test_a_model_of_rows_of_length_one_has_drift(k) -> None:
     model = with_baseline(KMeans(k, scale="normalize", random_state=0).fit(X[:4000]), X[:4000])
     assert drift(model, 100 * X[4000:]).verdict == "no drift"
     assert drift(model, X[4000:] * [9, 1, 1, 1, 1]).verdict == "drift"
+
+
+def test_named_clusters_are_called_by_their_names(model) -> None:
+    grown = cluster_at(model, CENTERS[4])
+    named = model.renamed({grown: "night owls"})
+    world = World(2)
+    world.shares[4] += 0.4
+    world.centers[4, 1] += 2
+    found = drift(named, world.rows(10_000))
+    called = f"{grown} (night owls)"
+    assert any(f"cluster {called} has" in one for one in found.reasons)
+    assert any(one.startswith(f"Cluster {called} ") for one in found.reasons)
+    assert called in str(found)
+    # others by their numbers alone, as all of a model without names
+    assert "night owls" not in str(drift(model, world.rows(10_000)))
