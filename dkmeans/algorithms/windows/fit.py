@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from dkmeans.models.model import Model
 from dkmeans.models.scaling import AnyScaling
 from dkmeans.partials.base import merge_all
 from dkmeans.partials.cluster_sums import ClusterSums
+from dkmeans.rows.allowance import Allowance
 from dkmeans.rows.partitions import Partition
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
@@ -71,6 +73,7 @@ def window_fit(
     keeps_scaling: bool,
     store: CoresetStore | None,
     exact: bool,
+    allowance: Allowance,
 ) -> Windowed:
     """Fit to the rows of some partitions, of which only those without a kept coreset are read.
 
@@ -90,13 +93,17 @@ def window_fit(
         Where coresets are kept; None to keep none.
     exact
         Whether all rows are read, once, for weights, means and inertias.
+    allowance
+        What reading may cost.
 
     Raises
     ------
+    BudgetSpent
+        If it would cost more.
     InputRefused
         If rows cannot be used, or there are too few.
     """
-    gathered = gather(partitions, reading, settings, champion, store)
+    gathered = gather(partitions, reading, settings, champion, store, allowance)
     parts = {name: part for name, part in gathered.parts.items() if part.moments.weight > 0}
     n_rows = sum(part.n_rows for part in parts.values())
     if n_rows < settings.n_clusters:
@@ -114,7 +121,7 @@ def window_fit(
     fit, error = _fit(coreset, solution, settings.tol)
     records: list[Record] = []
     if exact:
-        fit, records = _exactly(fit, settings.tol, gathered, reading, champion, scaling)
+        fit, records = _exactly(fit, settings.tol, gathered, reading, champion, scaling, allowance)
         error = 0.0
     return Windowed(
         fit,
@@ -179,17 +186,26 @@ def _exactly(
     reading: Reading,
     champion: Model | None,
     scaling: AnyScaling | None,
+    allowance: Allowance,
 ) -> tuple[Fit, list[Record]]:
     """Return the fit with the sums of all rows of the window, each read once, and records."""
     at = LloydState.start(fit.centers)
     found, history = [], []
-    for partition in gathered.partitions:
-        with reading.open(partition, champion) as rows:
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(reading.open(partition, champion))
+            for partition in gathered.partitions
+        ]
+        n_bytes = sum(rows.known.next_bytes for rows in opened)
+        allowance.check(n_bytes, f"all rows of {len(opened)} partitions")
+        for partition, rows in zip(gathered.partitions, opened, strict=True):
+            allowance.limit(rows, goes_on=True)
             record: Record = dict.fromkeys(FINDINGS)
             sums = rows.scaled(scaling).reduce(
                 ClusterSums.from_block, at.centers, at.origin, kind="all rows", record=record
             )
+            rows.close()
             reporter().ended(record)
-        history.append({**record, "inertia": sums.inertia, "partition": partition.name})
-        found.append(sums)
+            history.append({**record, "inertia": sums.inertia, "partition": partition.name})
+            found.append(sums)
     return _ended(at, merge_all(found), tol), history

@@ -14,6 +14,7 @@ from dkmeans.algorithms.windows.sizes import costs_of, sizes_of
 from dkmeans.algorithms.windows.store import CoresetStore
 from dkmeans.errors import ArgumentError, TooFewRows
 from dkmeans.models.model import Model
+from dkmeans.rows.allowance import Allowance
 from dkmeans.rows.partitions import Partition
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
@@ -22,8 +23,10 @@ from dkmeans.rows.task_memory import check_fits
 _ENOUGH = 0.5
 """Which part of the rows that a partition should have in a window is enough, if they are kept."""
 
-_MOST_DRAWN = 8
-"""How many times the rows of the window's coreset all partitions together may draw at first."""
+_MOST_KEPT = 8
+"""How many times the rows of the window's coreset all partitions together may have. What share of
+the inertia a partition has differs from window to window: one that has hardly any beside others may
+have most of it when they have left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +55,27 @@ def gather(
     settings: KMeansSettings,
     champion: Model | None,
     store: CoresetStore | None,
+    allowance: Allowance,
 ) -> Gathered:
     """Return the coresets of some partitions; those that are not kept are read, and kept.
 
-    A partition is to have a share of the rows that a coreset of the window would have: its share of
-    the inertia or of the rows, whichever is more, and no less than if all had the same. The first
-    keeps the error of the inertia where that of one coreset of the window is, whatever lies in
-    which partition; the others keep small clusters, and serve windows in which the partition is
-    worth more. What share of the inertia a new partition has is known when its rows are drawn: more
-    are drawn at first than may stay.
+    Of each many rows are drawn, and kept: a coreset cannot grow, and what a partition is worth
+    differs from window to window. What is returned are the first of them, in the order of the draw,
+    which are a smaller coreset. A partition gets a share of the rows that a coreset of the window
+    would have: its share of the inertia or of the rows, whichever is more, and no less than if all
+    had the same. The first keeps the error of the inertia where that of one coreset of the window
+    is, whatever lies in which partition; the others keep small clusters.
 
-    A coreset that was drawn for a larger window, and has less than half of the least that it should
-    have, is drawn anew.
+    A coreset that was drawn for a window of many more partitions, and has less than half of the
+    least that it should have, is drawn anew.
 
     Each is kept as soon as it is there: who is interrupted goes on with the next one.
+
+    Raises
+    ------
+    BudgetSpent
+        If it would cost more than is allowed; where the partitions that are new have more bytes
+        than that, before the first of them is read.
     """
     _check_names(partitions)
     kept = {} if store is None else _kept(partitions, reading, store)
@@ -99,6 +109,9 @@ def gather(
                 )
                 del kept[partition.name]
                 open_again(partition)
+        if opened:
+            n_bytes = sum(rows.known.next_bytes for rows in opened.values())
+            allowance.check(n_bytes, f"{len(opened)} new partitions")
         history: list[Record] = []
         parts: dict[str, PartitionCoreset] = {}
         for partition in present:
@@ -106,23 +119,17 @@ def gather(
             if name in kept:
                 parts[name] = kept[name]
                 continue
-            most = min(size, _MOST_DRAWN * size // len(present), n_rows[name] // 2)
+            most = min(size, _MOST_KEPT * size // len(present), n_rows[name] // 2)
             asked = _asked(settings, partition, max(least[name], most))
-            rows = opened[name]
+            rows = allowance.limit(opened[name])
             check_fits(rows, demand_of(asked, rows.n_features, rows.dtype), rows.engine.slots())
             parts[name], records = draw(rows, asked, champion)
             history += [{**record, "partition": name} for record in records]
             rows.close()
             if store is not None:
                 store.put(partition, reading.name, parts[name])
-    new = [partition for partition in present if not parts[partition.name].is_final]
-    if new:
-        sizes = sizes_of([n_rows, costs_of(parts, settings, champion)], size, fewest)
-    for partition in new:
-        name = partition.name
-        parts[name] = parts[name].first(sizes[name])
-        if store is not None:
-            store.put(partition, reading.name, parts[name])
+    sizes = sizes_of([n_rows, costs_of(parts, settings, champion)], size, fewest)
+    parts = {name: part.first(sizes[name]) for name, part in parts.items()}
     return Gathered(
         tuple(present),
         parts,
@@ -136,13 +143,26 @@ def gather(
 def _kept(
     partitions: Sequence[Partition], reading: Reading, store: CoresetStore
 ) -> dict[str, PartitionCoreset]:
-    found = {}
-    for partition in partitions:
-        entry = store.find(partition, reading.name)
-        part = None if entry is None else store.load(entry)
-        if part is not None:
-            found[partition.name] = part
-    return found
+    found = {one.name: find_kept(one, reading, store) for one in partitions}
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def find_kept(
+    partition: Partition, reading: Reading, store: CoresetStore
+) -> PartitionCoreset | None:
+    """Return the coreset of a partition whose rows are read so; None if none is kept.
+
+    One that was drawn before columns were named will do, if these are its own.
+    """
+    entry = store.find(partition, reading.name)
+    part = None if entry is None else store.load(entry)
+    if part is not None or reading.columns is None:
+        return part
+    entry = store.find(partition, reading.name_of_all)
+    part = None if entry is None else store.load(entry)
+    if part is None or part.columns is None:
+        return None
+    return part if tuple(one.name for one in part.columns) == reading.columns else None
 
 
 def _is_too_small(part: PartitionCoreset, size: int) -> bool:

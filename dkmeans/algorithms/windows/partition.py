@@ -47,10 +47,6 @@ class PartitionCoreset:
     skipped: tuple[tuple[str, str], ...]
     """Files that were left out, each with the reason."""
 
-    is_final: bool = False
-    """Whether it has the rows that may stay; else it has more, for its partition is not compared
-    with others yet."""
-
     @property
     def n_rows(self) -> int:
         """Rows that it stands for."""
@@ -62,10 +58,10 @@ class PartitionCoreset:
         return len(self.coreset.depth)
 
     def first(self, size: int) -> "PartitionCoreset":
-        """Return what would have been drawn if it were to have at most `size` rows, for good."""
+        """Return what would have been drawn if it were to have at most `size` rows."""
         share = size / self.size
         if share >= 1 or self.coreset.is_everything:
-            return replace(self, is_final=True)
+            return self
         whole = self.coreset
         n = int(np.searchsorted(whole.depth, share))
         fewer = replace(
@@ -77,7 +73,7 @@ class PartitionCoreset:
             row_numbers=whole.row_numbers[:n],
             cell=whole.cell[:n],
         )
-        return replace(self, coreset=fewer, size=size, is_final=True)
+        return replace(self, coreset=fewer, size=size)
 
 
 def draw(
