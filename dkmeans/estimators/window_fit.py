@@ -21,7 +21,7 @@ from dkmeans.rows.staging import StageName
 from dkmeans.rows.values import MissingName
 from dkmeans.storage.filesystem import redact
 
-WINDOW_STARTS = 32
+WINDOW_STARTS = 64
 """Fresh starts by default: more than `KMeans` makes, since no iterations over all rows follow that
 would choose among what they lead to. They are made in memory, on a part of the coreset."""
 
@@ -78,16 +78,16 @@ def window_fit(
     keep_scaling
         Whether the champion's scaling is kept. If not, `scale` is learned.
     n_init
-        Fresh starts; "auto" is 32.
+        Fresh starts; "auto" is 64.
     tol
         As for `KMeans`; iterations run on the coreset.
     random_state
         Seed; None for a fresh one. Coresets that are kept stay as they were drawn.
     coreset_size
-        About how many rows the coreset of a window has, shared among its partitions by rows and by
-        inertia; at most three times as many if these are unlike each other. None as for `KMeans`.
-        Of each partition so many are kept, too, though no more than half of its rows, and of all
-        together 8 times as many: what a partition is worth differs from window to window.
+        About how many rows of the partitions of a window are solved, times 2: None as for
+        `KMeans`. Of each partition so many are kept, though no more than half of its rows, and of
+        all together no more than 8 times as many: what a partition is worth differs from window to
+        window.
     exact
         Whether all rows of the window are read, once, so that weights, means and inertias are
         exact. Centers do not move.

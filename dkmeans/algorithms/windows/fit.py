@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dkmeans.algorithms.coreset.precision import standard_error
-from dkmeans.algorithms.coreset.solve import Solution, solution_from, solve
+from dkmeans.algorithms.coreset.solve import Solution, rough_solution, solution_from, solve
 from dkmeans.algorithms.coreset.survey import Coreset
 from dkmeans.algorithms.drive import FINDINGS, Record
 from dkmeans.algorithms.lloyd import Fit, LloydState
@@ -18,7 +18,7 @@ from dkmeans.algorithms.windows.gather import Gathered, gather
 from dkmeans.algorithms.windows.partition import PartitionCoreset
 from dkmeans.algorithms.windows.reading import Reading
 from dkmeans.algorithms.windows.store import CoresetStore
-from dkmeans.algorithms.windows.union import check_alike, joined, learned_scaling
+from dkmeans.algorithms.windows.union import check_alike, joined, learned_scaling, lessened
 from dkmeans.errors import TooFewRows
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import nearest
@@ -35,6 +35,10 @@ from dkmeans.rows.rows import Rows
 _AS_GOOD = 1e-3
 """How much worse than from fresh starts the inertia from the champion's centers may be, and these
 are taken still: clusters that nothing speaks against stay where they are."""
+
+_DRAWN = 2
+"""How many times the rows of a coreset of all rows the one that is solved has: those that are drawn
+from the coresets of partitions come with the error of these, and should add little of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +121,8 @@ def window_fit(
     else:
         scaling = learned_scaling(settings.scale, list(parts.values()))
     coreset = joined(list(parts.values()), scaling)
+    rough = rough_solution(coreset, settings.n_clusters, settings.seed).centers
+    coreset = lessened(coreset, _DRAWN * settings.n_coreset_rows, rough, settings.seed)
     solution, start, record = _solution(coreset, settings, champion, scaling)
     fit, error = _fit(coreset, solution, settings.tol)
     records: list[Record] = []

@@ -10,7 +10,7 @@ from dkmeans.algorithms.drive import Record
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.algorithms.windows.partition import PartitionCoreset, draw
 from dkmeans.algorithms.windows.reading import Reading
-from dkmeans.algorithms.windows.sizes import costs_of, sizes_of
+from dkmeans.algorithms.windows.sizes import is_enough, least_sizes, size_to_draw
 from dkmeans.algorithms.windows.store import CoresetStore
 from dkmeans.errors import ArgumentError, TooFewRows
 from dkmeans.models.model import Model
@@ -19,14 +19,6 @@ from dkmeans.rows.partitions import Partition
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.task_memory import check_fits
-
-_ENOUGH = 0.5
-"""Which part of the rows that a partition should have in a window is enough, if they are kept."""
-
-_MOST_KEPT = 8
-"""How many times the rows of the window's coreset all partitions together may have. What share of
-the inertia a partition has differs from window to window: one that has hardly any beside others may
-have most of it when they have left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +52,8 @@ def gather(
     """Return the coresets of some partitions; those that are not kept are read, and kept.
 
     Of each many rows are drawn, and kept: a coreset cannot grow, and what a partition is worth
-    differs from window to window. What is returned are the first of them, in the order of the draw,
-    which are a smaller coreset. A partition gets a share of the rows that a coreset of the window
-    would have: its share of the inertia or of the rows, whichever is more, and no less than if all
-    had the same. The first keeps the error of the inertia where that of one coreset of the window
-    is, whatever lies in which partition; the others keep small clusters.
-
-    A coreset that was drawn for a window of many more partitions, and has less than half of the
-    least that it should have, is drawn anew.
+    differs from window to window. One that was drawn for a window of many more partitions, and has
+    less than half of the least that it should have, is drawn anew.
 
     Each is kept as soon as it is there: who is interrupted goes on with the next one.
 
@@ -98,8 +84,8 @@ def gather(
             raise TooFewRows(f"none of the {len(partitions)} partitions has rows.")
         n_rows = {name: part.n_source_rows for name, part in kept.items()}
         n_rows |= {name: rows.n_source_rows or 0 for name, rows in opened.items()}
-        size, fewest = settings.n_coreset_rows, 2 * settings.n_clusters
-        least = sizes_of([n_rows], size, fewest)
+        size = settings.n_coreset_rows
+        least = least_sizes(n_rows, size, 2 * settings.n_clusters)
         for partition in present:
             part = kept.get(partition.name)
             if part is not None and _is_too_small(part, least[partition.name]):
@@ -119,8 +105,8 @@ def gather(
             if name in kept:
                 parts[name] = kept[name]
                 continue
-            most = min(size, _MOST_KEPT * size // len(present), n_rows[name] // 2)
-            asked = _asked(settings, partition, max(least[name], most))
+            wanted = size_to_draw(n_rows[name], len(present), size, least[name])
+            asked = _asked(settings, partition, wanted)
             rows = allowance.limit(opened[name])
             check_fits(rows, demand_of(asked, rows.n_features, rows.dtype), rows.engine.slots())
             parts[name], records = draw(rows, asked, champion)
@@ -128,8 +114,6 @@ def gather(
             rows.close()
             if store is not None:
                 store.put(partition, reading.name, parts[name])
-    sizes = sizes_of([n_rows, costs_of(parts, settings, champion)], size, fewest)
-    parts = {name: part.first(sizes[name]) for name, part in parts.items()}
     return Gathered(
         tuple(present),
         parts,
@@ -166,7 +150,7 @@ def find_kept(
 
 
 def _is_too_small(part: PartitionCoreset, size: int) -> bool:
-    return not part.coreset.is_everything and part.size < _ENOUGH * size
+    return not part.coreset.is_everything and not is_enough(part.size, size)
 
 
 def _asked(settings: KMeansSettings, partition: Partition, size: int) -> KMeansSettings:
