@@ -4,17 +4,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import Client
 
 from dkmeans import CoresetStore, Model
 from dkmeans.errors import ArgumentError, BudgetSpent
 from dkmeans.jobs.tally import Tally
 from dkmeans.registry.registry import Registry
+from dkmeans.rows import progress
 from dkmeans.rows.progress import listening
 from tests.cli.command import run as command
+from tests.faults import pids_of
 from tests.jobs import test_retrain_windows as jobs
 from tests.jobs.test_retrain_windows import N_ROWS, deliver, retrain
 
@@ -172,7 +176,14 @@ main(["run", {str(folder / "job.yaml")!r}, "--as-of", "2026-11-04", *{asked!r}])
     return done.returncode
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_stopped_reads_no_partition_again(
     folder: Path, quiet: tuple[object, ...], number: int
 ) -> None:
@@ -223,6 +234,23 @@ def test_partitions_that_were_forgotten_are_not_new_when_they_are_read_again(fol
     assert len(model.provenance["retrain"]["new_partitions"]) == 1
 
 
-def test_workers_come_to_the_same_bits(folder: Path, quiet: tuple[object, ...]) -> None:
-    retrain(folder, 4, *CHECKED, "cluster.local=2", "cluster.memory=1GiB")
+class Killer(progress.Silent):
+    """Kills a worker once a partition was read."""
+
+    def __init__(self) -> None:
+        self.killed: list[int] = []
+
+    def ended(self, record: Mapping[str, Any], *, is_pass: bool = True) -> None:
+        if is_pass and not self.killed:
+            self.killed.append(pids_of(Client.current())[0])
+            os.kill(self.killed[0], signal.SIGKILL)
+
+
+def test_workers_one_of_which_is_killed_come_to_the_same_bits(
+    folder: Path, quiet: tuple[object, ...]
+) -> None:
+    killer = Killer()
+    with listening(killer):
+        retrain(folder, 4, *CHECKED, "cluster.local=2", "cluster.memory=1GiB")
+    assert len(killer.killed) == 1
     assert bits(champion(folder)) == quiet
