@@ -7,12 +7,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from distributed import Client
 
 from dkmeans import CoresetStore, Model
 from dkmeans.errors import ArgumentError, BudgetSpent
+from dkmeans.jobs import retrain as jobs_retrain
 from dkmeans.jobs.tally import Tally
 from dkmeans.registry.registry import Registry
 from dkmeans.rows import progress
@@ -145,33 +147,26 @@ def test_a_dry_run_tells_what_is_read(folder: Path) -> None:
     assert plan_of(folder, "data.missing=drop", day=5)["rows_to_read"] == 3 * N_ROWS
 
 
-def ended(
-    folder: Path, after: int, *sets: str, of: str, at: str, sends: int = signal.SIGKILL
-) -> int:
-    """Run the job in a process that is sent a signal after some calls; return its exit code."""
-    asked = [part for one in sets for part in ("--set", one)]
+def ended(folder: Path, after: int, number: int) -> int:
+    """Run the job in a process that is sent a signal once it has kept some partitions."""
+    asked = [part for one in CHECKED for part in ("--set", one)]
     script = f"""
-import os, signal, sys
+import os, signal
 from dkmeans.algorithms.windows.store import CoresetStore
-from dkmeans.jobs import retrain
 from dkmeans.cli.main import main
 os.fsync = lambda _: None
-real, calls = {of}.{at}, []
-def stopped(*args, **given):
-    found = real(*args, **given)
+real, calls = CoresetStore.put, []
+def stopped(*args):
+    real(*args)
     calls.append(1)
     if len(calls) == {after}:
-        os.kill(os.getpid(), int(sys.argv[1]))
-    return found
-{of}.{at} = stopped
+        os.kill(os.getpid(), {int(number)})
+CoresetStore.put = stopped
 signal.signal(signal.SIGINT, signal.default_int_handler)
 main(["run", {str(folder / "job.yaml")!r}, "--as-of", "2026-11-04", *{asked!r}])
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(int(sends))],
-        check=False,
-        capture_output=True,
-        env=dict(os.environ),
+        [sys.executable, "-c", script], check=False, capture_output=True, env=dict(os.environ)
     )
     return done.returncode
 
@@ -187,7 +182,7 @@ main(["run", {str(folder / "job.yaml")!r}, "--as-of", "2026-11-04", *{asked!r}])
 def test_what_is_stopped_reads_no_partition_again(
     folder: Path, quiet: tuple[object, ...], number: int
 ) -> None:
-    code = ended(folder, 2, *CHECKED, of="CoresetStore", at="put", sends=number)
+    code = ended(folder, 2, number)
     assert code == (-9 if number == signal.SIGKILL else 128 + number)
     assert len(list((folder / "state").rglob("coreset-*.zip"))) == 2
     assert plan_of(folder, *CHECKED)["partitions_to_read"] == ["dt=2026-11-03"]
@@ -196,22 +191,30 @@ def test_what_is_stopped_reads_no_partition_again(
     assert rows_left(folder) == []
 
 
-def test_what_a_killed_run_has_read_is_still_judged_as_new(
-    folder: Path, quiet: tuple[object, ...]
+def test_what_an_interrupted_run_has_read_is_still_judged_as_new(
+    folder: Path, quiet: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ended(folder, 1, of="retrain", at="window_challenger") == -signal.SIGKILL
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs_retrain, "rows_to_judge", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            retrain(folder, 4)
     assert len(list((folder / "kept").glob("coreset-*.zip"))) == 3
-    assert read_again(folder, "lock.stale=1s") == []
+    assert read_again(folder) == []
     assert bits(champion(folder)) == quiet
     assert champion(folder).baseline.n_rows == 3 * N_ROWS
 
 
-def test_rows_of_a_run_that_was_killed_go_with_that_of_another_day(folder: Path) -> None:
-    assert ended(folder, 2, *CHECKED, of="CoresetStore", at="put") == -signal.SIGKILL
-    assert len(rows_left(folder)) == 3
+def test_rows_of_an_interrupted_run_go_with_that_of_another_day(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs_retrain, "rows_to_judge", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            retrain(folder, 4, *CHECKED)
+    assert len(rows_left(folder)) == 4
     deliver(folder, 4)
-    # the window is that of the next day, which has one of the two
-    assert read_again(folder, *CHECKED, "lock.stale=1s", day=5) == ["03", "04"]
+    # the window is that of the next day, which has two of the three
+    assert read_again(folder, *CHECKED, day=5) == ["04"]
     assert rows_left(folder) == []
 
 
