@@ -40,6 +40,12 @@ _DRAWN = 2
 """How many times the rows of a coreset of all rows the one that is solved has: those that are drawn
 from the coresets of partitions come with the error of these, and should add little of their own."""
 
+_ROUGH = 1e-2
+"""`tol` of all fresh starts, of which most are given up."""
+
+_ENDED = 8
+"""Of the best of these, how many are brought to their end."""
+
 
 @dataclass(frozen=True, eq=False)
 class Windowed:
@@ -152,7 +158,14 @@ def _solution(
     k = settings.n_clusters
     # for where tasks run: solving reads no rows
     rows = Rows.from_array(coreset.X[:1], stage="none")
-    (best, *_) = solve(rows, coreset, (k,), settings.seeds, settings.tol)[k]
+    found = solve(rows, coreset, (k,), settings.seeds, max(_ROUGH, settings.tol))[k]
+    best = min(
+        (
+            solution_from(rows, coreset, one.centers, one.seed, settings.tol)
+            for one in found[:_ENDED]
+        ),
+        key=lambda one: one.inertia,
+    )
     start = "fresh"
     if champion is not None and champion.n_clusters == k:
         centers = champion.scaled_centers
