@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dkmeans.models.model import Assignment, Model
     from dkmeans.registry.naming import name_clusters
     from dkmeans.registry.registry import Registry
+    from dkmeans.rows.allowance import Allowance
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.partitions import Partition, list_partitions
     from dkmeans.rows.progress import reporting
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 __version__ = version("dkmeans")
 
 _HOMES = {
+    "Allowance": "dkmeans.rows.allowance",
     "Assignment": "dkmeans.models.model",
     "CoresetStore": "dkmeans.algorithms.windows.store",
     "Baseline": "dkmeans.models.baseline",
@@ -94,6 +96,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Allowance",
     "Assignment",
     "Baseline",
     "CoresetStore",

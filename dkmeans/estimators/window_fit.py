@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dkmeans.algorithms.settings import STARTS, KMeansSettings
+from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.algorithms.windows.fit import Windowed
 from dkmeans.algorithms.windows.fit import window_fit as fit_partitions
 from dkmeans.algorithms.windows.reading import Reading
@@ -14,11 +14,16 @@ from dkmeans.errors import ArgumentError
 from dkmeans.estimators.clusterer import seed_of, warn_of
 from dkmeans.estimators.provenance import now, parameters, parent_of, versions
 from dkmeans.models.model import Model
+from dkmeans.rows.allowance import Allowance
 from dkmeans.rows.parquet_plan import OnBadFile
 from dkmeans.rows.partitions import Partition, list_partitions
 from dkmeans.rows.staging import StageName
 from dkmeans.rows.values import MissingName
 from dkmeans.storage.filesystem import redact
+
+WINDOW_STARTS = 64
+"""Fresh starts by default: more than `KMeans` makes, since no iterations over all rows follow that
+would choose among what they lead to. They are made in memory, on a part of the coreset."""
 
 
 def window_fit(
@@ -41,6 +46,8 @@ def window_fit(
     exact: bool = False,
     retain: Iterable[str] | None = None,
     stage: StageName = "auto",
+    checkpoint: str | None = None,
+    allowance: Allowance | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Model:
     """Cluster the rows of some partitions, and read only those that are new.
@@ -71,20 +78,29 @@ def window_fit(
     keep_scaling
         Whether the champion's scaling is kept. If not, `scale` is learned.
     n_init
-        Fresh starts; "auto" is 8.
+        Fresh starts; "auto" is 64.
     tol
         As for `KMeans`; iterations run on the coreset.
     random_state
         Seed; None for a fresh one. Coresets that are kept stay as they were drawn.
     coreset_size
-        About how many rows the coreset of a window has, shared among its partitions by rows and by
-        inertia; at most three times as many if these are unlike each other. None as for `KMeans`.
+        About how many rows of the partitions of a window are solved, times 2: None as for
+        `KMeans`. Of each partition so many are kept, though no more than half of its rows, and of
+        all together no more than 8 times as many: what a partition is worth differs from window to
+        window.
     exact
         Whether all rows of the window are read, once, so that weights, means and inertias are
         exact. Centers do not move.
     retain
         Names of partitions whose coresets stay in the store, beside those of the window; all others
         are removed from it, once the fit is done. None to remove none.
+    checkpoint
+        Where no `store` is given, a folder, on any fsspec URL, for the coresets of this fit: what
+        is interrupted goes on from it, and reads no partition again that was read. **They hold rows
+        of the data**, and are removed when the fit is done.
+    allowance
+        What reading may cost: `Allowance(max_passes, max_bytes, max_seconds)`. Several fits may
+        share one.
 
     Returns
     -------
@@ -99,6 +115,9 @@ def window_fit(
     ------
     ArgumentError
         If a parameter cannot be.
+    BudgetSpent
+        If it would cost more than is allowed: before anything is read where new partitions have
+        more bytes than that, else before the pass that would go beyond.
     InputRefused
         If rows cannot be used, or a file is not the one that was listed.
 
@@ -112,8 +131,9 @@ def window_fit(
     A partition is known again by its name and by size and ETag (or time of change) of its files: a
     rewritten one is read again, and its old rows are removed from the store.
 
-    A fit that is interrupted has kept the partitions that it has read, and goes on with the others
-    when it is called again.
+    A fit that is interrupted has kept the partitions that it has read, in the store or at the
+    checkpoint, and goes on with the others when it is called again. From the same seed and champion
+    it comes out as if it had not been interrupted.
     """
     if n_clusters is None:
         if champion is None:
@@ -145,20 +165,26 @@ def window_fit(
     )
     if store is not None and not isinstance(store, CoresetStore):
         store = CoresetStore(store, storage_options)
+    passing = None
+    if store is None and checkpoint is not None:
+        passing = CoresetStore(checkpoint, storage_options)
     found = fit_partitions(
         given,
         reading,
         settings,
         champion=champion,
         keeps_scaling=keeps_scaling,
-        store=store,
+        store=store or passing,
         exact=exact,
+        allowance=Allowance() if allowance is None else allowance,
     )
     warn_of(found.fit, settings, 0)
     if store is not None:
         if retain is not None:
             store.retain({*retain, *(partition.name for partition in given)})
         store.tidy()
+    if passing is not None:
+        passing.forget()
     return _model(found, given, reading, settings, champion, exact)
 
 
@@ -166,7 +192,7 @@ def _checked_n_init(n_init: int | str) -> int:
     if isinstance(n_init, str):
         if n_init != "auto":
             raise ArgumentError(f"n_init={n_init!r} should be an integer or 'auto'.")
-        return STARTS
+        return WINDOW_STARTS
     return n_init
 
 

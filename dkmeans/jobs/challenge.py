@@ -1,4 +1,4 @@
-"""The model that challenges the champion, and the rows that both are judged on."""
+"""The model that challenges the champion, of the rows of the job."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,24 +7,16 @@ from typing import Any
 
 from dkmeans.errors import ArgumentError, FeaturesMismatch
 from dkmeans.estimators.retrain import retrain
-from dkmeans.estimators.window_fit import window_fit
 from dkmeans.jobs.fitting import Window
 from dkmeans.jobs.load import Resolved
-from dkmeans.jobs.opening import (
-    filters_of,
-    limited,
-    rows_of,
-    settings_of,
-    urls_of,
-)
+from dkmeans.jobs.opening import rows_of, settings_of
 from dkmeans.jobs.templates import parse_as_of
 from dkmeans.jobs.train import checkpoint_of, fit
+from dkmeans.jobs.windows import partitions_of, window_challenger
 from dkmeans.models.model import Model
-from dkmeans.rows.partitions import Partition, list_partitions
-from dkmeans.rows.reading import read_parquet
+from dkmeans.rows.allowance import Allowance
 from dkmeans.rows.rows import Rows
 
-WINDOW_TOL = 1e-4
 _LEAST_DECAY = 1e-12
 
 
@@ -65,79 +57,16 @@ def job_rows(run: Resolved, champion: Champion | None, options: Mapping[str, Any
     return rows_of(replace(job, data=data), options)
 
 
-def partitions_of(run: Resolved, window: Window, options: Mapping[str, Any]) -> list[Partition]:
-    """List the partitions of the window of a job; no file is opened."""
-    by: Any = None if window.partitions is None else list(window.partitions)
-    if by == ["file"]:
-        by = "file"
-    data = run.job.data
-    return list_partitions(urls_of(data), by=by, filters=filters_of(data), storage_options=options)
-
-
-def window_challenger(
+def challenger_of(
     run: Resolved,
-    partitions: list[Partition],
+    rows: Rows,
     champion: Champion | None,
     options: Mapping[str, Any],
-) -> Model:
-    """Cluster the partitions of a window, of which only new ones are read."""
-    settings, data = settings_of(run.job), run.job.data
-    window = settings.window or Window()
-    scale = None if champion is not None or run.job.scale == "none" else run.job.scale
-    return window_fit(
-        partitions,
-        window.coresets,
-        champion=None if champion is None else champion.model,
-        n_clusters=settings.n_clusters,
-        columns=data.columns,
-        weight=data.weight,
-        dtype=data.dtype if champion is None else None,
-        missing=data.missing,
-        on_bad_file=data.on_bad_file,
-        scale=scale,
-        n_init="auto" if settings.n_init is None else settings.n_init,
-        random_state=settings.random_state,
-        coreset_size=settings.coreset_size,
-        tol=WINDOW_TOL if settings.tol is None else settings.tol,
-        # rows of partitions that have left the window are not kept
-        retain=(),
-        storage_options=options,
-    )
-
-
-def new_rows(
-    run: Resolved, partitions: list[Partition], challenger: Model, options: Mapping[str, Any]
-) -> Rows:
-    """Open the partitions that a window had not read before; its last one, if it had read all."""
-    told = challenger.provenance["window"]["partitions"]
-    fresh = {one["name"] for one in told if one["read"]}
-    new = [one for one in partitions if one.name in fresh] or partitions[-1:]
-    if len({one.filters for one in new}) > 1:
-        raise ArgumentError(
-            "data.filters ask other things of some partitions than of others; name in "
-            "model.window.partitions all partition columns that they look at."
-        )
-    files = tuple(sorted((file for one in new for file in one.files), key=lambda file: file.url))
-    data = run.job.data
-    rows = read_parquet(
-        Partition("new", files, new[0].filters),
-        None if challenger.columns is None else [one.name for one in challenger.columns],
-        weight=data.weight,
-        dtype=challenger.dtype,
-        block_bytes=data.block_bytes,
-        storage_options=options,
-        stage=run.job.stage,
-        missing="mean" if challenger.filling is not None else data.missing,
-        on_bad_file=data.on_bad_file,
-        max_bad_files=data.max_bad_files,
-    )
-    return limited(rows, run.job)
-
-
-def challenger_of(
-    run: Resolved, rows: Rows, champion: Champion | None, options: Mapping[str, Any]
+    allowance: Allowance,
 ) -> Model:
     """Fit the model that challenges the champion; without one, as the task train does.
+
+    `rows` keep to the limits of the job, partitions that are read beside them to the allowance.
 
     Raises
     ------
@@ -148,9 +77,11 @@ def challenger_of(
     if champion is None or settings.init == "scratch":
         return fit(run, rows, checkpoint_of(run)).model
     if settings.init == "coreset":
-        asked = replace(settings, window=Window())
-        freely = replace(run, job=replace(job, model=asked))
-        return window_challenger(freely, partitions_of(run, Window(), options), champion, options)
+        parts = partitions_of(run, Window(), options)
+        model = window_challenger(run, parts, champion.model, options, allowance)
+        # what is left of the allowance is for judging
+        allowance.limit(rows, goes_on=True)
+        return model
     k = champion.model.n_clusters
     if settings.n_clusters != k:
         raise ArgumentError(

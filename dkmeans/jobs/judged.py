@@ -61,7 +61,8 @@ def judged(
     versions
         All of the registry: their cluster ids are not used again.
     told
-        What the registry is to know of it, beside what is found here: "snapshot" and "shadow".
+        What the registry is to know of it, beside what is found here: "snapshot", "shadow" and
+        "new_partitions".
     run_id
         That it will be published by.
     """
@@ -80,7 +81,6 @@ def judged(
         "challenged": None if champion is None else champion.version,
         "gate": "passed" if verdict.passed else "refused",
         "parameters": parameters_of(run),
-        "new_partitions": _new_partitions(model),
     }
     job = {**run.record(), "run_id": run_id}
     model = replace(model, provenance={**model.provenance, "job": job, "retrain": found})
@@ -105,11 +105,3 @@ def brief_of(drift: Drift) -> dict[str, Any]:
     """Return what a record tells of drift; the version has all."""
     whole = drift.to_dict()
     return {name: whole[name] for name in ("verdict", "reasons", "figures")}
-
-
-def _new_partitions(model: Model) -> list[str]:
-    """The fingerprints of the partitions of a window that were read for the first time."""
-    window = model.provenance.get("window")
-    if window is None:
-        return []
-    return [str(one["fingerprint"]) for one in window["partitions"] if one["read"]]

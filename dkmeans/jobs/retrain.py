@@ -12,15 +12,8 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from dkmeans.algorithms.checkpoint import remove_checkpoint
-from dkmeans.errors import AliasMoved, DkmeansError, InputRefused, StaleCheckpoint
-from dkmeans.jobs.challenge import (
-    Champion,
-    challenger_of,
-    job_rows,
-    new_rows,
-    partitions_of,
-    window_challenger,
-)
+from dkmeans.errors import AliasMoved, DkmeansError, StaleCheckpoint
+from dkmeans.jobs.challenge import Champion, challenger_of, job_rows
 from dkmeans.jobs.judged import Challenge, attachments_of, brief_of, judged
 from dkmeans.jobs.load import Resolved
 from dkmeans.jobs.lock import JobLock
@@ -28,22 +21,22 @@ from dkmeans.jobs.opening import job_cluster, settings_of, storage_options_of
 from dkmeans.jobs.outcome import Outcome
 from dkmeans.jobs.retrain_outcome import finished_outcome, judged_outcome
 from dkmeans.jobs.retrain_output import refuse_foreign, write_outputs
-from dkmeans.jobs.snapshot import (
-    Earlier,
-    earlier_of,
-    parameters_of,
-    refused_partitions,
-    run_id_of,
-    snapshot_of,
-)
+from dkmeans.jobs.snapshot import Earlier, earlier_of, run_id_of, snapshot_of
 from dkmeans.jobs.train import checkpoint_of
+from dkmeans.jobs.windows import (
+    accepted,
+    checkpoint_of_window,
+    new_partitions,
+    partitions_of,
+    rows_to_judge,
+    window_challenger,
+)
 from dkmeans.models.model import Model
 from dkmeans.registry.names import now, whoami
 from dkmeans.registry.probe import is_alone
 from dkmeans.registry.records import Place
 from dkmeans.registry.registry import Registry
-from dkmeans.registry.versions import Version
-from dkmeans.rows.partitions import Partition
+from dkmeans.rows.allowance import Allowance
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
 from dkmeans.storage.filesystem import absolute, remember
@@ -132,6 +125,8 @@ class _Retrain:
         version = None if champion is None else champion.version
         versions = self._registry.versions()
         earlier = earlier_of(versions, self._job.name)
+        # a fit to a window and the judging after it share what the run may cost
+        allowance = Allowance(**vars(self._job.limits))
         with ExitStack() as stack:
             window = settings_of(self._job).window
             if window is None:
@@ -145,13 +140,17 @@ class _Retrain:
                 return self._finished(earlier, snapshot, champion)
             run_id = run_id_of(self._job.name, snapshot, earlier, version)
             if window is None:
-                model = self._fitted(rows, champion)
+                model, new = self._fitted(rows, champion, allowance), []
             else:
-                parts = self._accepted(parts, versions)
-                model = window_challenger(self._run, parts, champion, self._options)
-                rows = new_rows(self._run, parts, model, self._options)
-                stack.enter_context(rows)
-            told = {"snapshot": snapshot, "shadow": self._shadow}
+                old = None if champion is None else champion.model
+                served = {move.version for move in self._registry.moves(self._alias)}
+                parts = accepted(self._run, parts, versions, served)
+                new = new_partitions(self._run, parts, old, versions, served)
+                model = window_challenger(self._run, parts, old, self._options, allowance)
+                rows = rows_to_judge(self._run, parts, new, model, self._options, self._job.stage)
+                allowance.limit(stack.enter_context(rows), goes_on=True)
+            named_new = [one.fingerprint for one in new]
+            told = {"snapshot": snapshot, "shadow": self._shadow, "new_partitions": named_new}
             challenge = judged(self._run, rows, champion, model, versions, told, run_id)
         return self._published(challenge, champion)
 
@@ -164,35 +163,17 @@ class _Retrain:
         number = self._registry.aliases().get(self._alias)
         return None if number is None else Champion(self._registry.load(number), number)
 
-    def _accepted(self, parts: list[Partition], versions: list[Version]) -> list[Partition]:
-        """Leave out partitions that were refused when they were new."""
-        served = {move.version for move in self._registry.moves(self._alias)}
-        parameters = parameters_of(self._run)
-        refused = refused_partitions(versions, served, self._job.name, parameters)
-        for one in parts:
-            if one.fingerprint in refused:
-                by = f"refused with version {refused[one.fingerprint]}"
-                reporter().note(f"left out of the window: {one.name}, {by}")
-        left = [one for one in parts if one.fingerprint not in refused]
-        if not left:
-            raise InputRefused(
-                "every partition of the window was refused by the gate when it was new; promote "
-                "the version that it was refused with, or change `gates`, if the rows are as they "
-                "should be."
-            )
-        return left
-
-    def _fitted(self, rows: Rows, champion: Champion | None) -> Model:
+    def _fitted(self, rows: Rows, champion: Champion | None, allowance: Allowance) -> Model:
         """Fit the challenger; afresh, if a checkpoint of other rows or another champion is left."""
         place = checkpoint_of(self._run)
         try:
-            return challenger_of(self._run, rows, champion, self._options)
+            return challenger_of(self._run, rows, champion, self._options, allowance)
         except StaleCheckpoint as error:
             # found before the first pass
             assert place is not None
             reporter().note(f"beginning afresh: {error}")
             remove_checkpoint(place, remember(self._options))
-            return challenger_of(self._run, rows, champion, self._options)
+            return challenger_of(self._run, rows, champion, self._options, allowance)
 
     def _is_done(self, earlier: Earlier, snapshot: str, champion: int | None) -> bool:
         """Whether the newest version came of the same, and can still be what it was meant to be."""
@@ -215,9 +196,7 @@ class _Retrain:
         )
         passed = challenge.verdict.passed
         self._point(number, passed, None if champion is None else champion.version)
-        place = checkpoint_of(self._run)
-        if place is not None:
-            remove_checkpoint(place, remember(self._options))
+        self._remove_checkpoint()
         stored = self._outputs(challenge.model.provenance["retrain"]["snapshot"])
         drift = challenge.measured.drift
         return judged_outcome(
@@ -257,6 +236,7 @@ class _Retrain:
         promotes = earlier.passed and not self._shadow and not self._was_promoted(number)
         if promotes or not is_told:
             self._point(number, earlier.passed, earlier.challenged)
+        self._remove_checkpoint()
         stored = self._outputs(snapshot)
         verdict = None
         with suppress(DkmeansError, ValueError):
@@ -273,6 +253,15 @@ class _Retrain:
             stored=stored,
             seconds=time.perf_counter() - self._start,
         )
+
+    def _remove_checkpoint(self) -> None:
+        """Remove what going on would have needed; rows that are kept for it above all."""
+        place = checkpoint_of(self._run)
+        if place is not None:
+            remove_checkpoint(place, remember(self._options))
+        kept = checkpoint_of_window(self._run, self._options)
+        if kept is not None:
+            kept.forget()
 
     def _outputs(self, snapshot: str) -> dict[str, Any]:
         """Write what the champion says of the rows, and clean up."""

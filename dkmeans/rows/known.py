@@ -164,6 +164,18 @@ class Budget:
         max_seconds: float | None,
     ) -> Self:
         """Limit what comes after now."""
+        budget = cls.of(max_passes, max_bytes, max_seconds)
+        return budget.moved(known.n_passes, known.bytes_read)
+
+    @classmethod
+    def of(cls, max_passes: int | None, max_bytes: int | None, max_seconds: float | None) -> Self:
+        """Limit what comes after now, for rows that nothing was read of.
+
+        Raises
+        ------
+        ArgumentError
+            If a limit is not above zero.
+        """
         asked = (
             ("max_passes", max_passes),
             ("max_bytes", max_bytes),
@@ -172,14 +184,10 @@ class Budget:
         for name, value in asked:
             if value is not None and not value > 0:
                 raise ArgumentError(f"{name}={value} should be above 0.")
-        return cls(
-            None if max_passes is None else known.n_passes + max_passes,
-            None if max_bytes is None else known.bytes_read + max_bytes,
-            None if max_seconds is None else time.monotonic() + max_seconds,
-            asked,
-        )
+        deadline = None if max_seconds is None else time.monotonic() + max_seconds
+        return cls(max_passes, max_bytes, deadline, asked)
 
-    def moved(self, n_passes: int, n_bytes: int) -> "Budget":
+    def moved(self, n_passes: int, n_bytes: int) -> Self:
         """Return the same limits for rows that count so much more."""
         return replace(
             self,

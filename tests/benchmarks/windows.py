@@ -1,14 +1,15 @@
 """Windows that slide over partitions, against refits of all their rows.
 
     python -m tests.benchmarks.windows DATA_FOLDER [--sets taxi,kddcup,kddcup-mixed,mixture]
-        [--seeds 2] [--windows 4,12] [--every 4]
+        [--seeds 5] [--windows 4,12] [--every 1]
 
 Data are cut into 24 partitions. For each window the model that `window_fit` finds, which reads new
 partitions only, and a refit by `KMeans(init="coreset")` of all rows of the window, in the same
 scale. Printed for each data set and length of window: bytes read, in units of the new partitions'
 own; the inertia of all rows over that of the refit, mean and greatest over windows and seeds;
 errors of the estimated inertia in units of its stated standard error; that error over the one of
-a single coreset of the window.
+a single coreset of the window; bytes that are kept of a partition, in kB, and over those of its
+rows in memory.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dkmeans import KMeans, Model, Rows, list_partitions, window_fit
+from dkmeans import CoresetStore, KMeans, Model, Rows, list_partitions, window_fit
 from dkmeans.algorithms.coreset.precision import standard_error
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.algorithms.windows.partition import draw
@@ -65,6 +66,13 @@ class Found:
     """The stated standard error over the inertia."""
 
     start: str
+
+    kept_kb: float
+    """What is kept of a partition, on average."""
+
+    kept_share: float
+    """The same, over the bytes of its rows in memory."""
+
     seconds: float
     refit_seconds: float
 
@@ -142,6 +150,7 @@ def slide(
             scale=case.scale if champion is None else None,
             coreset_size=case.coreset_size,
             random_state=seed,
+            retain=(),
         )
         seconds = time.perf_counter() - began
         champion = model if follows else None
@@ -152,6 +161,7 @@ def slide(
         began = time.perf_counter()
         refit = KMeans(case.n_clusters, random_state=seed).fit(model.prepare(X))
         refit_seconds = time.perf_counter() - began
+        kept = [one.bytes for one in CoresetStore(store).entries]
         inertia, told = -model.score(X), model.provenance["window"]
         error = told["inertia_standard_error"]
         alone = _error_of_one(model, X, case, seed)
@@ -162,6 +172,8 @@ def slide(
             error / alone if alone else 1.0,
             error / max(inertia, 1e-6),
             told["start"],
+            float(np.mean(kept)) / 1e3,
+            sum(kept) / (X.nbytes),
             seconds,
             refit_seconds,
         )
@@ -210,13 +222,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--sets", default="taxi,kddcup,kddcup-mixed,mixture")
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--windows", default="4,12")
-    parser.add_argument("--every", type=int, default=4)
+    parser.add_argument("--every", type=int, default=1)
     args = parser.parse_args()
     warnings.simplefilter("ignore", DkmeansWarning)
     print("set         window seed follows   bytes  inertia mean   max   |z| mean  max "
-          " se/one   se/inertia champion  s/fit  s/refit")  # fmt: skip
+          " se/one   se/inertia champion    kB  share  s/fit  s/refit")  # fmt: skip
     for name in args.sets.split(","):
         for seed in range(args.seeds):
             case = case_of(name, args.data, seed)
@@ -235,6 +247,8 @@ def main() -> None:
                         f"{np.mean([one.error_ratio for one in found]):7.2f} "
                         f"{np.mean([one.relative_error for one in found]):10.5f} "
                         f"{np.mean([one.start == 'champion' for one in found]):8.2f} "
+                        f"{np.mean([one.kept_kb for one in found]):7.0f} "
+                        f"{np.mean([one.kept_share for one in found]):6.2f} "
                         f"{np.mean([one.seconds for one in found[1:]]):7.2f} "
                         f"{np.mean([one.refit_seconds for one in found[1:]]):7.2f}",
                         flush=True,

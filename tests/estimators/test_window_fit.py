@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import dkmeans
-from dkmeans import CoresetStore, KMeans, Model, list_partitions, window_fit
+from dkmeans import Allowance, CoresetStore, KMeans, Model, list_partitions, window_fit
 from dkmeans.algorithms.windows.store import CoresetStore as Store
 from dkmeans.errors import (
     ArgumentError,
+    BudgetSpent,
     ConvergenceWarning,
     FeaturesMismatch,
     SchemaMismatch,
@@ -132,7 +133,10 @@ def test_the_inertia_is_an_estimate_with_an_error_unless_all_rows_are_asked_for(
     assert 0 < told["inertia_standard_error"] < 0.05 * model.inertia
     assert abs(model.inertia + model.score(X)) < 4 * told["inertia_standard_error"]
     assert model.weights.sum() == pytest.approx(len(X), rel=1e-12)
-    assert sum(one["coreset_rows"] for one in told["partitions"]) == told["coreset_rows"] <= 2400
+    kept = sum(one["coreset_rows"] for one in told["partitions"])
+    # what all partitions keep, and what is drawn from it
+    assert 6 * N / 3 < kept <= 6 * N / 2
+    assert 1200 < told["coreset_rows"] <= 2 * 1200 + 200
     exact = fit(lake, 0, 5, store, exact=True)
     np.testing.assert_array_equal(exact.scaled_centers, model.scaled_centers)
     assert exact.inertia == pytest.approx(-model.score(X), rel=1e-5)
@@ -172,6 +176,62 @@ def test_how_rows_are_read_is_part_of_what_is_kept(lake, store):
     assert read_in(fit(lake, 0, 1, store, columns=["f0", "f1"])) == ["10", "11"]
     # but not for what it is clustered
     assert read_in(fit(lake, 0, 1, store, n_clusters=3, scale="robust", n_init=2)) == []
+
+
+def test_columns_that_nobody_has_named_are_those_of_the_champion_too(tmp_path, store):
+    for day in range(3):
+        write(tmp_path / "lake", day, rows_of(day))
+    champion = fit(tmp_path / "lake", 0, 1, store, columns=None)
+    asked = {"champion": champion, "columns": None, "scale": None}
+    assert read_in(fit(tmp_path / "lake", 0, 2, store, **asked)) == ["12"]
+    # of a partition that has one more, others were kept
+    write(tmp_path / "lake", 1, rows_of(1), more=np.arange(N, dtype=float))
+    with pytest.raises(SchemaMismatch, match="more"):
+        fit(tmp_path / "lake", 0, 1, store, columns=None)
+    assert read_in(fit(tmp_path / "lake", 0, 2, store, **asked)) == ["11"]
+
+
+def test_a_fit_within_a_checkpoint_leaves_no_row_behind_and_goes_on(lake, tmp_path, monkeypatch):
+    quiet, place = fit(lake, 0, 3), tmp_path / "state"
+    put, done = Store.put, []
+
+    def killed(self, partition, reading, kept):
+        put(self, partition, reading, kept)
+        done.append(partition.name)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "put", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(lake, 0, 3, checkpoint=str(place))
+    assert len(list(place.glob("coreset-*.zip"))) == 2
+    model = fit(lake, 0, 3, checkpoint=str(place))
+    assert read_in(model) == ["12", "13"]
+    np.testing.assert_array_equal(model.scaled_centers, quiet.scaled_centers)
+    np.testing.assert_array_equal(model.weights, quiet.weights)
+    assert list(place.iterdir()) == []
+
+
+def test_limits_hold_for_all_partitions_together(lake, tmp_path, store):
+    sizes = [stored_bytes(lake, day) for day in range(4)]
+    with pytest.raises(BudgetSpent, match=r"max_bytes=.* of 4 new partitions, of which none"):
+        fit(lake, 0, 3, store, allowance=Allowance(max_bytes=sum(sizes) - 1))
+    assert not Path(store).exists()
+    shared = Allowance(max_bytes=sum(sizes) + sizes[0])
+    fit(lake, 0, 3, store, allowance=shared)
+    # a new partition costs more than what is left, and one that is kept nothing
+    with pytest.raises(BudgetSpent, match="max_bytes"):
+        fit(lake, 3, 5, store, allowance=shared)
+    assert read_in(fit(lake, 0, 3, store, allowance=shared)) == []
+    with pytest.raises(BudgetSpent, match=r"max_bytes.* all rows of 2 partitions"):
+        fit(lake, 2, 3, store, exact=True, allowance=Allowance(max_bytes=sizes[2]))
+    with pytest.raises(BudgetSpent, match="max_passes=1 are made"):
+        fit(lake, 0, 0, exact=True, allowance=Allowance(max_passes=1))
+    with pytest.raises(BudgetSpent, match="max_seconds"):
+        fit(lake, 4, 4, store, allowance=Allowance(max_seconds=1e-9))
+    with pytest.raises(ArgumentError, match="max_bytes=0 should be above 0"):
+        Allowance(max_bytes=0)
 
 
 def test_a_rewritten_partition_is_read_again_and_its_old_rows_go(lake, tmp_path, store):
@@ -232,13 +292,17 @@ def test_a_damaged_coreset_is_made_anew_with_a_word(lake, store, notes):
     assert read_in(fit(lake, 0, 2, store)) == []
 
 
-def test_coresets_of_a_large_window_are_drawn_anew_for_a_small_one(lake, store, notes):
-    fit(lake, 0, 8, store)
+def test_coresets_of_a_large_window_do_for_a_small_one_unless_they_have_far_too_few_rows(
+    lake, store, notes
+):
+    few = {"coreset_size": 200}
+    fit(lake, 0, 8, store, **few)
+    assert read_in(fit(lake, 7, 8, store, **few)) == []
     model = fit(lake, 7, 8, store)
     assert read_in(model) == ["17", "18"]
     assert any("was drawn for a larger window" in note for note in notes)
-    # and are more than enough for the large one
-    assert read_in(fit(lake, 0, 8, store)) == []
+    # and are more than enough for others
+    assert read_in(fit(lake, 6, 8, store, **few)) == []
 
 
 def test_empty_partitions_are_left_out_and_there_must_be_some(lake, tmp_path, notes):

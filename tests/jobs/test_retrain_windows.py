@@ -113,7 +113,9 @@ def test_the_plan_names_what_is_new(folder: Path) -> None:
     plan = json.loads(ran.out)["plan"]
     assert (plan["champion"], plan["unchanged"]) == (1, False)
     assert plan["new_partitions"] == ["dt=2026-11-04"]
-    assert plan["new_bytes"] == size_of(folder, 4)
+    assert plan["partitions_to_read"] == ["dt=2026-11-04"]
+    assert plan["rows_to_read"] == plan["rows_to_judge"] == N_ROWS
+    assert 0 < plan["bytes_to_read"] < size_of(folder, 4)
     ran = command("run", job, "--as-of", "2026-11-04", "--dry-run")
     assert "nothing new: version 1" in ran.out
 

@@ -4,6 +4,8 @@ What a pilot has not seen, features that are constant in it above all, makes imp
 that have a large part of the inertia are then drawn as seldom as others.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from dkmeans.algorithms.coreset.pilot import Pilot
@@ -12,7 +14,7 @@ from dkmeans.kernels.block import Array
 from dkmeans.kernels.nearest import nearest
 from dkmeans.kernels.sums import weight_by_label
 from dkmeans.kernels.threads import one_blas_thread
-from dkmeans.models.scaling import Normalization, Scaling
+from dkmeans.models.scaling import AnyScaling, Normalization, Scaling
 from dkmeans.partials.moments import Moments
 
 _MOST = 3.0
@@ -59,6 +61,30 @@ def better_pilot(
         is_good = _has_moments(X, weight, moments, scaling, float(cost.sum()))
     if is_good:
         return None
+    return _pilot_of_cells(X, weight, labels, centers)
+
+
+def pilot_near(coreset: Coreset, centers: Array, mean: Array, scaling: AnyScaling | None) -> Pilot:
+    """Return what to draw another coreset by: cells around centers, in the scale of scaled rows.
+
+    Parameters
+    ----------
+    coreset
+        As it was drawn, with its rows scaled.
+    centers
+        `(n_centers, n_features)` float64, scaled.
+    mean
+        `(n_features,)` float64, unscaled.
+    scaling
+        That of the rows.
+    """
+    X, weight = coreset.part(1.0)
+    with one_blas_thread():
+        labels, _ = nearest(X, centers)
+    return replace(_pilot_of_cells(X, weight, labels, centers), mean=mean, scaling=scaling)
+
+
+def _pilot_of_cells(X: Array, weight: Array, labels: Array, centers: Array) -> Pilot:
     in_cells = weight_by_label(labels, weight, len(centers))
     filled = in_cells > 0
     return Pilot(weight @ X / weight.sum(), None, centers[filled], in_cells[filled])

@@ -3,12 +3,13 @@
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dkmeans.algorithms.coreset.precision import standard_error
-from dkmeans.algorithms.coreset.solve import Solution, solution_from, solve
+from dkmeans.algorithms.coreset.solve import Solution, rough_solution, solution_from, solve
 from dkmeans.algorithms.coreset.survey import Coreset
 from dkmeans.algorithms.drive import FINDINGS, Record
 from dkmeans.algorithms.lloyd import Fit, LloydState
@@ -17,7 +18,7 @@ from dkmeans.algorithms.windows.gather import Gathered, gather
 from dkmeans.algorithms.windows.partition import PartitionCoreset
 from dkmeans.algorithms.windows.reading import Reading
 from dkmeans.algorithms.windows.store import CoresetStore
-from dkmeans.algorithms.windows.union import check_alike, joined, learned_scaling
+from dkmeans.algorithms.windows.union import check_alike, joined, learned_scaling, lessened
 from dkmeans.errors import TooFewRows
 from dkmeans.kernels.block import Array, Block
 from dkmeans.kernels.nearest import nearest
@@ -26,6 +27,7 @@ from dkmeans.models.model import Model
 from dkmeans.models.scaling import AnyScaling
 from dkmeans.partials.base import merge_all
 from dkmeans.partials.cluster_sums import ClusterSums
+from dkmeans.rows.allowance import Allowance
 from dkmeans.rows.partitions import Partition
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
@@ -33,6 +35,16 @@ from dkmeans.rows.rows import Rows
 _AS_GOOD = 1e-3
 """How much worse than from fresh starts the inertia from the champion's centers may be, and these
 are taken still: clusters that nothing speaks against stay where they are."""
+
+_DRAWN = 2
+"""How many times the rows of a coreset of all rows the one that is solved has: those that are drawn
+from the coresets of partitions come with the error of these, and should add little of their own."""
+
+_ROUGH = 1e-2
+"""`tol` of all fresh starts, of which most are given up."""
+
+_ENDED = 8
+"""Of the best of these, how many are brought to their end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +83,7 @@ def window_fit(
     keeps_scaling: bool,
     store: CoresetStore | None,
     exact: bool,
+    allowance: Allowance,
 ) -> Windowed:
     """Fit to the rows of some partitions, of which only those without a kept coreset are read.
 
@@ -90,13 +103,17 @@ def window_fit(
         Where coresets are kept; None to keep none.
     exact
         Whether all rows are read, once, for weights, means and inertias.
+    allowance
+        What reading may cost.
 
     Raises
     ------
+    BudgetSpent
+        If it would cost more.
     InputRefused
         If rows cannot be used, or there are too few.
     """
-    gathered = gather(partitions, reading, settings, champion, store)
+    gathered = gather(partitions, reading, settings, champion, store, allowance)
     parts = {name: part for name, part in gathered.parts.items() if part.moments.weight > 0}
     n_rows = sum(part.n_rows for part in parts.values())
     if n_rows < settings.n_clusters:
@@ -110,11 +127,13 @@ def window_fit(
     else:
         scaling = learned_scaling(settings.scale, list(parts.values()))
     coreset = joined(list(parts.values()), scaling)
+    rough = rough_solution(coreset, settings.n_clusters, settings.seed).centers
+    coreset = lessened(coreset, _DRAWN * settings.n_coreset_rows, rough, settings.seed)
     solution, start, record = _solution(coreset, settings, champion, scaling)
     fit, error = _fit(coreset, solution, settings.tol)
     records: list[Record] = []
     if exact:
-        fit, records = _exactly(fit, settings.tol, gathered, reading, champion, scaling)
+        fit, records = _exactly(fit, settings.tol, gathered, reading, champion, scaling, allowance)
         error = 0.0
     return Windowed(
         fit,
@@ -139,7 +158,14 @@ def _solution(
     k = settings.n_clusters
     # for where tasks run: solving reads no rows
     rows = Rows.from_array(coreset.X[:1], stage="none")
-    (best, *_) = solve(rows, coreset, (k,), settings.seeds, settings.tol)[k]
+    found = solve(rows, coreset, (k,), settings.seeds, max(_ROUGH, settings.tol))[k]
+    best = min(
+        (
+            solution_from(rows, coreset, one.centers, one.seed, settings.tol)
+            for one in found[:_ENDED]
+        ),
+        key=lambda one: one.inertia,
+    )
     start = "fresh"
     if champion is not None and champion.n_clusters == k:
         centers = champion.scaled_centers
@@ -179,17 +205,26 @@ def _exactly(
     reading: Reading,
     champion: Model | None,
     scaling: AnyScaling | None,
+    allowance: Allowance,
 ) -> tuple[Fit, list[Record]]:
     """Return the fit with the sums of all rows of the window, each read once, and records."""
     at = LloydState.start(fit.centers)
     found, history = [], []
-    for partition in gathered.partitions:
-        with reading.open(partition, champion) as rows:
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(reading.open(partition, champion))
+            for partition in gathered.partitions
+        ]
+        n_bytes = sum(rows.known.next_bytes for rows in opened)
+        allowance.check(n_bytes, f"all rows of {len(opened)} partitions")
+        for partition, rows in zip(gathered.partitions, opened, strict=True):
+            allowance.limit(rows, goes_on=True)
             record: Record = dict.fromkeys(FINDINGS)
             sums = rows.scaled(scaling).reduce(
                 ClusterSums.from_block, at.centers, at.origin, kind="all rows", record=record
             )
+            rows.close()
             reporter().ended(record)
-        history.append({**record, "inertia": sums.inertia, "partition": partition.name})
-        found.append(sums)
+            history.append({**record, "inertia": sums.inertia, "partition": partition.name})
+            found.append(sums)
     return _ended(at, merge_all(found), tol), history

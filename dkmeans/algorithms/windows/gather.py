@@ -10,20 +10,15 @@ from dkmeans.algorithms.drive import Record
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.algorithms.windows.partition import PartitionCoreset, draw
 from dkmeans.algorithms.windows.reading import Reading
-from dkmeans.algorithms.windows.sizes import costs_of, sizes_of
+from dkmeans.algorithms.windows.sizes import is_enough, least_sizes, size_to_draw
 from dkmeans.algorithms.windows.store import CoresetStore
 from dkmeans.errors import ArgumentError, TooFewRows
 from dkmeans.models.model import Model
+from dkmeans.rows.allowance import Allowance
 from dkmeans.rows.partitions import Partition
 from dkmeans.rows.progress import reporter
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.task_memory import check_fits
-
-_ENOUGH = 0.5
-"""Which part of the rows that a partition should have in a window is enough, if they are kept."""
-
-_MOST_DRAWN = 8
-"""How many times the rows of the window's coreset all partitions together may draw at first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +47,21 @@ def gather(
     settings: KMeansSettings,
     champion: Model | None,
     store: CoresetStore | None,
+    allowance: Allowance,
 ) -> Gathered:
     """Return the coresets of some partitions; those that are not kept are read, and kept.
 
-    A partition is to have a share of the rows that a coreset of the window would have: its share of
-    the inertia or of the rows, whichever is more, and no less than if all had the same. The first
-    keeps the error of the inertia where that of one coreset of the window is, whatever lies in
-    which partition; the others keep small clusters, and serve windows in which the partition is
-    worth more. What share of the inertia a new partition has is known when its rows are drawn: more
-    are drawn at first than may stay.
-
-    A coreset that was drawn for a larger window, and has less than half of the least that it should
-    have, is drawn anew.
+    Of each many rows are drawn, and kept: a coreset cannot grow, and what a partition is worth
+    differs from window to window. One that was drawn for a window of many more partitions, and has
+    less than half of the least that it should have, is drawn anew.
 
     Each is kept as soon as it is there: who is interrupted goes on with the next one.
+
+    Raises
+    ------
+    BudgetSpent
+        If it would cost more than is allowed; where the partitions that are new have more bytes
+        than that, before the first of them is read.
     """
     _check_names(partitions)
     kept = {} if store is None else _kept(partitions, reading, store)
@@ -88,8 +84,8 @@ def gather(
             raise TooFewRows(f"none of the {len(partitions)} partitions has rows.")
         n_rows = {name: part.n_source_rows for name, part in kept.items()}
         n_rows |= {name: rows.n_source_rows or 0 for name, rows in opened.items()}
-        size, fewest = settings.n_coreset_rows, 2 * settings.n_clusters
-        least = sizes_of([n_rows], size, fewest)
+        size = settings.n_coreset_rows
+        least = least_sizes(n_rows, size, 2 * settings.n_clusters)
         for partition in present:
             part = kept.get(partition.name)
             if part is not None and _is_too_small(part, least[partition.name]):
@@ -99,6 +95,9 @@ def gather(
                 )
                 del kept[partition.name]
                 open_again(partition)
+        if opened:
+            n_bytes = sum(rows.known.next_bytes for rows in opened.values())
+            allowance.check(n_bytes, f"{len(opened)} new partitions")
         history: list[Record] = []
         parts: dict[str, PartitionCoreset] = {}
         for partition in present:
@@ -106,23 +105,15 @@ def gather(
             if name in kept:
                 parts[name] = kept[name]
                 continue
-            most = min(size, _MOST_DRAWN * size // len(present), n_rows[name] // 2)
-            asked = _asked(settings, partition, max(least[name], most))
-            rows = opened[name]
+            wanted = size_to_draw(n_rows[name], len(present), size, least[name])
+            asked = _asked(settings, partition, wanted)
+            rows = allowance.limit(opened[name])
             check_fits(rows, demand_of(asked, rows.n_features, rows.dtype), rows.engine.slots())
             parts[name], records = draw(rows, asked, champion)
             history += [{**record, "partition": name} for record in records]
             rows.close()
             if store is not None:
                 store.put(partition, reading.name, parts[name])
-    new = [partition for partition in present if not parts[partition.name].is_final]
-    if new:
-        sizes = sizes_of([n_rows, costs_of(parts, settings, champion)], size, fewest)
-    for partition in new:
-        name = partition.name
-        parts[name] = parts[name].first(sizes[name])
-        if store is not None:
-            store.put(partition, reading.name, parts[name])
     return Gathered(
         tuple(present),
         parts,
@@ -136,17 +127,30 @@ def gather(
 def _kept(
     partitions: Sequence[Partition], reading: Reading, store: CoresetStore
 ) -> dict[str, PartitionCoreset]:
-    found = {}
-    for partition in partitions:
-        entry = store.find(partition, reading.name)
-        part = None if entry is None else store.load(entry)
-        if part is not None:
-            found[partition.name] = part
-    return found
+    found = {one.name: find_kept(one, reading, store) for one in partitions}
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def find_kept(
+    partition: Partition, reading: Reading, store: CoresetStore
+) -> PartitionCoreset | None:
+    """Return the coreset of a partition whose rows are read so; None if none is kept.
+
+    One that was drawn before columns were named will do, if these are its own.
+    """
+    entry = store.find(partition, reading.name)
+    part = None if entry is None else store.load(entry)
+    if part is not None or reading.columns is None:
+        return part
+    entry = store.find(partition, reading.name_of_all)
+    part = None if entry is None else store.load(entry)
+    if part is None or part.columns is None:
+        return None
+    return part if tuple(one.name for one in part.columns) == reading.columns else None
 
 
 def _is_too_small(part: PartitionCoreset, size: int) -> bool:
-    return not part.coreset.is_everything and part.size < _ENOUGH * size
+    return not part.coreset.is_everything and not is_enough(part.size, size)
 
 
 def _asked(settings: KMeansSettings, partition: Partition, size: int) -> KMeansSettings:

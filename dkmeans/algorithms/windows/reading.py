@@ -102,6 +102,14 @@ class Reading:
     @property
     def name(self) -> str:
         """Names how rows are read."""
+        return self._named(self.columns)
+
+    @property
+    def name_of_all(self) -> str:
+        """Names the same, of all columns that hold numbers: those of a first fit without names."""
+        return self._named(None)
+
+    def _named(self, columns: tuple[str, ...] | None) -> str:
         filled = None if self.filling is None else self.filling.name
-        asked = (self.columns, self.weight, self.dtype, self.missing, filled)
+        asked = (columns, self.weight, self.dtype, self.missing, filled)
         return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]

@@ -1,75 +1,45 @@
-"""How many rows the coreset of each partition of a window should have."""
+"""How many rows the coreset of each partition of a window should have, at least and at most."""
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
+_MOST_KEPT = 8
+"""How many times the rows of the window's coreset all partitions together may have. What share of
+the inertia a partition has differs from window to window: one that has hardly any beside others may
+have most of it when they have left."""
 
-from dkmeans.algorithms.coreset.solve import rough_solution
-from dkmeans.algorithms.settings import KMeansSettings
-from dkmeans.algorithms.windows.partition import PartitionCoreset
-from dkmeans.algorithms.windows.union import check_alike, joined, learned_scaling
-from dkmeans.errors import ConstantFeature
-from dkmeans.kernels.nearest import nearest
-from dkmeans.kernels.threads import one_blas_thread
-from dkmeans.models.model import Model
-
-_LOOKED_AT = 2**12
-"""Rows of a coreset that tell what the inertia of its partition is about."""
+_ENOUGH = 0.5
+"""Which part of the least rows that a partition should have is enough, if they are kept."""
 
 
-def sizes_of(shares: Sequence[Mapping[str, float]], size: int, fewest: int) -> dict[str, int]:
-    """Return how many rows the coreset of each partition of a window should have, by name.
+def least_sizes(n_rows: Mapping[str, int], size: int, fewest: int) -> dict[str, int]:
+    """Return the fewest rows of each coreset: a share by rows, or an even one, if that is more.
 
     Parameters
     ----------
-    shares
-        Of each partition, by name: in units of their own, what it has a share of; the first
-        names the partitions.
+    n_rows
+        Rows of each partition of a window, by name.
     size
         Rows that a coreset of the window would have.
     fewest
         Fewest rows of any.
     """
-    names = list(shares[0])
-    found = dict.fromkeys(names, max(fewest, -(-size // len(names))))
-    for share in shares:
-        total = sum(share.values())
-        for name, one in share.items() if total > 0 else ():
-            found[name] = max(found[name], math.ceil(size * one / total))
-    return found
+    even, total = -(-size // len(n_rows)), sum(n_rows.values())
+    return {
+        name: max(fewest, even, math.ceil(size * one / total) if total else 0)
+        for name, one in n_rows.items()
+    }
 
 
-def costs_of(
-    parts: Mapping[str, PartitionCoreset], settings: KMeansSettings, champion: Model | None
-) -> dict[str, float]:
-    """Return about what the inertia of each partition is, by name.
+def size_to_draw(n_rows: int, n_partitions: int, size: int, least: int) -> int:
+    """Return how many rows to draw of a partition of a window: as many as any window may need.
 
-    Under the champion's centers; without one, under those of a rough solution.
-
-    Raises
-    ------
-    SchemaMismatch, FeaturesMismatch
-        If partitions do not have the same features, or others than the champion.
+    No more than a window would have, than half of the rows, and than a share of what all together
+    may have.
     """
-    filled = {name: part for name, part in parts.items() if part.moments.weight > 0}
-    costs = dict.fromkeys(parts, 0.0)
-    if not filled:
-        return costs
-    check_alike(list(filled.items()), champion)
-    if champion is not None:
-        scaling, centers = champion.scaling, champion.scaled_centers
-    else:
-        with warnings.catch_warnings():
-            # the fit tells of them
-            warnings.simplefilter("ignore", ConstantFeature)
-            scaling = learned_scaling(settings.scale, list(filled.values()))
-        whole = joined(list(filled.values()), scaling)
-        centers = rough_solution(whole, settings.n_clusters, settings.seed).centers
-    for name, part in filled.items():
-        X, weight = part.coreset.part(min(1.0, _LOOKED_AT / part.size))
-        with one_blas_thread():
-            _, sq_distances = nearest(X if scaling is None else scaling.transform(X), centers)
-        costs[name] = float(weight @ sq_distances.astype(np.float64))
-    return costs
+    return max(least, min(size, _MOST_KEPT * size // n_partitions, n_rows // 2))
+
+
+def is_enough(size: int, least: int) -> bool:
+    """Whether a coreset that is kept will do where it should have some rows at least."""
+    return size >= _ENOUGH * least

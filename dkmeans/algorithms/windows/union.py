@@ -1,6 +1,7 @@
 """Coresets of several partitions as one: a coreset of all their rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -10,6 +11,10 @@ from dkmeans.algorithms.scaling import learned_in_memory, scaling_from
 from dkmeans.algorithms.windows.partition import PartitionCoreset
 from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.kernels.block import Array, Block
+from dkmeans.kernels.draws import generator
+from dkmeans.kernels.nearest import nearest
+from dkmeans.kernels.sums import weight_by_label
+from dkmeans.kernels.threads import one_blas_thread
 from dkmeans.models.arrays import wrong_width
 from dkmeans.models.columns import feature_names
 from dkmeans.models.model import Model
@@ -35,8 +40,7 @@ def learned_scaling(kind: str | None, parts: Sequence[PartitionCoreset]) -> AnyS
 def joined(parts: Sequence[PartitionCoreset], scaling: AnyScaling | None) -> Coreset:
     """Return the coreset of all rows of some partitions, scaled.
 
-    Each partition keeps its cells, so that weights add up to its exact ones; a smaller part of it
-    has the same share of each.
+    Each partition keeps its cells, so that weights add up to its exact ones.
     """
     coresets = [part.coreset for part in parts]
     n_cells = [len(one.cell_weight) for one in coresets]
@@ -58,6 +62,55 @@ def joined(parts: Sequence[PartitionCoreset], scaling: AnyScaling | None) -> Cor
         np.concatenate([one.cell_weight for one in coresets]),
         _scaled(np.concatenate([one.cell_centers for one in coresets]), scaling),
         sum(part.n_rows for part in parts),
+    )
+
+
+def lessened(coreset: Coreset, size: int, centers: Array, seed: int) -> Coreset:
+    """Return a coreset of about `size` rows of a coreset, drawn by what they matter here.
+
+    Rows of partitions were drawn by what they matter in theirs, in the scale and near the centers
+    that were known then. As for the first draw, half of the rows are drawn by their squared
+    distances to the centers, and half by the inverse of the weight of their cluster. Sums over the
+    result are estimates of those over all rows, as those over the coreset are.
+
+    Parameters
+    ----------
+    coreset
+        As scaled as the window.
+    size
+        About how many rows to draw; rows that would be drawn more than once come once.
+    centers
+        `(n_centers, n_features)`, scaled.
+    seed
+        Of the draws.
+    """
+    if size >= len(coreset.depth):
+        return coreset
+    X, weight = coreset.part(1.0)
+    with one_blas_thread():
+        labels, sq_distances = nearest(X, centers, by_row=True)
+    cost = weight * sq_distances.astype(np.float64)
+    in_clusters = weight_by_label(labels, weight, len(centers))
+    expected = 0.5 * size * weight / (in_clusters[labels] * np.count_nonzero(in_clusters))
+    if cost.sum() > 0:
+        expected += 0.5 * size * cost / cost.sum()
+    random = generator(seed, "coreset", "window")
+    drawn = random.random(len(expected)) < expected
+    # in the coreset, and then drawn from it
+    chance = -np.expm1(-coreset.rate[drawn]) * np.minimum(1.0, expected[drawn])
+    is_sure = chance >= 1.0
+    rate = np.where(is_sure, np.inf, -np.log1p(-np.where(is_sure, 0.0, chance)))
+    depth = np.zeros(len(rate))
+    depth[~is_sure] = -np.log1p(-(random.random(len(rate)) * chance)[~is_sure]) / rate[~is_sure]
+    order = np.argsort(depth, kind="stable")
+    return replace(
+        coreset,
+        X=np.asfortranarray(coreset.X[drawn][order]),
+        depth=depth[order],
+        rate=rate[order],
+        weight=coreset.weight[drawn][order],
+        row_numbers=coreset.row_numbers[drawn][order],
+        cell=coreset.cell[drawn][order],
     )
 
 

@@ -9,8 +9,14 @@ from dkmeans import KMeans, Rows
 from dkmeans.algorithms.coreset.precision import standard_error
 from dkmeans.algorithms.settings import KMeansSettings
 from dkmeans.algorithms.windows.partition import PartitionCoreset, draw
-from dkmeans.algorithms.windows.sizes import costs_of, sizes_of
-from dkmeans.algorithms.windows.union import check_alike, joined, joined_moments, learned_scaling
+from dkmeans.algorithms.windows.sizes import is_enough, least_sizes, size_to_draw
+from dkmeans.algorithms.windows.union import (
+    check_alike,
+    joined,
+    joined_moments,
+    learned_scaling,
+    lessened,
+)
 from dkmeans.errors import FeaturesMismatch, SchemaMismatch
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.model import Model
@@ -174,41 +180,54 @@ def test_unlike_partitions_are_refused(data, champion):
         check_alike(named[:1], bare)
 
 
-def test_sizes_follow_rows_and_inertia_and_are_even_at_least():
+def test_partitions_have_an_even_share_of_the_rows_at_least_and_more_are_drawn():
     n_rows = {"a": 100, "b": 100, "c": 800}
-    assert sizes_of([n_rows], 500, 8) == {"a": 167, "b": 167, "c": 400}
-    costs = {"a": 3.0, "b": 1.0, "c": 0.0}
-    assert sizes_of([n_rows, costs], 500, 8) == {"a": 375, "b": 167, "c": 400}
-    assert sizes_of([n_rows, dict.fromkeys("abc", 0.0)], 500, 8)["a"] == 167
-    assert sizes_of([{"a": 5}], 500, 8) == {"a": 500}
-    assert sizes_of([{str(i): 10 for i in range(100)}], 100, 8)["7"] == 8
+    assert least_sizes(n_rows, 500, 8) == {"a": 167, "b": 167, "c": 400}
+    assert least_sizes({"a": 5}, 500, 8) == {"a": 500}
+    assert least_sizes({str(i): 10 for i in range(100)}, 100, 8)["7"] == 8
+    # half of few rows, the size of a window of many, and a share where there are many partitions
+    assert size_to_draw(600, 4, 500, 125) == 300
+    assert size_to_draw(9000, 4, 500, 125) == 500
+    assert size_to_draw(9000, 40, 500, 13) == 100
+    assert size_to_draw(60, 4, 500, 125) == 125
+    assert is_enough(500, 900)
+    assert not is_enough(500, 1100)
 
 
-def test_costs_are_those_of_the_partitions_inertias(data, champion):
-    named = dict(zip("abc", parts_of(data, 600), strict=True))
-    exact = {
-        name: -champion.score(X, weight) for name, (X, weight) in zip("abc", data, strict=True)
-    }
-    found = costs_of(named, settings(600), champion)
-    assert found == {name: pytest.approx(exact[name], rel=0.15) for name in "abc"}
-    assert sum(costs_of(named, settings(600), None).values()) > 0
-
-
-def test_the_first_rows_of_a_coreset_are_a_smaller_one(data):
-    X, weight = data[0]
-    truth, found, sizes = estimates(X, weight), [], []
+def test_what_is_drawn_from_a_union_stands_for_all_rows_too(data):
+    X, weight = (np.concatenate(both) for both in zip(*data, strict=True))
+    truth, scale = estimates(X, weight), estimates(np.abs(X), weight)
+    found, partly, errors, sizes = [], [], [], []
     for seed in range(60):
-        (part,) = parts_of(data[:1], 900, seed)
-        fewer = part.first(300)
-        assert (fewer.size, fewer.is_final, part.is_final) == (300, True, False)
-        found.append(estimates(*fewer.coreset.part(1.0)))
-        sizes.append(fewer.n_coreset_rows)
-        same, expected = fewer.coreset.part(0.5), part.coreset.part(300 / 900 * 0.5)
-        np.testing.assert_array_equal(same[0], expected[0])
-        np.testing.assert_allclose(same[1], expected[1], rtol=1e-12)
-    # of many of all rows, the last ones come fewer at a time
-    assert 250 < np.mean(sizes) < 400
-    error = np.std(found, axis=0, ddof=1) / np.sqrt(60)
-    # ratios to exact totals have a small bias
-    assert (np.abs(np.mean(found, axis=0) - truth) <= 4 * error + 0.01 * np.abs(truth)).all()
-    assert part.first(900).coreset is part.coreset
+        whole = joined(parts_of(data, 300, seed), None)
+        fewer = lessened(whole, 300, CENTERS + 0.5, seed)
+        found.append(estimates(*fewer.part(1.0)))
+        partly.append(estimates(*fewer.part(0.5)))
+        sizes.append((len(whole.depth), len(fewer.depth), np.searchsorted(fewer.depth, 0.5)))
+        rows, expanded = fewer.part(1.0)
+        cost = expanded * ((rows[:, None] - CENTERS) ** 2).sum(axis=2).min(axis=1)
+        errors.append(standard_error(cost, fewer.rate) * cost.sum())
+    assert np.mean(sizes, axis=0) == pytest.approx([800, 300, 160], rel=0.1)
+    for some in (found, partly):
+        error = np.std(some, axis=0, ddof=1) / np.sqrt(60)
+        assert (error < 0.05 * scale).all()
+        # ratios to exact totals have a small bias
+        assert (np.abs(np.mean(some, axis=0) - truth) <= 4 * error + 0.01 * scale).all()
+    np.testing.assert_allclose(np.array(found)[:, 0], truth[0], rtol=1e-12)
+    spread = np.sqrt(np.mean((np.array(found)[:, -1] - truth[-1]) ** 2))
+    assert 0.3 * np.mean(errors) < spread < 1.3 * np.mean(errors)
+
+
+def test_a_union_of_few_rows_is_taken_as_it_is_and_far_rows_are_never_left_out(data):
+    whole = joined(parts_of(data, 300), None)
+    assert lessened(whole, len(whole.depth), CENTERS, 0) is whole
+    everything = joined(parts_of(data, 5000), None)
+    far = everything.X.copy(order="F")
+    far[17] = 1e4
+    fewer = lessened(replace(everything, X=far), 300, CENTERS, 0)
+    assert (fewer.X == 1e4).all(axis=1).sum() == 1
+    assert np.isinf(fewer.rate[(fewer.X == 1e4).all(axis=1)]).all()
+    assert (np.diff(fewer.depth) >= 0).all()
+    # where all rows are alike, none costs anything
+    same = replace(everything, X=np.zeros_like(everything.X))
+    assert 0 < len(lessened(same, 300, np.zeros((4, 3)), 0).depth) < 400
