@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from dkmeans.errors import JobRunning, LockLost
@@ -164,3 +165,29 @@ def test_a_run_that_had_looked_long_ago_gets_no_turn_that_is_over(place, monkeyp
         late.check()
         with pytest.raises(JobRunning, match="late"):
             turn(place, "next").__enter__()
+
+
+def test_a_process_that_may_not_be_looked_at_is_not_taken_for_dead(monkeypatch):
+    """Under systemd's ProtectProc=invisible, processes of others are not to be seen."""
+    own = os.getpid()
+    holder = {"host": module._here(), "pid": own, "started": module._started(own)}
+    assert not module._has_died(holder)
+    assert module._has_died({**holder, "started": holder["started"] - 100})
+
+    def invisible(pid):
+        raise psutil.NoSuchProcess(pid)
+
+    def refused(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(psutil, "Process", invisible)
+    # it is ours, and not there
+    assert module._has_died(holder)
+    monkeypatch.setattr(os, "kill", refused)
+    assert not module._has_died(holder)
+
+    def denied(pid):
+        raise psutil.AccessDenied(pid)
+
+    monkeypatch.setattr(psutil, "Process", denied)
+    assert not module._has_died(holder)
