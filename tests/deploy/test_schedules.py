@@ -154,7 +154,7 @@ def test_what_systemd_makes_of_each_exit_code() -> None:
     assert timer["Persistent"] == "yes"
     # what cannot be written with ProtectSystem=strict
     written = {f"/var/cache/{service['CacheDirectory']}", f"/var/lib/{service['StateDirectory']}"}
-    places = re.findall(r"=(/[\w/]+)", service["Environment"]) + [service["WorkingDirectory"]]
+    places = [*re.findall(r"=(/[\w/]+)", service["Environment"]), service["WorkingDirectory"]]
     assert len(places) == 3
     assert all(any(place.startswith(one) for one in written) for place in places)
 
