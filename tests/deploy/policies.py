@@ -156,7 +156,7 @@ class PolicedServer:
         is_permitted = bool(asked) and all(allowing(policy, one) for one in asked)
         self._note(access_key, f"{method} {path}?{query}", asked, is_permitted)
         if not is_permitted:
-            return _refuse(start)
+            return _refuse(start, method)
         bucket = path.lstrip("/").partition("/")[0]
         may_list = bool(allowing(policy, Asked("s3:ListBucket", f"arn:aws:s3:::{bucket}", {})))
         if may_list or asked[0].action != "s3:GetObject":
@@ -164,7 +164,7 @@ class PolicedServer:
         answered: list[Any] = []
         answer = list(self._application(environ, lambda *given: answered.append(given)))
         if str(answered[0][0]).startswith("404"):
-            return _refuse(start)
+            return _refuse(start, method)
         start(*answered[0])
         return answer
 
@@ -175,10 +175,12 @@ class PolicedServer:
             file.write(json.dumps(note) + "\n")
 
 
-def _refuse(start: Callable[..., Any]) -> list[bytes]:
-    headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(_DENIED)))]
+def _refuse(start: Callable[..., Any], method: str) -> list[bytes]:
+    # the answer to HEAD has no body
+    body = b"" if method == "HEAD" else _DENIED
+    headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
     start("403 Forbidden", headers)
-    return [_DENIED]
+    return [body]
 
 
 def main() -> None:
