@@ -16,7 +16,7 @@ import dkmeans
 from dkmeans.cluster.connect import local_cluster
 from tests.cli.command import run
 from tests.conftest import wait_until, write_parquet
-from tests.test_cluster import dask_process
+from tests.processes import dask_process
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PAGE = (DEPLOY / "security.md").read_text()

@@ -17,7 +17,7 @@ from tests.cli.command import run
 from tests.conftest import free_port, wait_for_port, write_parquet
 from tests.deploy.certificates import make_certificates
 from tests.jobs.test_retrain import TEXT
-from tests.test_cluster import dask_process
+from tests.processes import dask_process
 
 PAGE = (Path(__file__).parents[2] / "deploy" / "security.md").read_text()
 
