@@ -15,7 +15,7 @@ import yaml
 
 from dkmeans.registry import cleanup
 from tests.cli.command import Ran, run
-from tests.conftest import free_port, wait_for_port, write_parquet
+from tests.conftest import free_port, wait_for_port, wait_until, write_parquet
 from tests.deploy.policies import ROOT, Asked, allowing, asked_by, check_policy, listed
 from tests.jobs.test_retrain import batch
 from tests.test_s3 import as_arguments
@@ -194,7 +194,11 @@ def serving(folder: Path, options: dict[str, Any]) -> Iterator[Ran]:
     except ImportError:
         # the extra `serve` is not installed
         return
-    yield told(lambda: FollowedModel(f"{MODELS}@champion", options, 5.0))
+    models = FollowedModel(f"{MODELS}@champion", options, 0.1)
+    yield told(models.start)
+    wait_until(lambda: models.n_looks > 2 or models.n_failures)
+    models.stop()
+    yield Ran(7 if models.n_failures else 0, "", str(models.problem))
 
 
 def told(call: Any) -> Ran:
