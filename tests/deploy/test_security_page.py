@@ -86,6 +86,7 @@ def address_of(log: Path) -> str:
     return f"tcp://127.0.0.1:{port}"
 
 
+@pytest.mark.slow
 def test_a_dask_scheduler_and_worker_are_reached_from_everywhere_unless_told(
     tmp_path: Path,
 ) -> None:
