@@ -69,6 +69,7 @@ def test_the_block_for_a_client_runs(client: Any, tmp_path: Path) -> None:
     assert (tmp_path / "model" / "model.json").exists()
 
 
+@pytest.mark.slow
 def test_a_job_runs_on_the_client_of_a_factory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
