@@ -114,9 +114,13 @@ def test_a_dask_scheduler_and_worker_can_be_confined(tmp_path: Path) -> None:
         worker = ("worker", address, "--nthreads", "1", "--local-directory", str(tmp_path))
         with dask_process(tmp_path, *worker, *confined) as process:
             assert {address for address, _ in sockets(process, least=3)} <= HERE
-        for quiet in (("--no-dashboard", "--no-nanny"), ("--no-dashboard",)):
-            with dask_process(tmp_path, *worker, "--host", "127.0.0.1", *quiet) as process:
-                assert {address for address, _ in sockets(process, least=1)} <= HERE
+        # health and metrics stay
+        with dask_process(tmp_path, *worker, "--host", "127.0.0.1", "--no-dashboard") as process:
+            assert {address for address, _ in sockets(process, least=3)} & EVERYWHERE
+    quiet = ("--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", ":0")
+    with dask_process(tmp_path, "scheduler", *quiet) as process:
+        assert {address for address, _ in sockets(process, least=2)} & EVERYWHERE
+    assert "`--no-dashboard` alone leaves" in row_of("its dashboard")
 
 
 def default_of(command: click.Command, name: str) -> Any:
