@@ -12,6 +12,7 @@ the lease may be short: longer than a process is held up. A store that was away 
 run look dead: whoever finds one silent waits for one more sign.
 """
 
+import math
 import os
 import socket
 import threading
@@ -254,17 +255,35 @@ def _may_be_earlier_life(holder: dict[str, Any]) -> bool:
 
 
 def _started(pid: int) -> float:
-    """When a process began, in seconds, which tells it from others of its number; -1 if none is."""
+    """When a process began, in seconds, which tells it from others of its number.
+
+    -1 if there is none; NaN if there is one that we may not look at.
+    """
     try:
         process = psutil.Process(pid)
         # one that was killed stays until its parent asks for it
         is_dead = process.status() == psutil.STATUS_ZOMBIE
         return -1.0 if is_dead else float(process.create_time())
+    except psutil.AccessDenied:
+        return math.nan
     except psutil.Error:
-        return -1.0
+        return math.nan if _is_hidden(pid) else -1.0
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is a process that /proc does not show, as systemd's ProtectProc has it."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    # ours, and gone: it ended between two looks
+    return False
 
 
 def _has_died(holder: dict[str, Any]) -> bool:
     """Whether the process of a turn ran here, and is gone."""
     is_here = holder["host"] == _here()
+    # of NaN this is false: what cannot be looked at is dead when its lease is over
     return is_here and abs(_started(holder["pid"]) - holder["started"]) > _SAME_SECONDS

@@ -132,7 +132,8 @@ def free_bytes(path: Path | str) -> int:
 def folder_in_worker(local_directory: str) -> DiskFolder:
     """Make a folder that lives and dies with a Dask worker."""
     path = Path(local_directory, f"{_PREFIX}{os.getpid()}")
-    path.mkdir(parents=True, exist_ok=True)
+    # rows are nobody else's business, and Dask's own folders are open to all users of a machine
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return DiskFolder(path)
 
 

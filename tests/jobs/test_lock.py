@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from dkmeans.errors import JobRunning, LockLost
@@ -227,3 +228,29 @@ def test_a_store_that_was_away_makes_no_run_look_dead(place, monkeypatch):
             turn(place, "next", lease_seconds=1.5).__enter__()
         assert back.is_set()
         lock.check()
+
+
+def test_a_process_that_may_not_be_looked_at_is_not_taken_for_dead(monkeypatch):
+    """Under systemd's ProtectProc=invisible, processes of others are not to be seen."""
+    own = os.getpid()
+    holder = {"host": module._here(), "pid": own, "started": module._started(own)}
+    assert not module._has_died(holder)
+    assert module._has_died({**holder, "started": holder["started"] - 100})
+
+    def invisible(pid):
+        raise psutil.NoSuchProcess(pid)
+
+    def refused(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(psutil, "Process", invisible)
+    # it is ours, and not there
+    assert module._has_died(holder)
+    monkeypatch.setattr(os, "kill", refused)
+    assert not module._has_died(holder)
+
+    def denied(pid):
+        raise psutil.AccessDenied(pid)
+
+    monkeypatch.setattr(psutil, "Process", denied)
+    assert not module._has_died(holder)

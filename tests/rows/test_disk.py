@@ -283,3 +283,13 @@ def test_the_folder_of_a_worker_lies_in_its_local_directory(tmp_path):
     folder.remove()
     folder.remove()
     assert list((tmp_path / "worker").iterdir()) == []
+
+
+def test_only_their_user_can_read_the_folders(tmp_path):
+    folders = [folder_in_worker(str(tmp_path)), folder_of_process()]
+    try:
+        for folder in folders:
+            assert folder.path.stat().st_mode & 0o077 == 0
+    finally:
+        for folder in folders:
+            folder.remove()
