@@ -1,0 +1,1 @@
+"""A model behind HTTP: predict, health, metrics. Neither Dask nor scikit-learn."""
