@@ -186,7 +186,7 @@ class _Server(uvicorn.Server):
 
 def _config(service: Service, settings: Settings, context: ssl.SSLContext | None) -> uvicorn.Config:
     config = uvicorn.Config(
-        service,  # type: ignore[arg-type]
+        service,
         http=protocol(settings.limits),
         ws="none",
         lifespan="off",

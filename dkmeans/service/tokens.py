@@ -50,7 +50,7 @@ class Tokens:
         self._stamp: tuple[int, ...] | None = None
         self._looked = time.monotonic()
         if self._path is None:
-            self._digests = (_digest(_checked(token or "", VARIABLE)),)
+            self._digests: tuple[bytes, ...] = (_digest(_checked(token or "", VARIABLE)),)
         else:
             self._stamp = self._stamp_now()
             self._digests = _read(self._path)
