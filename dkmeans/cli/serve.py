@@ -108,7 +108,12 @@ def serve(model_url: str, storage_options: tuple[str, ...], **asked: Any) -> Non
     )
     options = parse_storage_options(storage_options)
     models = FollowedModel(model_url, options, asked["follow_seconds"])
-    serve(models, LiveFigures(), settings, ready=lambda url: say(f"serving {model_url} at {url}"))
+    serve(
+        models,
+        LiveFigures(models),
+        settings,
+        ready=lambda url: say(f"serving {model_url} at {url}"),
+    )
 
 
 def _check_installed() -> None:

@@ -37,6 +37,9 @@ class Assignment:
     """`(n_rows,)`: distance to the second nearest center; None if there is one center, or nobody
     has asked."""
 
+    sq_distances: Array
+    """`(n_rows,)`: squares of `distances`, before their roots were rounded."""
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -196,11 +199,15 @@ class Model:
         """`assign` for rows that `scale` has been through; without second distances if asked."""
         if self.n_clusters == 1 or not second:
             labels, sq_distances = nearest(X, self.scaled_centers, by_row)
-            return Assignment(labels, self.cluster_ids[labels], np.sqrt(sq_distances), None)
+            return Assignment(
+                labels, self.cluster_ids[labels], np.sqrt(sq_distances), None, sq_distances
+            )
         both, sq_both = nearest_two(X, self.scaled_centers, by_row)
         labels = np.ascontiguousarray(both[:, 0])
         measured = np.sqrt(sq_both)
-        return Assignment(labels, self.cluster_ids[labels], measured[:, 0], measured[:, 1])
+        return Assignment(
+            labels, self.cluster_ids[labels], measured[:, 0], measured[:, 1], sq_both[:, 0]
+        )
 
     def renamed(
         self,

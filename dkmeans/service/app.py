@@ -76,6 +76,7 @@ class Service:
         if scope["type"] != "http":
             raise RuntimeError(f"the service does not speak {scope['type']}.")
         exchange = Exchange(scope, receive, send)
+        self._figures.begun()
         try:
             await self._answer(exchange)
         except Refusal as refusal:
@@ -142,8 +143,13 @@ class Service:
 
     def _tell(self, exchange: Exchange) -> None:
         seconds = exchange.seconds
-        path = exchange.path if exchange.path in METHODS else "other"
-        self._figures.answered(path, exchange.status, seconds)
+        path, figures = exchange.path if exchange.path in METHODS else "other", self._figures
+        figures.ended()
+        figures.answered(path, exchange.status, seconds)
+        if exchange.status == 429:
+            figures.refuse(exchange.refusal or "busy")
+        elif exchange.refusal is not None:
+            figures.failed(exchange.refusal.partition(" ")[0])
         if self._log is not None:
             self._log.answered(
                 exchange.status,

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Self
 
 from dkmeans.errors import DkmeansError
 from dkmeans.models.model import Model
 from dkmeans.service.sources import Source, Target, source_of
 from dkmeans.service.trial import try_out, warm
+from dkmeans.service.window import Yardstick
 from dkmeans.storage.errands import Errand
 from dkmeans.storage.filesystem import one_line, redact
 
@@ -42,11 +43,16 @@ class Served:
     registry: str | None
     """The URL of the registry, without credentials; None if it is not of one."""
 
-    loaded_at: datetime
-    """When it began to be served, UTC."""
+    loaded_at: float
+    """When it began to be served, in seconds since 1970."""
 
     number: int = 1
     """1 for the first model that this process serves, 2 for the next one, and so on."""
+
+    @cached_property
+    def yardstick(self) -> Yardstick:
+        """What its rows are compared with. Takes a while when it is first asked for."""
+        return Yardstick.of(self.model)
 
 
 class FollowedModel:
@@ -84,7 +90,7 @@ class FollowedModel:
         self._problem: str | None = None
         self._said: tuple[type[Exception], Target | None] | None = None
         self._busy_since: float | None = None
-        self._looked_at: datetime | None = None
+        self._looked_at: float | None = None
         self._stopping = threading.Event()
         self._errand = Errand()
         self._thread: threading.Thread | None = None
@@ -115,8 +121,8 @@ class FollowedModel:
         return 0 if self._served is None else self._served.number - 1
 
     @property
-    def looked_at(self) -> datetime | None:
-        """When a look last succeeded, UTC."""
+    def looked_at(self) -> float | None:
+        """When a look last succeeded, in seconds since 1970."""
         return self._looked_at
 
     def start(self) -> Served:
@@ -155,7 +161,7 @@ class FollowedModel:
         self._source = source_of(self._reference, self._options)
         target = self._source.look(closely=True)
         self._swap(target, self._tried(target))
-        self._looked_at = datetime.now(UTC)
+        self._looked_at = time.time()
 
     def _follow(self) -> None:
         n_failed = 0
@@ -176,7 +182,7 @@ class FollowedModel:
         assert self._source is not None
         self.n_looks += 1
         target = self._source.look(closely=closely)
-        self._looked_at = datetime.now(UTC)
+        self._looked_at = time.time()
         if target == self._target:
             self._refused = None
             self._solved()
@@ -208,8 +214,10 @@ class FollowedModel:
         assert self._source is not None
         before = self._served
         number = 1 if before is None else before.number + 1
-        source, since = self._source, datetime.now(UTC)
+        source, since = self._source, time.time()
         now = Served(model, source.name, target.version, source.registry, since, number)
+        # not by the first request
+        _ = now.yardstick
         self._target, self._served = target, now
         log.info("serving %s, %s", now.name, _version(target))
         if before is not None and before.model.columns != model.columns:

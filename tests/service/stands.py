@@ -45,6 +45,21 @@ class Counted:
 
     answers: list[tuple[str, int]] = field(default_factory=list)
     n_rows: int = 0
+    in_flight: int = 0
+    errors: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def begun(self) -> None:
+        self.in_flight += 1
+
+    def ended(self) -> None:
+        self.in_flight -= 1
+
+    def failed(self, kind: str) -> None:
+        self.errors.append(kind)
+
+    def refuse(self, reason: str) -> None:
+        self.refused.append(reason)
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         assert seconds > 0

@@ -16,9 +16,7 @@ from tests.service.stands import a_model
 
 def stream(table, **options) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(
-        sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)
-    ) as writer:
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
         for batch in table.to_batches() if isinstance(table, pa.Table) else [table]:
             writer.write_batch(batch)
     return sink.getvalue().to_pybytes()
