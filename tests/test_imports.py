@@ -156,3 +156,24 @@ def test_every_public_name_resolves_and_no_other_does():
         assert getattr(dkmeans, name) is not None
     assert not hasattr(dkmeans, "no_such_name")
     assert set(dkmeans.__all__) <= set(dir(dkmeans))
+
+
+def test_commands_whose_packages_are_missing_are_named_and_refuse():
+    def dkmeans(*arguments):
+        code = "import sys; sys.modules['rich'] = None; from dkmeans.cli.main import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    shown = dkmeans("--help")
+    assert shown.returncode == 0, shown.stderr
+    assert "Needs rich, which is not installed here." in shown.stdout
+    refused = dkmeans("fit", "in", "--k", "3")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "dkmeans: error: dkmeans fit needs rich, which is not installed: install all of dkmeans.\n"
+    )
+    served = dkmeans("serve", "--help")
+    assert (served.returncode, served.stderr) == (0, "")
+    assert "--follow-seconds" in served.stdout

@@ -67,7 +67,8 @@ def connect_seconds() -> float:
 
 def _check(security: Security) -> None:
     """Refuse TLS files that cannot be used; a connection would only say that it failed."""
-    files = (security.tls_ca_file, security.tls_client_cert, security.tls_client_key)
+    names = ("tls_ca_file", "tls_client_cert", "tls_client_key")
+    files = [getattr(security, name) for name in names]
     if not all(files):
         return
     try:
