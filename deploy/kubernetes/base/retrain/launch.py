@@ -162,8 +162,8 @@ def prune(api: Api, cronjob: str, keep: int) -> None:
         log.info("removed DaskJob %s", name)
 
 
-def main() -> int:
-    """Launch, wait, remove old ones; return the exit code."""
+def arguments() -> argparse.ArgumentParser:
+    """Return what the program can be told."""
     parser = argparse.ArgumentParser(description="Launch a DaskJob, and wait for its end.")
     parser.add_argument("--name", required=True, help="of the Job, and of the DaskJob")
     parser.add_argument("--cronjob", required=True, help="whose DaskJobs are kept and removed")
@@ -177,7 +177,12 @@ def main() -> int:
     parser.add_argument("--keep", type=int, default=7, help="how many that have ended to keep")
     parser.add_argument("--api", default="https://kubernetes.default.svc")
     parser.add_argument("--credentials", type=Path, default=CREDENTIALS)
-    given = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Launch, wait, remove old ones; return the exit code."""
+    given = arguments().parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     signal.signal(signal.SIGTERM, _terminate)
     try:
