@@ -16,7 +16,10 @@ N_FILES, N_ROWS = 8, 25_000
 def main(url: str) -> None:
     """Write `N_FILES` files of `N_ROWS` rows to a folder on S3."""
     files, folder = fsspec.core.url_to_fs(url)
-    files.makedirs(folder.partition("/")[0], exist_ok=True)
+    bucket = folder.partition("/")[0]
+    if not files.exists(bucket):
+        # not mkdir: it may name the default region, which S3 refuses
+        files.call_s3("create_bucket", Bucket=bucket)
     if files.glob(f"{folder}/*.parquet"):
         return
     rng = np.random.default_rng(0)
