@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 import dkmeans
 from dkmeans.models.model import Model
 from dkmeans.service.arrow_rows import STREAM
@@ -24,9 +26,10 @@ _ERRORS = {
     422: "Rows do not fit the model: the message names row, column and remedy.",
     429: "Too many requests are in work; see the header Retry-After.",
     500: "The service failed.",
+    503: "No model is loaded yet, or too many connections are open.",
 }
 _OF_ALL = (401, 405, 500)
-_OF_ROWS = (400, 401, 405, 406, 408, 413, 415, 422, 429, 500)
+_OF_ROWS = (400, 401, 405, 406, 408, 413, 415, 422, 429, 500, 503)
 
 
 def document(served: ServedModel, limits: Limits, *, has_tokens: bool) -> dict[str, Any]:
@@ -120,7 +123,7 @@ _ERROR = {
 
 
 def _body_of_rows(model: Model, limits: Limits) -> dict[str, Any]:
-    value = {"type": ["number", "boolean", "null"]}
+    value = _value(model)
     as_list = {
         "type": "array",
         "items": value,
@@ -158,12 +161,17 @@ def _body_of_rows(model: Model, limits: Limits) -> dict[str, Any]:
     }
 
 
+def _value(model: Model) -> dict[str, Any]:
+    most = float(np.finfo(model.dtype).max)
+    return {"type": ["number", "boolean", "null"], "minimum": -most, "maximum": most}
+
+
 def _by_name(model: Model) -> dict[str, Any]:
     columns = model.columns or ()
     found: dict[str, Any] = {"type": "object", "description": "Values by column."}
     if len(columns) > _MOST_NAMED_COLUMNS:
         return found
-    value = {"type": ["number", "boolean", "null"]}
+    value = _value(model)
     found["properties"] = {
         column.name: value
         if column.width is None
