@@ -14,7 +14,7 @@ from dkmeans.errors import DkmeansError, DkmeansWarning
 _INTERRUPTED, _TERMINATED = 130, 143
 _COMMANDS = (
     *("fit", "sweep", "predict", "evaluate", "profile", "drift", "plan", "inspect"),
-    *("models", "run", "runs", "demo"),
+    *("models", "run", "runs", "serve", "demo"),
 )
 
 
