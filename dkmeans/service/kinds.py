@@ -58,14 +58,26 @@ class Models(Protocol):
 
 
 class Figures(Protocol):
-    """Counts what is answered."""
+    """Counts what is answered. Thread-safe."""
 
     def begun(self) -> None:
-        """Count a request that has come."""
+        """Count a request that has come; `ended` follows."""
         ...
 
-    def answered(self, path: str, status: int, seconds: float, error: str | None = None) -> None:
-        """Count the end of a request that has begun, whatever it was; `error` says what failed."""
+    def ended(self) -> None:
+        """Count it off again."""
+        ...
+
+    def failed(self, kind: str) -> None:
+        """Count an error by its kind, a word of ours."""
+        ...
+
+    def refuse(self, reason: str) -> None:
+        """Count a request that was sent away before it was looked at, by a word for why."""
+        ...
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count an answer, whatever it was."""
         ...
 
     def predicted(self, served: Any, X: Array | None, assignment: Assignment) -> None:

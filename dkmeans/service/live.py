@@ -98,7 +98,7 @@ class LiveFigures:
         self.followed, self._clock = followed, clock
         self.in_flight = 0
         self.n_rows = 0
-        self.responses, self.errors = Counts(), Counts()
+        self.responses, self.errors, self.refused = Counts(), Counts(), Counts()
         self.latencies: dict[tuple[str, str], list[float]] = {}
         self._lock = threading.Lock()
         # whoever counts rows holds this one; it is never waited for with the other one in hand
@@ -109,12 +109,17 @@ class LiveFigures:
         self._traffic: Traffic | None = None
 
     def begun(self) -> None:
-        """Count a request that has come; `answered` is to follow."""
+        """Count a request that has come; `ended` is to follow."""
         with self._lock:
             self.in_flight += 1
 
-    def answered(self, path: str, status: int, seconds: float, error: str | None = None) -> None:
-        """Count the end of a request that `begun` has counted.
+    def ended(self) -> None:
+        """Count a request off that `begun` has counted."""
+        with self._lock:
+            self.in_flight -= 1
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count an answer.
 
         Parameters
         ----------
@@ -124,8 +129,6 @@ class LiveFigures:
             The status of the answer.
         seconds
             From the request's headers to the end of the answer.
-        error
-            Why it was refused or failed: a word of the program's, of which the first counts.
         """
         place = bisect_left(LATENCY_SECONDS, seconds)
         key = path, _CLASSES.get(status // 100, _OTHER)
@@ -139,9 +142,16 @@ class LiveFigures:
             found[place] += 1
             found[-1] += seconds
             self.responses.add(path, str(status))
-            if error is not None:
-                self.errors.add(error.partition(" ")[0])
-            self.in_flight -= 1
+
+    def failed(self, kind: str) -> None:
+        """Count an error by its kind: a word of the program's, never what a client wrote."""
+        with self._lock:
+            self.errors.add(kind)
+
+    def refuse(self, reason: str) -> None:
+        """Count a request that was sent away before it was looked at, by a word for why."""
+        with self._lock:
+            self.refused.add(reason)
 
     def predicted(self, served: Served, X: Array | None, assignment: Assignment) -> None:
         """Count rows that were answered.

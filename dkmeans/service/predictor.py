@@ -174,7 +174,7 @@ class Predictor:
 
     def _ready(self, X: Array) -> tuple[Array, Array | None]:
         """Rows in the model's dtype, and which were kept where those that lack values go."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             narrow = X.astype(self._model.dtype, copy=False)
         if np.isfinite(narrow).all():
             return narrow, None
