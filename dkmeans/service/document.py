@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 import dkmeans
 from dkmeans.models.model import Model
 from dkmeans.service.arrow_rows import STREAM
@@ -123,7 +121,7 @@ _ERROR = {
 
 
 def _body_of_rows(model: Model, limits: Limits) -> dict[str, Any]:
-    value = _value(model)
+    value = {"type": ["number", "boolean", "null"]}
     as_list = {
         "type": "array",
         "items": value,
@@ -152,8 +150,10 @@ def _body_of_rows(model: Model, limits: Limits) -> dict[str, Any]:
     return {
         "required": True,
         "description": "Rows. A value that is null, or not there, is missing: what becomes of it "
-        "was decided when the model was fitted. true and false are 1 and 0. Tables of Arrow IPC "
-        "have the same columns, of any number type, in plain batches without compression.",
+        "was decided when the model was fitted. true and false are 1 and 0. Numbers that the model "
+        f"cannot measure, as {model.dtype} does not hold them or their squares, are refused. "
+        "Tables of Arrow IPC have the same columns, of any number type, in plain batches without "
+        "compression.",
         "content": {
             _JSON: {"schema": schema, "examples": examples},
             STREAM: {"schema": {"type": "string", "format": "binary"}},
@@ -161,17 +161,12 @@ def _body_of_rows(model: Model, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _value(model: Model) -> dict[str, Any]:
-    most = float(np.finfo(model.dtype).max)
-    return {"type": ["number", "boolean", "null"], "minimum": -most, "maximum": most}
-
-
 def _by_name(model: Model) -> dict[str, Any]:
     columns = model.columns or ()
     found: dict[str, Any] = {"type": "object", "description": "Values by column."}
     if len(columns) > _MOST_NAMED_COLUMNS:
         return found
-    value = _value(model)
+    value = {"type": ["number", "boolean", "null"]}
     found["properties"] = {
         column.name: value
         if column.width is None

