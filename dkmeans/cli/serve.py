@@ -9,6 +9,8 @@ import click
 from dkmeans.cli.store_options import parse_storage_options, say, storage_option
 from dkmeans.errors import ArgumentError
 
+_MOST_HEADER_SECONDS = 10.0
+
 
 @click.command()
 @click.argument("model_url", metavar="MODEL")
@@ -45,7 +47,7 @@ from dkmeans.errors import ArgumentError
     "--timeout",
     default=30.0,
     show_default=True,
-    help="Seconds until a body has arrived, and until an answer is taken.",
+    help="Seconds until a body has arrived, headers too, and until an answer is taken.",
 )
 @click.option(
     "--max-concurrent",
@@ -96,6 +98,7 @@ def serve(model_url: str, storage_options: tuple[str, ...], **asked: Any) -> Non
         "columns": asked["max_columns"],
         "values": asked["max_distances"],
         "seconds": asked["timeout"],
+        "header_seconds": min(_MOST_HEADER_SECONDS, asked["timeout"]),
         "concurrent": asked["max_concurrent"],
         "connections": asked["max_connections"],
     }

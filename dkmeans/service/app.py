@@ -90,12 +90,15 @@ class Service:
             raise
         except Exception as error:
             # what it says may hold values of rows
+            is_cut_off = bool(exchange.status)
+            if not is_cut_off:
+                await exchange.refuse(
+                    Refusal(500, "internal_error", "the service failed; its log has more, under "
+                            "the request's id.")
+                )  # fmt: skip
             exchange.refusal = f"{type(error).__name__} at {_place(error)}"
-            if exchange.status:
+            if is_cut_off:
                 raise RuntimeError("an answer was cut off.") from None
-            await exchange.refuse(
-                Refusal(500, "internal_error", "the service failed; its log has the request's id.")
-            )
         finally:
             self._tell(exchange)
 

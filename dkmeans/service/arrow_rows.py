@@ -46,11 +46,16 @@ class ArrowRows:
             If the body is no such stream, or its columns are not those of the model.
         """
         try:
-            schema, batches = self._batches(body)
+            return self._read(body)
+        except FeaturesMismatch as error:
+            raise unfit("wrong_length", str(error)) from None
         except (pa.ArrowException, OSError, ValueError, struct.error, IndexError) as error:
             raise Refusal(
-                400, "invalid_arrow", f"the body is no stream of Arrow IPC: {_first_line(error)}"
+                400, "invalid_arrow", f"the body is no whole stream of Arrow IPC: {_line(error)}."
             ) from None
+
+    def _read(self, body: bytes) -> Array:
+        schema, batches = self._batches(body)
         n_rows = sum(batch.num_rows for batch in batches)
         columns = self._wanted(schema)
         out = np.empty((n_rows, self._n_features), self._dtype, order="F")
@@ -58,18 +63,11 @@ class ArrowRows:
         for batch in batches:
             rows = out[start : start + batch.num_rows]
             start += batch.num_rows
-            try:
-                for column in columns:
-                    # offsets of lists would be followed wherever they point
-                    batch.column(column.name).validate(full=column.width is not None)
-                with np.errstate(over="ignore"):
-                    fill_from_arrow(rows, batch, columns)
-            except FeaturesMismatch as error:
-                raise unfit("wrong_length", str(error)) from None
-            except (pa.ArrowException, ValueError) as error:
-                raise Refusal(
-                    400, "invalid_arrow", f"the body has a damaged batch: {_first_line(error)}"
-                ) from None
+            for column in columns:
+                # offsets of lists would be followed wherever they point
+                batch.column(column.name).validate(full=column.width is not None)
+            with np.errstate(over="ignore", invalid="ignore"):
+                fill_from_arrow(rows, batch, columns)
         return out
 
     def _batches(self, body: bytes) -> tuple[pa.Schema, list[pa.RecordBatch]]:
@@ -220,5 +218,6 @@ def _array(values: Array, kept: Array | None) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [bits, data])
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200] + "."
+def _line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")[:200]

@@ -78,7 +78,7 @@ def _of_requests(figures: "LiveFigures") -> Iterator[Metric]:
     )
     yield _counter("errors", "Requests that failed, by kind.", ("type",), figures.errors.by_name)
     yield _counter(
-        "refused", "Requests sent away unanswered, by why.", ("reason",), figures.refused.by_name
+        "refused", "Requests sent away unread, by why.", ("reason",), figures.refused.by_name
     )
     yield CounterMetricFamily("dkmeans_rows", "Rows assigned to clusters.", figures.n_rows)
     yield _gauge("requests_in_flight", "Requests that are being answered.", figures.in_flight)

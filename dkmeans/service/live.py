@@ -128,7 +128,7 @@ class LiveFigures:
         status
             The status of the answer.
         seconds
-            From the request's first byte to the end of the answer.
+            From the request's headers to the end of the answer.
         """
         place = bisect_left(LATENCY_SECONDS, seconds)
         key = path, _CLASSES.get(status // 100, _OTHER)
@@ -149,7 +149,7 @@ class LiveFigures:
             self.errors.add(kind)
 
     def refuse(self, reason: str) -> None:
-        """Count a request that was sent away unanswered, by a word for why."""
+        """Count a request that was sent away before it was looked at, by a word for why."""
         with self._lock:
             self.refused.add(reason)
 

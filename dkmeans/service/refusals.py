@@ -75,5 +75,6 @@ def shown(value: Any) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'age'?)` if a known name is like this one, else nothing."""
-    near = difflib.get_close_matches(name[:200], list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    lowered = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name[:200].lower(), lowered, n=1)
+    return f" (did you mean {lowered[near[0]]!r}?)" if near else ""

@@ -33,7 +33,7 @@ def try_out(model: Model) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         rows = np.asarray(model.centers[which], np.float64).astype(model.dtype)
     try:
-        found = model.assign(rows)
+        found = model.assign(rows, by_row=True)
         scaled = np.asarray(model.prepare(rows), np.float64)
     except DkmeansError as error:
         raise ModelRefused(f"the model cannot assign its own centers: {error}") from None
@@ -55,11 +55,13 @@ def try_out(model: Model) -> None:
 
 
 def warm(model: Model) -> None:
-    """Have the model assign few rows, and so many that compiled loops are taken."""
+    """Have the model assign few rows and many, as requests will, so that all loops are compiled."""
     center = np.asarray(model.centers[:1], np.float64).astype(model.dtype)
-    for n_rows in (1, 64, _many(model)):
-        model.assign(np.repeat(center, n_rows, axis=0))
-        model.transform(np.repeat(center, min(n_rows, 64), axis=0))
+    for n_rows in (1, _many(model)):
+        rows = np.repeat(center, n_rows, axis=0)
+        for second in (True, False):
+            model.assign_scaled(model.scale(rows), by_row=True, second=second)
+    model.transform(center, by_row=True)
 
 
 def _many(model: Model) -> int:

@@ -103,8 +103,9 @@ def a_model(
     )
 
 
-def a_service(model: Model | None = None, **more: Any) -> Service:
-    return Service(OneModel(OneServed(a_model() if model is None else model)), Counted(), **more)
+def a_service(model: Model | None = None, figures: Counted | None = None, **more: Any) -> Service:
+    models = OneModel(OneServed(a_model() if model is None else model))
+    return Service(models, Counted() if figures is None else figures, **more)
 
 
 @dataclass(frozen=True)
