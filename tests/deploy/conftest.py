@@ -1,10 +1,12 @@
 """What tests of deployments share."""
 
 import importlib
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 from tests.deploy.certificates import Certificates, make_certificates
 
@@ -19,6 +21,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 def launcher(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program that launches DaskJobs, as a module."""
+    """The program that launches DaskJobs, as a module, with a reader of YAML that is quick."""
+    monkeypatch.setattr(yaml, "safe_load", partial(yaml.load, Loader=yaml.CSafeLoader))
     monkeypatch.syspath_prepend(str(RETRAIN))
     return importlib.import_module("launch")

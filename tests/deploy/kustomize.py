@@ -58,7 +58,7 @@ def without_hashes(docs: Docs) -> dict[tuple[str, str], Any]:
 
 
 def _build(folder: Path) -> Docs:
-    spec = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    (spec,) = _load(folder / "kustomization.yaml")
     unknown = set(spec) - _KEYS
     assert not unknown, f"{folder}: {unknown} is not supported here"
     docs: Docs = []
@@ -87,7 +87,7 @@ def _build(folder: Path) -> Docs:
 
 
 def _load(path: Path) -> Docs:
-    return list(yaml.safe_load_all(path.read_text()))
+    return list(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))
 
 
 def _named(docs: Docs, kind: str, name: str) -> dict[str, Any]:

@@ -232,7 +232,8 @@ def test_the_steps_of_the_service(machine: Machine) -> None:
         env=machine.environment("service"), stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        wait_for_port(port, server)
+        # it compiles its loops first
+        wait_for_port(port, server, seconds=300)
         asked = urllib.request.Request(
             f"http://127.0.0.1:{port}/predict",
             data=json.dumps({"rows": X[:5].tolist()}).encode(),
