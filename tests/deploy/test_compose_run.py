@@ -17,7 +17,11 @@ from tests.deploy.conftest import DEPLOY
 from tests.deploy.test_compose import TEXT, load
 
 PROGRAMS = {"dask": ["-m", "dask"], "dkmeans": ["-m", "dkmeans.cli.main"], "python": []}
-SECRETS = {"S3_ACCESS_KEY": "a-key", "S3_SECRET_KEY": "a-secret", "DKMEANS_TOKEN": "a-token"}
+SECRETS = {
+    "S3_ACCESS_KEY": "a-key",
+    "S3_SECRET_KEY": "a-secret",
+    "DKMEANS_TOKEN": "a-token-of-clients",
+}
 _LOCAL = ("8000", "8786", "8787", "8788", "8789", "8790")
 
 Start = Callable[[str], subprocess.Popen]
