@@ -24,9 +24,10 @@ _ERRORS = {
     422: "Rows do not fit the model: the message names row, column and remedy.",
     429: "Too many requests are in work; see the header Retry-After.",
     500: "The service failed.",
+    503: "No model is loaded yet, or too many connections are open.",
 }
 _OF_ALL = (401, 405, 500)
-_OF_ROWS = (400, 401, 405, 406, 408, 413, 415, 422, 429, 500)
+_OF_ROWS = (400, 401, 405, 406, 408, 413, 415, 422, 429, 500, 503)
 
 
 def document(served: ServedModel, limits: Limits, *, has_tokens: bool) -> dict[str, Any]:
@@ -149,8 +150,10 @@ def _body_of_rows(model: Model, limits: Limits) -> dict[str, Any]:
     return {
         "required": True,
         "description": "Rows. A value that is null, or not there, is missing: what becomes of it "
-        "was decided when the model was fitted. true and false are 1 and 0. Tables of Arrow IPC "
-        "have the same columns, of any number type, in plain batches without compression.",
+        "was decided when the model was fitted. true and false are 1 and 0. Numbers that the model "
+        f"cannot measure, as {model.dtype} does not hold them or their squares, are refused. "
+        "Tables of Arrow IPC have the same columns, of any number type, in plain batches without "
+        "compression.",
         "content": {
             _JSON: {"schema": schema, "examples": examples},
             STREAM: {"schema": {"type": "string", "format": "binary"}},

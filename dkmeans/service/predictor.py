@@ -114,9 +114,11 @@ class Predictor:
         """
         n_rows = len(X)
         X, kept = self._ready(X)
-        assignment = self._model.assign_scaled(
-            self._model.scale(X), by_row=True, second=wanted.wants_arrow
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            assignment = self._model.assign_scaled(
+                self._model.scale(X), by_row=True, second=wanted.wants_arrow
+            )
+        _check_measured(assignment.distances, kept)
         self._figures.predicted(self.served, X, assignment)
         ids = assignment.cluster_ids
         if wanted.wants_arrow:
@@ -148,7 +150,9 @@ class Predictor:
                 f"{self._limits.values} are sent at a time, of {self._limits.values // k} rows.",
             )
         X, kept = self._ready(X)
-        found = distances(self._model.scale(X), self._model.scaled_centers, by_row=True)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = distances(self._model.scale(X), self._model.scaled_centers, by_row=True)
+        _check_measured(found, kept)
         ids = self._model.cluster_ids.tolist()
         if wanted.wants_arrow:
             columns = {str(one): found[:, j] for j, one in enumerate(ids)}
@@ -203,6 +207,20 @@ class Predictor:
     def _feature(self, j: int) -> str:
         names = self._model.feature_names
         return str(j) if names is None else names[j]
+
+
+def _check_measured(found: Array, kept: Array | None) -> None:
+    """Refuse rows whose distances are infinite."""
+    is_measured = np.isfinite(found)
+    if is_measured.all():
+        return
+    row = int(np.argwhere(~is_measured)[0, 0])
+    row = row if kept is None else int(np.flatnonzero(kept)[row])
+    raise unfit(
+        "out_of_range",
+        f"row {row} is too far from the centers to be measured; send smaller numbers.",
+        row=row,
+    )
 
 
 def _spread(values: list[Any], kept: Array | None) -> list[Any]:

@@ -133,6 +133,7 @@ def serve(
         server = _Server(_config(service, settings, context), service, settings.drain_seconds,
                          lambda: _began(lines, ready, url, models))  # fmt: skip
         server.run([sock])
+        log.stop()
         lines.event("stopped", cut_off=server.n_cut_off)
 
 

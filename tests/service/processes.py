@@ -78,6 +78,8 @@ class Line:
     port: int
     context: ssl.SSLContext | None = None
     sock: Any = field(init=False)
+    left: bytes = b""
+    """What came after the last answer."""
 
     def __post_init__(self) -> None:
         self.sock = socket.create_connection(("127.0.0.1", self.port), 20)
@@ -95,7 +97,7 @@ class Line:
 
     def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the next answer; 0 if the connection was closed."""
-        data = b""
+        data, self.left = self.left, b""
         while b"\r\n\r\n" not in data:
             piece = self._piece()
             if not piece:
@@ -104,9 +106,11 @@ class Line:
         head, _, body = data.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        while len(body) < int(headers["content-length"]):
+        n_bytes = int(headers["content-length"])
+        while len(body) < n_bytes:
             body += self.sock.recv(1 << 20)
-        return int(first.split()[1]), headers, body
+        self.left = body[n_bytes:]
+        return int(first.split()[1]), headers, body[:n_bytes]
 
     def is_closed(self, seconds: float = 20) -> bool:
         """Whether nothing more comes, and the connection ends."""

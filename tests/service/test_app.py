@@ -133,6 +133,12 @@ def test_numbers_beyond_the_type_of_the_model_are_refused():
     table = pa.table({"f0": [float("inf")], "f1": [0.0]})
     error = ask(service, "/predict", stream(table), **ARROW).error
     assert "'f0': an infinite number is too large" in error["message"]
+    # values that are held, but not their squares
+    error = ask(service, "/predict", {"rows": [[0, 0], [3.3e38, -3.3e38]]}).error
+    assert (error["type"], error["row"]) == ("out_of_range", 1)
+    dropping = a_service(a_model(missing="drop"))
+    error = ask(dropping, "/predict", {"rows": [[None, 0], [0, 0], [1e38, 0]]}).error
+    assert error["row"] == 2
     wide = a_service(a_model(dtype="float64"))
     assert ask(wide, "/predict", {"rows": [[1e60, 0]]}).status == 200
 
