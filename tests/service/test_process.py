@@ -193,6 +193,8 @@ def is_listening(port):
 
 def test_sigterm_lets_requests_in_work_end_and_the_log_holds_no_row_and_no_token(guarded):
     body = json.dumps(ROWS).encode()
+    assert ask(guarded, post("/predict", ROWS, f"Authorization: Bearer {OTHER}"))[0] == 401
+    assert ask(guarded, post("/predict", b" " * (MIB + 1), BEARER))[0] == 413
     with Line(guarded.port) as line, Line(guarded.port) as other:
         line.send(head("/predict", JSON, BEARER, f"Content-Length: {len(body)}") + body[:5])
         other.send(head("/readyz", method="GET"))
