@@ -197,8 +197,7 @@ def _config(service: Service, settings: Settings, context: ssl.SSLContext | None
         proxy_headers=False,
         backlog=2048,
         timeout_keep_alive=_IDLE_SECONDS,
-        # uvicorn counts whole seconds
-        timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+        timeout_graceful_shutdown=settings.grace_seconds,  # type: ignore[arg-type]
     )
     config.load()
     config.ssl = context
