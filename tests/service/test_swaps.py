@@ -216,7 +216,7 @@ def test_a_store_that_goes_away_under_load_fails_no_request(bucket, s3, tmp_path
 
 def stays_flat(running: Running, seconds: float) -> Load:
     """Drive until all that is made once is there; then memory does not grow."""
-    drive(running.port, requests(), seconds=max(2.0, seconds / 10))
+    drive(running.port, requests(), seconds=max(1.5, seconds / 10))
     get(running, "/metrics")
     before = running.rss
     load = drive(running.port, requests(), seconds=seconds)
@@ -230,7 +230,7 @@ def stays_flat(running: Running, seconds: float) -> Load:
 
 def test_memory_stays_flat_under_load(registry, tmp_path) -> None:
     with serving(f"{tmp_path}/registry@champion", tmp_path, *FOLLOW) as running:
-        load = stays_flat(running, 4.0)
+        load = stays_flat(running, 3.0)
         assert metric(running, "dkmeans_rows_total") > len(load.latencies)
 
 
