@@ -10,12 +10,20 @@ from dkmeans.cli.store_options import parse_storage_options, say, storage_option
 from dkmeans.errors import ArgumentError
 
 _MOST_HEADER_SECONDS = 10.0
+_COUNT = click.IntRange(min=1)
+_SECONDS = click.FloatRange(min=0.01, max=3600)
 
 
 @click.command()
 @click.argument("model_url", metavar="MODEL")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="The port; 0 for a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port; 0 for a free one.",
+)
 @click.option(
     "--token-file",
     type=click.Path(),
@@ -29,43 +37,61 @@ _MOST_HEADER_SECONDS = 10.0
 @click.option("--tls-key", type=click.Path(), help="Key of the certificate.")
 @click.option(
     "--follow-seconds",
+    type=_SECONDS,
     default=5.0,
     show_default=True,
     help="Seconds between two looks whether the alias has moved.",
 )
-@click.option("--max-body-mb", default=64, show_default=True, help="Most MiB of a body.")
-@click.option("--max-json-mb", default=8, show_default=True, help="Most MiB of a body of JSON.")
-@click.option("--max-rows", default=1_000_000, show_default=True, help="Most rows of a request.")
-@click.option("--max-columns", default=10_000, show_default=True, help="Most columns of a table.")
+@click.option(
+    "--max-body-mb", type=_COUNT, default=64, show_default=True, help="Most MiB of a body."
+)
+@click.option(
+    "--max-json-mb", type=_COUNT, default=8, show_default=True, help="Most MiB of a body of JSON."
+)
+@click.option(
+    "--max-rows", type=_COUNT, default=1_000_000, show_default=True, help="Most rows of a request."
+)
+@click.option(
+    "--max-columns", type=_COUNT, default=10_000, show_default=True, help="Most columns of a table."
+)
 @click.option(
     "--max-distances",
+    type=_COUNT,
     default=2_000_000,
     show_default=True,
     help="Most distances of an answer: rows times clusters.",
 )
 @click.option(
     "--timeout",
+    type=_SECONDS,
     default=30.0,
     show_default=True,
     help="Seconds until a body has arrived, headers too, and until an answer is taken.",
 )
 @click.option(
     "--max-concurrent",
+    type=_COUNT,
     default=64,
     show_default=True,
     help="Requests in work at a time; others get 429.",
 )
 @click.option(
-    "--max-connections", default=1000, show_default=True, help="Open connections at a time."
+    "--max-connections",
+    type=_COUNT,
+    default=1000,
+    show_default=True,
+    help="Open connections at a time.",
 )
 @click.option(
     "--grace",
+    type=click.FloatRange(min=0, max=3600),
     default=20.0,
     show_default=True,
     help="Seconds that requests in work have to end, after SIGTERM or Ctrl-C.",
 )
 @click.option(
     "--drain",
+    type=click.FloatRange(min=0, max=3600),
     default=1.0,
     show_default=True,
     help="Seconds that requests are still taken after SIGTERM, while /readyz answers 503.",
@@ -88,7 +114,8 @@ def serve(model_url: str, storage_options: tuple[str, ...], **asked: Any) -> Non
     from dkmeans.service.following import FollowedModel
     from dkmeans.service.limits import Limits
     from dkmeans.service.live import LiveFigures
-    from dkmeans.service.serving import Settings, serve
+    from dkmeans.service.serving import serve
+    from dkmeans.service.settings import Settings
 
     mib = 2**20
     given = {

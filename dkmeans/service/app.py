@@ -22,7 +22,7 @@ from dkmeans.service.tokens import Tokens
 
 _PUBLIC = frozenset({"/healthz", "/readyz"})
 _GONE = 499
-_AT_ONCE_BYTES = 64 * 1024
+_AT_ONCE_BYTES = 32 * 1024
 _AT_ONCE_WORK = 2**24
 """Longer bodies, and more multiplications, are left to threads: the others take about 1 ms."""
 
@@ -86,8 +86,10 @@ class Service:
         except Gone:
             exchange.status = exchange.status or _GONE
         except asyncio.CancelledError:
+            # by the server, when the grace is over: there is no more to this task than its answer
+            if not exchange.status:
+                await exchange.refuse(Refusal(503, "stopping", "the service stops; ask another."))
             exchange.refusal = "cut_off"
-            raise
         except Exception as error:
             # what it says may hold values of rows
             is_cut_off = bool(exchange.status)

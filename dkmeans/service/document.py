@@ -24,7 +24,7 @@ _ERRORS = {
     422: "Rows do not fit the model: the message names row, column and remedy.",
     429: "Too many requests are in work; see the header Retry-After.",
     500: "The service failed.",
-    503: "No model is loaded yet, or too many connections are open.",
+    503: "The service stops, or too many connections are open.",
 }
 _OF_ALL = (401, 405, 500)
 _OF_ROWS = (400, 401, 405, 406, 408, 413, 415, 422, 429, 500, 503)
@@ -218,7 +218,7 @@ _HEADERS = {
     "X-Request-Id": {"schema": {"type": "string"}, "description": "The request's own, or a new "
                      "one; logs have it."},
     "X-Dkmeans-Model": {"schema": {"type": "string"}},
-    "X-Dkmeans-Version": {"schema": {"type": "string"}},
+    "X-Dkmeans-Version": {"schema": {"type": "string"}, "description": "If it has one."},
 }  # fmt: skip
 
 

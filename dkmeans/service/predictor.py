@@ -82,7 +82,7 @@ class Predictor:
         self._names: dict[int, str] = dict(self._model.cluster_names)
         self.headers = (
             (b"x-dkmeans-model", quote(served.name, safe="/:@?=&+,;~ ").encode()),
-            (b"x-dkmeans-version", b"" if served.version is None else b"%d" % served.version),
+            *(() if served.version is None else ((b"x-dkmeans-version", b"%d" % served.version),)),
         )
 
     def warm(self) -> None:

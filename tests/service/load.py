@@ -130,6 +130,7 @@ def drive(
     connections: int = 8,
     seconds: float = 5.0,
     most: int = 10_000_000,
+    pause: float = 0.0,
     tell: Callable[[bytes], str] | None = None,
     is_over: Callable[[], bool] = lambda: False,
 ) -> Load:
@@ -147,6 +148,8 @@ def drive(
         How long, 15 minutes at most.
     most
         How many requests at most.
+    pause
+        Seconds to leave the machine to others after each turn.
     tell
         What to count answers by.
     is_over
@@ -176,6 +179,8 @@ def drive(
         if now > end or n_asked >= most or (now > checked + 0.1 and is_over()):
             break
         checked = now if now > checked + 0.1 else checked
+        if pause:
+            time.sleep(pause)
         for number, what in poll.poll(0.2):
             one = known[number]
             try:

@@ -144,6 +144,19 @@ def test_a_damaged_champion_leaves_the_old_one_serving(
     assert followed.problem is None
 
 
+def test_a_champion_that_is_whole_and_cannot_answer_is_not_served(followed, registry) -> None:
+    whole = make_model(dtype="float32", scale=None)
+    centers = whole.scaled_centers.copy()
+    # the files hold what the dtype of rows does not
+    centers[2] = 1e39
+    bad = dataclasses.replace(whole, scaled_centers=centers)
+    before = followed.served
+    registry.promote(registry.publish(bad, run_id="bad"), reason="r")
+    wait_until(lambda: followed.problem is not None, seconds=10)
+    assert "cannot assign its own centers" in followed.problem
+    assert followed.served is before
+
+
 def test_a_bad_one_is_tried_at_growing_intervals_while_moves_are_seen_at_once(
     followed, registry, tmp_path, monkeypatch
 ) -> None:

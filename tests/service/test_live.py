@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,20 +23,27 @@ from dkmeans.service.window import SLOTS, WINDOW_SECONDS, Window, Yardstick
 K, D = 5, 4
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def X() -> np.ndarray:
     """Integer-valued rows of five clusters, so that many lie at the ends of ranges and bins."""
+    return drawn().copy()
+
+
+@cache
+def drawn() -> np.ndarray:
     rng = np.random.default_rng(0)
     centers = rng.integers(-40, 40, (K, D))
     rows = np.round(centers[rng.integers(0, K, 6000)] + 6 * rng.normal(size=(6000, D)))
     return rows.astype(np.float32)
 
 
-def fitted(X: np.ndarray, scale: str | None = "standard", filled: bool = False) -> Model:
+@cache
+def fitted(scale: str | None = "standard", filled: bool = False) -> Model:
+    """A model of these rows, with a baseline."""
+    X = drawn()
     model = KMeans(K, scale=scale, random_state=0).fit(X).model_
     if filled:
-        filling = Filling(X.mean(axis=0, dtype=float))
-        model = dataclasses.replace(model, filling=filling)
+        model = dataclasses.replace(model, filling=Filling(X.mean(axis=0, dtype=float)))
     return with_baseline(model, X)
 
 
@@ -92,7 +100,7 @@ def told(live: LiveFigures) -> dict[str, dict[tuple[str, ...], float]]:
 @pytest.mark.parametrize("scale", [None, *SCALES])
 @pytest.mark.parametrize("step", [1, 37, 6000])
 def test_live_drift_is_what_drift_says_of_the_same_rows(X, scale, step) -> None:
-    model = fitted(X, scale)
+    model = fitted(scale)
     live = LiveFigures(Follows(model))
     rows = np.concatenate([X[:900], X[:600] + np.float32(3), X[:20] * np.float32(2)])
     answer(live, rows, step=step)
@@ -116,7 +124,7 @@ def test_live_drift_is_what_drift_says_of_the_same_rows(X, scale, step) -> None:
 
 
 def test_missing_values_are_told_as_drift_tells_them(X) -> None:
-    model = fitted(X, filled=True)
+    model = fitted(filled=True)
     live = LiveFigures(Follows(model))
     rows = holed(X[:2000])
     answer(live, rows, step=500)
@@ -129,7 +137,7 @@ def test_missing_values_are_told_as_drift_tells_them(X) -> None:
 
 
 def test_distances_are_counted_below_edges_that_the_baseline_has(X) -> None:
-    model = fitted(X)
+    model = fitted()
     live = LiveFigures(Follows(model))
     rows = X[:1500] * np.float32(1.1)
     answer(live, rows, step=100)
@@ -150,7 +158,7 @@ def test_distances_are_counted_below_edges_that_the_baseline_has(X) -> None:
 
 
 def test_too_few_rows_are_not_compared(X) -> None:
-    live = LiveFigures(Follows(fitted(X)))
+    live = LiveFigures(Follows(fitted()))
     answer(live, X[:999], step=50)
     samples = told(live)
     assert "dkmeans_live_drift" not in samples
@@ -159,12 +167,12 @@ def test_too_few_rows_are_not_compared(X) -> None:
     assert samples["dkmeans_live_least_rows"][()] == 1000
     answer(live, X[:1])
     assert "dkmeans_live_drift" in told(live)
-    many = Yardstick.of(dataclasses.replace(fitted(X), cluster_ids=np.arange(K)))
+    many = Yardstick.of(dataclasses.replace(fitted(), cluster_ids=np.arange(K)))
     assert many.least_rows == 1000
 
 
 def test_a_model_without_a_baseline_has_counts_and_no_drift(X) -> None:
-    model = dataclasses.replace(fitted(X), baseline=None)
+    model = dataclasses.replace(fitted(), baseline=None)
     live = LiveFigures(Follows(model))
     answer(live, X, step=3000)
     samples = told(live)
@@ -177,7 +185,7 @@ def test_a_model_without_a_baseline_has_counts_and_no_drift(X) -> None:
 
 
 def test_a_swap_begins_anew_and_what_the_old_one_answers_late_is_not_compared(X) -> None:
-    model = fitted(X)
+    model = fitted()
     follows = Follows(model)
     live = LiveFigures(follows)
     answer(live, X[:2000], step=100)
@@ -196,7 +204,7 @@ def test_a_swap_begins_anew_and_what_the_old_one_answers_late_is_not_compared(X)
 
 def test_the_window_forgets_what_is_an_hour_old(X) -> None:
     clock = Clock()
-    live = LiveFigures(Follows(fitted(X)), clock)
+    live = LiveFigures(Follows(fitted()), clock)
     part = WINDOW_SECONDS / SLOTS
     for n in range(30):
         clock.now = n * part + 1
@@ -210,7 +218,7 @@ def test_the_window_forgets_what_is_an_hour_old(X) -> None:
 
 
 def test_windows_hold_a_few_parts_whatever_comes(X) -> None:
-    yardstick = Yardstick.of(fitted(X))
+    yardstick = Yardstick.of(fitted())
     window = Window(yardstick)
     assignment = yardstick.model.assign(X[:50])
     counts = yardstick.count(X[:50], assignment.labels, assignment.sq_distances)
@@ -244,7 +252,7 @@ def test_ranges_in_the_units_of_the_data_are_exact(dtype, kind) -> None:
 
 
 def test_scalings_that_turn_features_around_are_compared_scaled(X) -> None:
-    model = fitted(X, "robust")
+    model = fitted("robust")
     turned = Scaling("robust", model.scaling.shift, -model.scaling.factor)
     model = with_baseline(
         dataclasses.replace(model, scaling=turned, scaled_centers=-model.scaled_centers), X
@@ -256,7 +264,7 @@ def test_scalings_that_turn_features_around_are_compared_scaled(X) -> None:
 
 
 def test_requests_are_counted_by_path_status_and_time(X) -> None:
-    live = LiveFigures(Follows(fitted(X)))
+    live = LiveFigures(Follows(fitted()))
     for seconds, status in (
         *((0.0004, 200), (0.001, 200), (0.0011, 200)),
         *((3.0, 422), (99.0, 500), (0.003, 429)),
@@ -286,7 +294,7 @@ def test_requests_are_counted_by_path_status_and_time(X) -> None:
 
 
 def test_names_without_end_are_counted_together(X) -> None:
-    live = LiveFigures(Follows(fitted(X)))
+    live = LiveFigures(Follows(fitted()))
     for n in range(1000):
         live.answered(f"/{n}", 200, 0.1)
         live.failed(f"kind{n}")
@@ -301,7 +309,7 @@ def test_names_without_end_are_counted_together(X) -> None:
 
 
 def test_it_says_which_model_is_served_and_what_is_wrong_with_the_next(X) -> None:
-    follows = Follows(fitted(X))
+    follows = Follows(fitted())
     live = LiveFigures(follows)
     samples = told(live)
     assert samples["dkmeans_model_info"] == {
@@ -313,7 +321,7 @@ def test_it_says_which_model_is_served_and_what_is_wrong_with_the_next(X) -> Non
     assert (samples["dkmeans_model_looks_total"], samples["dkmeans_ready"]) == ({(): 7}, {(): 1})
     follows.problem = "version 4 cannot be served."
     assert told(live)["dkmeans_model_problem"] == {(): 1}
-    follows.serve(fitted(X), version=None, name='a "name"\nof\\two lines')
+    follows.serve(fitted(), version=None, name='a "name"\nof\\two lines')
     assert "dkmeans_model_version" not in told(live)
     assert told(live)["dkmeans_model_info"] == {
         ("float32", str(K), str(D), 'a "name"\nof\\two lines', ""): 1
@@ -325,7 +333,7 @@ def test_it_says_which_model_is_served_and_what_is_wrong_with_the_next(X) -> Non
 
 
 def test_all_names_are_ours_or_the_process_s(X) -> None:
-    live = LiveFigures(Follows(fitted(X)))
+    live = LiveFigures(Follows(fitted()))
     answer(live, X[:2000], step=100)
     assert all(name.startswith(("dkmeans_", "process_")) for name in told(live))
 
@@ -334,7 +342,7 @@ def test_models_of_very_many_clusters_have_no_series_for_each(X, monkeypatch) ->
     from dkmeans.service import exposition
 
     monkeypatch.setattr(exposition, "MOST_SERIES", K - 1)
-    live = LiveFigures(Follows(fitted(X)))
+    live = LiveFigures(Follows(fitted()))
     answer(live, X[:2000], step=100)
     samples = told(live)
     assert "dkmeans_cluster_rows_total" not in samples
@@ -343,7 +351,7 @@ def test_models_of_very_many_clusters_have_no_series_for_each(X, monkeypatch) ->
 
 
 def test_rows_wait_in_bounded_number_and_are_not_kept(X) -> None:
-    live = LiveFigures(Follows(fitted(X)))
+    live = LiveFigures(Follows(fitted()))
     answer(live, X[:3000], step=7)
     assert sum(len(rows) for rows, _ in live._pending) < 1024 + 7
     live.exposition()
@@ -351,7 +359,7 @@ def test_rows_wait_in_bounded_number_and_are_not_kept(X) -> None:
 
 
 def test_threads_lose_no_count(X) -> None:
-    live = LiveFigures(Follows(fitted(X)))
+    live = LiveFigures(Follows(fitted()))
 
     def work() -> None:
         for _ in range(5):
@@ -375,7 +383,7 @@ def test_threads_lose_no_count(X) -> None:
 
 
 def test_a_row_costs_microseconds(X) -> None:
-    live = LiveFigures(Follows(fitted(X)))
+    live = LiveFigures(Follows(fitted()))
     served = live.followed.served
     assert served is not None
     one = served.model.assign(X[:1])

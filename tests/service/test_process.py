@@ -12,6 +12,7 @@ import pytest
 
 from dkmeans.service.arrow_rows import STREAM
 from tests.cli.command import run
+from tests.conftest import wait_until
 from tests.service.processes import JSON, Line, head, post, serving
 from tests.service.stands import a_model
 from tests.service.test_app import table_of
@@ -28,7 +29,7 @@ def guarded(tmp_path_factory):
     """A service with a token, and limits that tests can wait for."""
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "tokens").write_text(f"{TOKEN}\n\n")
-    limits = {"timeout": 1.5, "max-body-mb": 2, "max-json-mb": 1, "max-connections": 30}
+    limits = {"timeout": 3, "max-body-mb": 2, "max-json-mb": 1, "max-connections": 30, "drain": 2}
     arguments = [one for name, value in limits.items() for one in (f"--{name}", value)]
     with serving(a_model(100, 2), folder, "--token-file", folder / "tokens", *arguments) as running:
         running.tokens = folder / "tokens"
@@ -82,7 +83,7 @@ def test_connections_that_send_nothing_or_too_slowly_are_closed(guarded):
             status, _, told = line.answer()
             assert (status, json.loads(told)["error"]["type"]) == (408, "too_slow")
             assert line.is_closed() == closes
-        assert 1.4 < time.monotonic() - began < 8
+        assert 2.9 < time.monotonic() - began < 15
 
 
 def test_what_is_no_http_or_has_endless_headers_is_answered_and_closed(guarded):
@@ -111,21 +112,20 @@ def test_a_gigabyte_is_refused_in_little_memory(guarded):
     block = b" " * MIB
     arrow = f"Content-Type: {STREAM}"
     try:
-        for kind in (JSON, arrow):
-            for is_chunked in (False, True):
-                how = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {2**30}"
-                with Line(guarded.port) as line:
-                    line.send(head("/predict", kind, BEARER, how))
-                    n_sent = 0
-                    try:
-                        while n_sent < 2**30:
-                            line.send(b"%x\r\n%b\r\n" % (MIB, block) if is_chunked else block)
-                            n_sent += MIB
-                    except OSError:
-                        # what is left of the body is not taken for ever
-                        assert n_sent > 100 * MIB
-                    status, _, body = line.answer()
-                    assert (status, json.loads(body)["error"]["type"]) == (413, "too_large")
+        for kind, is_chunked in ((JSON, True), (arrow, False)):
+            how = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {2**30}"
+            with Line(guarded.port) as line:
+                line.send(head("/predict", kind, BEARER, how))
+                n_sent = 0
+                try:
+                    while n_sent < 2**30:
+                        line.send(b"%x\r\n%b\r\n" % (MIB, block) if is_chunked else block)
+                        n_sent += MIB
+                except OSError:
+                    # what is left of the body is not taken for ever
+                    assert n_sent > 100 * MIB
+                status, _, body = line.answer()
+                assert (status, json.loads(body)["error"]["type"]) == (413, "too_large")
     finally:
         done.set()
         watcher.join()
@@ -183,22 +183,32 @@ def test_connections_are_limited(guarded):
         assert time.monotonic() < end
 
 
+def is_listening(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def test_sigterm_lets_requests_in_work_end_and_the_log_holds_no_row_and_no_token(guarded):
     body = json.dumps(ROWS).encode()
+    assert ask(guarded, post("/predict", ROWS, f"Authorization: Bearer {OTHER}"))[0] == 401
+    assert ask(guarded, post("/predict", b" " * (MIB + 1), BEARER))[0] == 413
     with Line(guarded.port) as line, Line(guarded.port) as other:
         line.send(head("/predict", JSON, BEARER, f"Content-Length: {len(body)}") + body[:5])
         other.send(head("/readyz", method="GET"))
         assert other.answer()[0] == 200
         guarded.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        other.send(head("/readyz", method="GET"))
-        status, _, told = other.answer()
+        end, status = time.monotonic() + 10, 200
+        while status == 200:
+            assert time.monotonic() < end
+            other.send(head("/readyz", method="GET"))
+            status, _, told = other.answer()
         assert (status, json.loads(told)) == (503, {"status": "stopping"})
-        # still taken, for a second
+        # still taken, for a while
         assert ask(guarded, post("/predict", ROWS, BEARER))[0] == 200
-        time.sleep(0.9)
-        with pytest.raises(ConnectionRefusedError):
-            Line(guarded.port)
+        wait_until(lambda: not is_listening(guarded.port))
         line.send(body[5:])
         status, headers, _ = line.answer()
         assert (status, headers["connection"]) == (200, "close")
@@ -235,7 +245,9 @@ def test_tls_is_spoken_and_ctrl_c_cuts_off_what_outlasts_the_grace(tmp_path):
             time.sleep(0.2)
             began = time.monotonic()
             assert running.stop(signal.SIGINT) == 0
-            assert 0.9 < time.monotonic() - began < 5
+            assert 0.9 < time.monotonic() - began < 15
+            status, _, body = line.answer()
+            assert (status, json.loads(body)["error"]["type"]) == (503, "stopping")
         assert running.events()[-1]["cut_off"] == 1, running.log.read_text()
         assert "Traceback" not in running.log.read_text()
 
@@ -287,7 +299,6 @@ def test_what_cannot_be_served_ends_with_one_line(tmp_path, monkeypatch):
             ((f"{tmp_path}/registry@champion", "--port", 0), 3, "registry"),
             ((model, "--host", "0.0.0.0"), 2, "--no-token"),
             ((model, "--host", "no.such.host.invalid", "--no-token"), 2, "unknown"),
-            ((model, "--port", 70000), 2, "port=70000"),
             ((model, "--token-file", tmp_path / "none"), 2, "cannot be read"),
             ((model, "--token-file", tmp_path / "empty"), 2, "openssl rand -hex 32"),
             ((model, "--token-file", tmp_path / "tokens"), 2, "line 1 of the token file"),
@@ -295,12 +306,13 @@ def test_what_cannot_be_served_ends_with_one_line(tmp_path, monkeypatch):
             ((model, "--tls-cert", cert), 2, "go together"),
             ((model, "--tls-cert", cert, "--tls-key", cert), 2, "cannot be used"),
             ((model, "--tls-cert", tmp_path / "x", "--tls-key", key), 2, "cannot be read"),
-            ((model, "--max-rows", 0), 2, "rows=0"),
-            ((model, "--timeout", 0), 2, "seconds=0"),
         ):  # fmt: skip
             found = run("serve", *arguments)
             assert (found.code, words in found.error) == (code, True), found.err
             assert "tiny-token" not in found.err
+    for option in ("--port", "--max-rows", "--timeout", "--grace", "--log"):
+        found = run("serve", model, option, -1)
+        assert (found.code, option in found.err) == (2, True)
 
 
 def test_a_missing_extra_is_named(tmp_path, monkeypatch):
