@@ -114,7 +114,8 @@ def serve(model_url: str, storage_options: tuple[str, ...], **asked: Any) -> Non
     from dkmeans.service.following import FollowedModel
     from dkmeans.service.limits import Limits
     from dkmeans.service.live import LiveFigures
-    from dkmeans.service.serving import Settings, serve
+    from dkmeans.service.serving import serve
+    from dkmeans.service.settings import Settings
 
     mib = 2**20
     given = {

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -10,8 +9,6 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
@@ -20,9 +17,10 @@ import uvicorn
 from dkmeans.errors import ArgumentError
 from dkmeans.service.app import Service
 from dkmeans.service.kinds import Figures, Models
-from dkmeans.service.limits import Limits
+from dkmeans.service.listening import is_own, listening, tls_context
 from dkmeans.service.protocol import protocol
-from dkmeans.service.request_log import Level, RequestLog
+from dkmeans.service.request_log import RequestLog
+from dkmeans.service.settings import Settings
 from dkmeans.service.tokens import VARIABLE, Tokens
 from dkmeans.storage.filesystem import one_line
 from dkmeans.storage.json_lines import JsonLines
@@ -32,52 +30,6 @@ _SWITCH_SECONDS = 0.001
 
 _IDLE_SECONDS = 75
 """A connection on which nothing is asked for so long is closed: later than load balancers do."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a service runs."""
-
-    host: str = "127.0.0.1"
-    """The address that it listens on."""
-
-    port: int = 8000
-    """0 for any that is free."""
-
-    token_file: str | None = None
-    """See `tokens`. None for the variable of the environment, if there is one."""
-
-    no_token: bool = False
-    """Whether everybody may ask, on other addresses than this machine's own, too."""
-
-    tls_cert: str | None = None
-    """A file with the certificate, and those that it was signed by."""
-
-    tls_key: str | None = None
-    """A file with its key."""
-
-    limits: Limits = field(default_factory=Limits)
-    """What requests may cost."""
-
-    grace_seconds: float = 20.0
-    """How long requests that are in work may take once the service is told to stop."""
-
-    drain_seconds: float = 1.0
-    """How long requests are still taken once SIGTERM has come, and /readyz says so."""
-
-    log: Level = "requests"
-    """Which requests are logged."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ArgumentError(f"port={self.port} should be from 0 to 65535.")
-        for name in ("grace_seconds", "drain_seconds"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ArgumentError(f"{name}={getattr(self, name)} should be 0 or more.")
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ArgumentError("a certificate and its key go together; give both, or none.")
-        if self.no_token and self.token_file is not None:
-            raise ArgumentError("a token file and no token contradict each other; give one.")
 
 
 def serve(
@@ -113,9 +65,9 @@ def serve(
     """
     lines = JsonLines(sys.stderr if out is None else out)
     tokens = _tokens(settings, lines)
-    context = _tls(settings)
+    context = tls_context(settings)
     with contextlib.ExitStack() as stack:
-        sock = stack.enter_context(_listening(settings))
+        sock = stack.enter_context(listening(settings))
         stack.enter_context(_events_of_loggers(lines))
         models.start()
         stack.callback(models.stop)
@@ -222,72 +174,12 @@ def _tokens(settings: Settings, lines: JsonLines) -> Tokens | None:
     token = os.environ.get(VARIABLE)
     if token is not None:
         return Tokens(token=token, say=say)
-    if not _is_own(settings.host):
+    if not is_own(settings.host):
         raise ArgumentError(
             f"others could ask at {settings.host} without a token; pass --token-file or set "
             f"{VARIABLE}, or pass --no-token if something in front asks for one."
         )
     return None
-
-
-def _is_own(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    for name, path in (("certificate", settings.tls_cert), ("key", settings.tls_key)):
-        try:
-            Path(path).read_bytes()
-        except OSError as error:
-            raise ArgumentError(f"the {name} {path} cannot be read ({error.strerror}).") from None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-
-    def refuse() -> str:
-        # or OpenSSL would ask the terminal
-        raise ArgumentError(f"the key {settings.tls_key} has a password; store it without one.")
-
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key, refuse)
-    except ssl.SSLError as error:
-        raise ArgumentError(
-            f"the certificate {settings.tls_cert} and the key {settings.tls_key} cannot be used "
-            f"({error.reason or 'no PEM'}); both should be PEM, and belong together."
-        ) from None
-    return context
-
-
-@contextlib.contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """A socket that is bound, so that an address that is taken is told of before anything else."""
-    try:
-        found = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, kind, number, _, address = found[0]
-        sock = socket.socket(family, kind, number)
-    except OSError as error:
-        raise ArgumentError(
-            f"the host {settings.host} is unknown ({error.strerror}); check --host."
-        ) from None
-    with sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(address)
-        except OSError as error:
-            raise ArgumentError(
-                f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}); "
-                "check --host and --port."
-            ) from None
-        yield sock
 
 
 class _Handler(logging.Handler):

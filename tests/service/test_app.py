@@ -328,13 +328,16 @@ def test_large_requests_leave_the_event_loop_to_others():
     body = stream(table_of(X))
     service.predictor().warm()
     here, threads = threading.current_thread().name, set()
-    act = service.predictor().predict
+    predictor = service.predictor()
 
-    def predict(*arguments):
-        threads.add(threading.current_thread().name)
-        return act(*arguments)
+    def noted(act):
+        def noting(*arguments):
+            threads.add(threading.current_thread().name)
+            return act(*arguments)
 
-    service.predictor().predict = predict
+        return noting
+
+    predictor.predict, predictor.read = noted(predictor.predict), noted(predictor.read)
 
     async def both():
         large = asyncio.create_task(asked(service, "/predict", [body], **ARROW))

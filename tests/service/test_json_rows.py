@@ -170,6 +170,12 @@ def test_columns_may_have_any_name():
     assert refused({"rows": [{"klass": 1}]}, columns=columns, d=3).message.count("'class'") == 1
 
 
+def test_lists_that_are_too_long_and_too_short_do_not_make_up_for_each_other():
+    columns = (FeatureColumn("v", 2), FeatureColumn("w", 2))
+    error = refused({"rows": [{"v": [1, 2, 3], "w": [4]}]}, columns=columns, d=4)
+    assert (error.kind, error.details) == ("wrong_length", {"row": 0, "column": "v"})
+
+
 def test_models_without_names_take_lists_only():
     np.testing.assert_array_equal(reader(None, d=2).read(b'{"rows": [[1, 2]]}'), [[1, 2]])
     assert refused({"rows": [{"a": 1, "b": 2}]}, columns=None, d=2).kind == "no_names"
