@@ -394,6 +394,6 @@ def test_a_row_costs_microseconds(X) -> None:
             live.predicted(served, X[:1], one)
             live.answered("/predict", 200, 0.001)
         took.append((time.process_time() - began) / 2048)
-    # 12 microseconds were measured, of which most is counting in batches
-    assert min(took) < 60e-6
+    # 3 microseconds were measured on an idle machine, 12 on a busy one
+    assert min(took) < 30e-6
     assert live_module._BATCH_ROWS <= 2048
