@@ -112,8 +112,7 @@ def asked(url):
 done = []
 from dkmeans.cli import main
 import dkmeans.cli.serve as command
-command.say = lambda text: threading.Thread(
-    target=asked, args=[text.rpartition(" at ")[2]]).start()
+command._ready = lambda url: threading.Thread(target=asked, args=[url]).start()
 try:
     main.main(["serve", {str(tmp_path / "models")!r} + "@1", "--port", "0", "--log", "off"])
 except SystemExit as ended:

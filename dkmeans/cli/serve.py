@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dkmeans.cli.store_options import parse_storage_options, say, storage_option
+from dkmeans.cli.store_options import parse_storage_options, storage_option
 from dkmeans.errors import ArgumentError
 
 _MOST_HEADER_SECONDS = 10.0
@@ -142,8 +142,13 @@ def serve(model_url: str, storage_options: tuple[str, ...], **asked: Any) -> Non
         models,
         LiveFigures(models),
         settings,
-        ready=lambda url: say(f"serving {model_url} at {url}"),
+        ready=_ready,
     )
+
+
+def _ready(url: str) -> None:
+    # standard error is the log's
+    click.echo(f"serving at {url}")
 
 
 def _check_installed() -> None:

@@ -23,7 +23,8 @@ _AT_ONCE_BYTES = 64 * 1024
 """Longer bodies are decoded in pieces, so that other threads run in between."""
 
 _PIECE_ROWS = 256
-_NOT_JSON = re.compile(rb"\b(NaN|Infinity|None|True|False|undefined)\b|'")
+_NOT_JSON = re.compile(rb"(NaN|Infinity|None|True|False|undefined)|'")
+_PLACE = re.compile(r"\(byte (\d+)\)$")
 _any = msgspec.json.Decoder(float_hook=float)
 
 
@@ -145,17 +146,23 @@ class JsonRows:
             raise _not_json(body, error) from None
         if not isinstance(whole, dict):
             raise unfit("no_rows", f'the body is {shown(whole)}; send {{"rows": [...]}}.')
-        for name in whole:
-            if name != "rows":
-                raise unfit(
-                    "unknown_member",
-                    f"the body has a member {shown(name)} beside 'rows'"
-                    f"{did_you_mean(name, ['rows']) if 'rows' not in whole else ''}; leave it out.",
-                )
+        others = [name for name in whole if name != "rows"]
+        near = did_you_mean(others[0], ["rows"]) if others else ""
+        if others and ("rows" in whole or near):
+            name = shown(others[0])
+            raise unfit(
+                "unknown_member",
+                f"the body has a member {name} beside 'rows'; leave it out."
+                if "rows" in whole
+                else f"the body has a member {name}{near}, and lacks 'rows'.",
+            )
         if not isinstance(whole.get("rows"), list):
             what = f"has 'rows': {shown(whole['rows'])}" if "rows" in whole else "lacks 'rows'"
-            raise unfit("no_rows", f'the body {what}; send {{"rows": [...]}}, with an object or a '
-                        "list of numbers for each row.")  # fmt: skip
+            raise unfit(
+                "no_rows",
+                f'the body {what}; send {{"rows": [...]}}, with an object or a list of numbers for '
+                "each row.",
+            )
         rows = whole["rows"]
         if len(rows) > self._limits.rows:
             raise self._too_many(len(rows))
@@ -260,7 +267,9 @@ def out_of_range(where: str, what: str, row: int, column: str) -> Refusal:
 def _not_json(body: bytes, error: Exception) -> Refusal:
     if "out of range" in str(error):
         return unfit("out_of_range", "the body has a number of too many digits; send smaller ones.")
-    found = _NOT_JSON.search(body[:_AT_ONCE_BYTES])
+    place = _PLACE.search(str(error))
+    start = max(0, int(place[1]) - 2) if place else 0
+    found = _NOT_JSON.search(body[start : start + 16])
     remedy = ""
     if found and found[1] in (b"NaN", b"Infinity"):
         remedy = f" {found[1].decode()} has no JSON: send null for a value that is missing."

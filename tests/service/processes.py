@@ -34,7 +34,10 @@ class Running:
         return psutil.Process(self.process.pid).memory_info().rss
 
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line[:1] == "{"]
+        """What the log holds: standard error is nothing else."""
+        # the last line may be half there
+        whole = self.log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
 
     def stop(self, number: int, seconds: float = 30) -> int:
         self.process.send_signal(number)
@@ -54,12 +57,14 @@ def serving(
     command = [*PROGRAM, "serve", url, "--port", "0", *map(str, arguments)]
     clean = {k: v for k, v in os.environ.items() if k != "DKMEANS_TOKEN"}
     with open(log, "w") as out:
-        process = subprocess.Popen(command, stderr=out, env={**clean, **(env or {})})
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=out, env={**clean, **(env or {})}
+        )
     try:
         end = time.monotonic() + 60
         while True:
-            at = [line.rpartition(" at ")[2] for line in log.read_text().splitlines()
-                  if line.startswith("serving ")]  # fmt: skip
+            at = [json.loads(line)["url"] for line in log.read_text().splitlines()
+                  if '"event": "serving"' in line and line.endswith("}")]  # fmt: skip
             if at:
                 break
             assert process.poll() is None, log.read_text()

@@ -118,6 +118,8 @@ def test_long_bodies_are_read_in_pieces_with_the_same_result():
         (b'{"rows": [[1, 2, 3, 4, -Infinity]]}', "invalid_json", "send null"),
         (b"{'rows': []}", "invalid_json", "' is none"),
         (b'{"rows": [[1, 2, 3, 4, True]]}', "invalid_json", "True is none"),
+        (b"PAR1 'NaN'", "invalid_json", "(byte 0)."),
+        (b'{"instances": [[1]]}', "no_rows", "lacks 'rows'"),
         (b'{"rows": []} {"rows": []}', "invalid_json", "trailing"),
         (b'{"rows": [[1, 2, 3, 4, 05]]}', "invalid_json", "number"),
         (b'{"rows": [["\xff"]]}', "invalid_json", "JSON"),
