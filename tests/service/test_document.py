@@ -18,10 +18,10 @@ from tests.service.stands import a_model, a_service, ask
 COLUMNS = (FeatureColumn("age"), FeatureColumn("taste", 2))
 TOKEN = "0123456789abcdef"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-SERVICE = a_service(
-    a_model(3, 3, columns=COLUMNS, missing="mean", cluster_names={10: "owls"}),
-    tokens=Tokens(token=TOKEN),
-)
+MODEL = a_model(3, 3, columns=COLUMNS, missing="mean", cluster_names={10: "owls"})
+SERVICE = a_service(MODEL, tokens=Tokens(token=TOKEN))
+OPEN = a_service(MODEL)
+"""Without tokens: what is sent without them is refused, whatever else is wrong with it."""
 
 
 def found_document(service=SERVICE):
@@ -34,7 +34,7 @@ def as_bytes(context, value):
     return str(value).encode("utf-8", "replace")
 
 
-schema = schemathesis.openapi.from_dict(found_document())
+schema = schemathesis.openapi.from_dict(found_document(OPEN))
 
 
 async def asgi(scope, receive, send):
@@ -45,7 +45,7 @@ async def asgi(scope, receive, send):
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
         return
-    await SERVICE(scope, receive, send)
+    await OPEN(scope, receive, send)
 
 
 schema.app = asgi
@@ -58,12 +58,12 @@ schema.app = asgi
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
     database=None,
+    derandomize=True,
 )
 def test_every_answer_is_one_that_the_document_has(case):
-    # it takes 401 for an answer that it was not asked for by a token
-    answer = case.call(headers=BEARER)
+    answer = case.call()
     # how large a number may be depends on centers and scale, which a schema cannot tell
-    case.validate_response(answer, headers=BEARER, excluded_checks=[positive_data_acceptance])
+    case.validate_response(answer, excluded_checks=[positive_data_acceptance])
 
 
 def validator(service=SERVICE):
