@@ -1,0 +1,42 @@
+"""The Axes of figures that plots make themselves. Imports matplotlib: only for who draws."""
+
+import io
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_DPI = 110
+_PAD = 0.1
+"""Inches around Axes and what belongs to them."""
+
+
+class ChartAxes(Axes):
+    """Axes of a figure that belongs to no window; notebooks show the figure."""
+
+    def _repr_png_(self) -> bytes:
+        figure = self.figure
+        assert figure is not None
+        out = io.BytesIO()
+        figure.savefig(out, format="png", dpi=_DPI)
+        return out.getvalue()
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.set(w_pad=_PAD, h_pad=_PAD)
+    return figure
+
+
+def new_axes(width: float, height: float) -> ChartAxes:
+    """Make the only Axes of a new figure of a size in inches."""
+    figure = _figure(width, height)
+    return figure.add_subplot(axes_class=ChartAxes)
+
+
+def new_panels(n_rows: int, n_columns: int, width: float, height: float) -> list[Axes]:
+    """Make several Axes of a new figure of a size in inches, row by row."""
+    figure = _figure(width, height)
+    places = [(n_rows, n_columns, i + 1) for i in range(n_rows * n_columns)]
+    return [figure.add_subplot(*place, axes_class=ChartAxes) for place in places]
