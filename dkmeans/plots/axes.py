@@ -4,6 +4,7 @@ import io
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 _DPI = 110
 _PAD = 0.1
@@ -14,7 +15,7 @@ class ChartAxes(Axes):
     """Axes of a figure that belongs to no window; notebooks show the figure."""
 
     def _repr_png_(self) -> bytes:
-        figure = self.figure
+        figure = self.get_figure(root=True)
         assert figure is not None
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=_DPI)
@@ -22,14 +23,11 @@ class ChartAxes(Axes):
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    engine = figure.get_layout_engine()
-    assert engine is not None
-    engine.set(w_pad=_PAD, h_pad=_PAD)
-    return figure
+    layout = ConstrainedLayoutEngine(w_pad=_PAD, h_pad=_PAD)
+    return Figure(figsize=(width, height), layout=layout)
 
 
-def new_axes(width: float, height: float) -> ChartAxes:
+def new_axes(width: float, height: float) -> Axes:
     """Make the only Axes of a new figure of a size in inches."""
     figure = _figure(width, height)
     return figure.add_subplot(axes_class=ChartAxes)

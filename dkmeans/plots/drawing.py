@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.charts.clusters import LONGEST_TEXT, ChartCluster, cut
@@ -13,6 +13,7 @@ from dkmeans.evaluation.shown import brief
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.text import Text
 
 MARKERS = {
@@ -31,6 +32,11 @@ MINUS = "\N{MINUS SIGN}"
 
 _PLAIN_FONT = 10.0
 """Points of the font that sizes of figures are made for."""
+
+_Rgb = tuple[float, float, float]
+
+_HEAD_LINES = 5
+"""Lines that title and subtitle may take."""
 
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
@@ -77,7 +83,9 @@ def axes_for(ax: "Axes | None", width: float, height: float) -> "tuple[Axes, Ink
         If matplotlib is not installed, or `ax` is something else.
     """
     check_matplotlib()
-    from dkmeans.plots.axes import Axes, new_axes
+    from matplotlib.axes import Axes
+
+    from dkmeans.plots.axes import new_axes
 
     if ax is None:
         scale = font_size() / _PLAIN_FONT
@@ -87,26 +95,42 @@ def axes_for(ax: "Axes | None", width: float, height: float) -> "tuple[Axes, Ink
     return ax, inks_of(ax)
 
 
+def figure_of(ax: "Axes") -> "Figure":
+    """Return the figure that Axes lie in, whatever lies between.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
+    """
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ArgumentError("ax belongs to no figure; pass Axes of one, or None.")
+    return figure
+
+
 def inks_of(ax: "Axes") -> Inks:
     """Return inks that can be read on some Axes."""
     from matplotlib import rcParams
     from matplotlib.colors import to_hex, to_rgba
 
-    def over(color: Any, ground: Sequence[float]) -> tuple[float, ...]:
-        *parts, alpha = to_rgba(color)
-        return tuple(alpha * p + (1 - alpha) * g for p, g in zip(parts, ground))
+    def mixed(one: _Rgb, other: _Rgb, share: float) -> _Rgb:
+        red, green, blue = (share * a + (1 - share) * b for a, b in zip(one, other))
+        return red, green, blue
 
-    paper = over(ax.get_figure(root=True).get_facecolor(), (1.0, 1.0, 1.0))
+    def over(color: Any, ground: _Rgb) -> _Rgb:
+        red, green, blue, alpha = to_rgba(color)
+        return mixed((red, green, blue), ground, alpha)
+
+    paper = over(figure_of(ax).get_facecolor(), (1.0, 1.0, 1.0))
     ground = over(ax.get_facecolor(), paper)
     text = over(rcParams["text.color"], ground)
     if abs(luminance(to_hex(text)) - luminance(to_hex(ground))) < 0.25:
         # the theme of the figure is not the one in force now
         text = (0.0, 0.0, 0.0) if luminance(to_hex(ground)) > 0.5 else (1.0, 1.0, 1.0)
 
-    def between(share: float) -> str:
-        return to_hex(tuple(share * t + (1 - share) * g for t, g in zip(text, ground)))
-
-    return Inks(to_hex(text), between(0.68), between(0.14), to_hex(ground))
+    muted, faint = mixed(text, ground, 0.68), mixed(text, ground, 0.14)
+    return Inks(to_hex(text), to_hex(muted), to_hex(faint), to_hex(ground))
 
 
 def luminance(color: str) -> float:
@@ -164,7 +188,9 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() or value >= 100 else brief(value)
 
 
-def plain_axes(ax: "Axes", inks: Inks, *, x: str = "", y: str = "", grid: str = "") -> None:
+def plain_axes(
+    ax: "Axes", inks: Inks, *, x: str = "", y: str = "", grid: Literal["", "x", "y"] = ""
+) -> None:
     """Give Axes labels, a quiet grid along an axis, numbers with thousands apart; no frame."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -195,7 +221,7 @@ def end_for_texts(ax: "Axes", longest: float) -> float:
 
     `longest` is the greatest length of a line; all texts get the room of the widest.
     """
-    ax.get_figure(root=True).draw_without_rendering()
+    figure_of(ax).draw_without_rendering()
     room = ax.get_window_extent().width
     widest = max(text.get_window_extent().width for text in ax.texts) + 1.4 * font_size()
     return (longest or 1.0) / max(0.2, 1 - widest / room)
@@ -215,59 +241,56 @@ def finish(ax: "Axes", inks: Inks, title: str, notes: Sequence[str] = ()) -> Non
     notes
         What is left out, by which rule, and units: the subtitle.
     """
-    figure = ax.get_figure(root=True)
-    said = ". ".join(note[:1].upper() + note[1:] for note in notes if note)
-    heading = ax.set_title(title, loc="left", color=inks.text, fontweight="bold")
-    below = ax.annotate(
-        said,
-        (0, 1),
-        (0, 5),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="left",
-        va="bottom",
-        color=inks.muted,
-        fontsize=font_size(0.85),
-    )
-    # where the Axes come to lie depends on what is beside them, not on what is above
-    heading.set_in_layout(False)
-    below.set_in_layout(False)
-    labels = [ax.xaxis.label, ax.yaxis.label]
+    figure = figure_of(ax)
+    labels = (ax.xaxis.label, ax.yaxis.label)
+    # what is too wide must not move the Axes before it is broken
     for label in labels:
         label.set_in_layout(False)
     figure.draw_without_rendering()
     box = ax.get_window_extent()
+    above = _HEAD_LINES * font_size() * figure.dpi / 72
+    are_broken = [
+        broken(ax.xaxis.label, box.width),
+        # title and subtitle will take some of the height
+        broken(ax.yaxis.label, box.height - above, upright=True),
+    ]
+    for label in labels:
+        label.set_in_layout(True)
+    if any(are_broken):
+        figure.draw_without_rendering()
+        box = ax.get_window_extent()
+    # from the left end of what belongs to the Axes to the right one
     whole = ax.get_tightbbox() or box
-    broken(heading, whole.width)
-    broken(below, whole.width)
-    broken(ax.xaxis.label, box.width)
-    broken(ax.yaxis.label, box.height, upright=True)
-    for text in (heading, below, *labels):
-        text.set_in_layout(True)
-    # from the left end of what belongs to the Axes
     left = (whole.x0 - box.x0) / box.width
-    height = below.get_window_extent().height * 72 / figure.dpi if said else 0.0
-    ax.set_title(
-        heading.get_text(),
-        loc="left",
-        x=left,
-        pad=6 + (height + 5 if said else 0),
-        color=inks.text,
-        fontweight="bold",
-    )
+    height = 0.0
+    said = ". ".join(note[:1].upper() + note[1:] for note in notes if note)
     if said:
-        below.xy = (left, 1)
-    else:
-        below.remove()
+        below = ax.annotate(
+            said,
+            (left, 1),
+            (0, 5),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="left",
+            va="bottom",
+            color=inks.muted,
+            fontsize=font_size(0.85),
+        )
+        broken(below, whole.width)
+        height = below.get_window_extent().height * 72 / figure.dpi + 5
+    heading = ax.set_title(
+        title, loc="left", x=left, pad=6 + height, color=inks.text, fontweight="bold"
+    )
+    broken(heading, whole.width)
 
 
-def broken(text: "Text", room: float, *, upright: bool = False) -> None:
-    """Break a text into lines that fit into some pixels."""
+def broken(text: "Text", room: float, *, upright: bool = False) -> bool:
+    """Break a text into lines that fit into some pixels; return whether that was needed."""
     said = text.get_text()
-    if not said:
-        return
     box = text.get_window_extent()
     width = box.height if upright else box.width
-    if width > room:
-        n_characters = max(8, int(0.97 * len(said) * room / width))
-        text.set_text("\n".join(textwrap.wrap(said, n_characters)))
+    if width <= room:
+        return False
+    n_characters = max(8, int(0.97 * len(said) * room / width))
+    text.set_text("\n".join(textwrap.wrap(said, n_characters)))
+    return True

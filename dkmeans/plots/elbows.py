@@ -6,7 +6,7 @@ from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.charts.elbow import Curve, Elbow
 from dkmeans.evaluation.charts.palette import COLORS
 from dkmeans.evaluation.sweeps.result import Sweep
-from dkmeans.plots.drawing import Inks, axes_for, count, finish, plain_axes, tick
+from dkmeans.plots.drawing import Inks, axes_for, count, figure_of, finish, plain_axes, tick
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def elbow(sweep: Any, *, kind: ElbowKind = "inertia", ax: "Axes | None" = None) 
     handles, labels = ax.get_legend_handles_labels()
     if handles and is_ours:
         # below the picture: within it curves may be anywhere
-        ax.get_figure(root=True).legend(
+        figure_of(ax).legend(
             handles,
             labels,
             loc="outside lower center",

@@ -13,13 +13,14 @@ from dkmeans.evaluation.charts.palette import OTHERS
 from dkmeans.evaluation.lineage.lineage import lineage
 from dkmeans.evaluation.lineage.result import Lineage
 from dkmeans.evaluation.shown import share
+from dkmeans.kernels.block import Array
 from dkmeans.plots.drawing import Inks, axes_for, check_matplotlib, count, finish, safe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_GAP = 0.3
-"""Share of the height that lies between clusters."""
+_LINES = 0.6
+"""Share of the height that is for texts, a line for each cluster."""
 
 _HEAD = 0.07
 """Share of the height above the clusters, for words."""
@@ -27,8 +28,6 @@ _HEAD = 0.07
 _WIDTH = 0.03
 _LEAST = 0.002
 """Share of all rows from which on a ribbon is drawn."""
-
-_LEAST_BAR = 0.003
 
 
 def flow(
@@ -107,17 +106,17 @@ def _chart(of: Any, challenger: Any, X: Any, sample_weight: Any, most_clusters: 
 
 
 class _Side:
-    """Where the bars of one side lie, from 0 on top to 1."""
+    """Where the bars of one side lie, from 0 on top to 1; as high as their shares of the rows."""
 
-    def __init__(self, shares: np.ndarray) -> None:
-        n = int((shares > 0).sum())
-        gap = _GAP / max(n, 1)
-        least = min(_LEAST_BAR, (1 - _GAP) / max(n, 1))
-        heights = np.where(shares > 0, np.maximum(shares, least), 0.0)
-        self.heights = heights / heights.sum() * (1 - gap * max(n - 1, 0))
-        steps = self.heights + np.where(shares > 0, gap, 0.0)
-        self.tops = np.cumsum(steps) - steps
+    def __init__(self, shares: Array) -> None:
+        there = shares > 0
+        # a line of text for each, the rest by rows
+        line = _LINES / max(int(there.sum()), 1)
         self.shares = shares
+        self.scale = 1 - _LINES
+        slots = np.where(there, shares * self.scale + line, 0.0)
+        self.heights = shares * self.scale
+        self.tops = np.cumsum(slots) - slots + line / 2
 
 
 def _draw_ribbons(ax: "Axes", chart: Flow, sides: list[_Side], total: float) -> None:
@@ -126,9 +125,6 @@ def _draw_ribbons(ax: "Axes", chart: Flow, sides: list[_Side], total: float) -> 
 
     old, new = sides
     parts = chart.weight / total
-    # a bar of a small cluster may be thicker than its rows
-    left_scale = old.heights / np.where(old.shares > 0, old.shares, 1.0)
-    right_scale = new.heights / np.where(new.shares > 0, new.shares, 1.0)
     left, right = old.tops.copy(), new.tops.copy()
     colors = [*(one.color for one in chart.old), OTHERS]
     codes = [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3, Path.CLOSEPOLY]
@@ -139,7 +135,7 @@ def _draw_ribbons(ax: "Axes", chart: Flow, sides: list[_Side], total: float) -> 
             if not thick > 0:
                 continue
             y0, y1 = left[i], right[j]
-            h0, h1 = thick * left_scale[i], thick * right_scale[j]
+            h0, h1 = thick * old.scale, thick * new.scale
             left[i] += h0
             right[j] += h1
             if thick < _LEAST:
@@ -188,7 +184,9 @@ def _draw_bars(
             height,
             left=left,
             color=OTHERS if one is None else one.color,
-            lw=0,
+            # a thin one is seen, too
+            ec=OTHERS if one is None else one.color,
+            lw=1,
             zorder=2,
         )
         text = f"{n_others:,} more" if one is None else safe(one.text)

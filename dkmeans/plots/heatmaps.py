@@ -7,10 +7,12 @@ import numpy as np
 from dkmeans.evaluation.charts.centers import Centers
 from dkmeans.evaluation.charts.clusters import MOST_CLUSTERS
 from dkmeans.evaluation.charts.features import MOST_FEATURES
+from dkmeans.kernels.block import Array
 from dkmeans.plots.drawing import (
     MINUS,
     axes_for,
     check_matplotlib,
+    figure_of,
     finish,
     font_size,
     ink_on,
@@ -119,7 +121,7 @@ def centers_heatmap(
 
 def _add_scale(ax: "Axes", cells: Any, inks: Any, unit: str, *, beyond: bool) -> None:
     """Tell what colors mean."""
-    figure = ax.get_figure(root=False)
+    figure = ax.get_figure(root=False) or figure_of(ax)
     scale = figure.colorbar(
         cells, ax=ax, shrink=0.7, aspect=24, pad=0.03, extend="both" if beyond else "neither"
     )
@@ -131,7 +133,7 @@ def _add_scale(ax: "Axes", cells: Any, inks: Any, unit: str, *, beyond: bool) ->
     scale.set_label(f"{what.capitalize()}\nof {whose} from the mean", color=inks.text)
 
 
-def _write_numbers(ax: "Axes", z: np.ndarray, shades: list[list[str]]) -> None:
+def _write_numbers(ax: "Axes", z: Array, shades: list[list[str]]) -> None:
     """Write the numbers into the cells, if all of them fit."""
     size = font_size(0.72)
     n_columns, n_rows = z.shape
@@ -140,7 +142,8 @@ def _write_numbers(ax: "Axes", z: np.ndarray, shades: list[list[str]]) -> None:
     for i in range(n_columns):
         for j in range(n_rows):
             if not np.isnan(z[i, j]):
-                said = f"{z[i, j] or 0.0:+.1f}".replace("-", MINUS)
+                digits = 1 if abs(z[i, j]) < 9.95 else 0
+                said = f"{z[i, j]:+.{digits}f}".replace("-", MINUS)
                 said = "0" if said in ("+0.0", f"{MINUS}0.0") else said
                 texts.append(
                     ax.text(

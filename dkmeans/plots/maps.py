@@ -15,6 +15,7 @@ from dkmeans.plots.drawing import (
     axes_for,
     check_matplotlib,
     count,
+    figure_of,
     finish,
     font_size,
     plain_axes,
@@ -88,7 +89,8 @@ def map2d(
     colors = np.array([*(one.color for one in chart.clusters), OTHERS])
     n = max(len(chart.points), 1)
     ax.scatter(
-        *chart.points.T,
+        chart.points[:, 0],
+        chart.points[:, 1],
         # the order of draws: no cluster covers the others
         c=colors[chart.point_clusters],
         s=float(np.clip(30_000 / n, 4, 30)),
@@ -98,7 +100,15 @@ def map2d(
         rasterized=True,
     )
     if len(chart.other_centers):
-        ax.scatter(*chart.other_centers.T, c=OTHERS, s=18, marker="X", ec=inks.ground, zorder=3)
+        ax.scatter(
+            chart.other_centers[:, 0],
+            chart.other_centers[:, 1],
+            c=OTHERS,
+            s=18,
+            marker="X",
+            ec=inks.ground,
+            zorder=3,
+        )
     if not chart.explained[1]:
         ax.set_yticks([])
     rows = f"all {count(chart.n_rows)} rows"
@@ -106,7 +116,8 @@ def map2d(
         rows = f"{chart.n_sampled:,} of {count(chart.n_rows)} rows, drawn at random"
     notes = [f"{rows}; centers have the number of their cluster"]
     if n_outside:
-        notes.append(f"{n_outside:,} far off rows are outside of the picture")
+        are = "row is" if n_outside == 1 else "rows are"
+        notes.append(f"{n_outside:,} far off {are} outside of the picture")
     n_clusters = len(chart.clusters) + len(chart.other_centers)
     finish(ax, inks, f"Map of {n_clusters:,} clusters", (*notes, *chart.notes))
     _pin(ax, inks, chart)
@@ -118,8 +129,8 @@ def _axis(chart: Map2D, i: int) -> str:
     share = percent(chart.explained[i])
     if not chart.explained[i]:
         return "" if i else "All rows are alike"
-    names = " and ".join(safe(name) for name in chart.leading[i])
-    return f"{_ORDINALS[i]} principal component: {share} of the variance (mostly {names})"
+    names = ", ".join(safe(name) for name in chart.leading[i])
+    return f"{_ORDINALS[i]} component, {share} of the variance: mostly {names}"
 
 
 def _limit(ax: "Axes", chart: Map2D) -> int:
@@ -147,7 +158,7 @@ def _pin(ax: "Axes", inks: Inks, chart: Map2D) -> None:
     """Put the text of each cluster on its center, or beside it where there is no room."""
     from dkmeans.plots.pins import PAD, placed
 
-    figure = ax.get_figure(root=True)
+    figure = figure_of(ax)
     figure.draw_without_rendering()
     pins = [
         ax.annotate(

@@ -6,6 +6,7 @@ import numpy as np
 
 from dkmeans.evaluation.charts.convergence import Convergence
 from dkmeans.evaluation.charts.palette import COLORS
+from dkmeans.kernels.block import Array
 from dkmeans.plots.drawing import axes_for, finish, number, plain_axes
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def convergence(of: Any, *, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def _seeding(chart: Convergence, known: np.ndarray) -> int:
+def _seeding(chart: Convergence, known: Array) -> int:
     """Passes before the first that found an inertia."""
     if not known.any():
         return int(chart.passes[-1])
@@ -98,14 +99,14 @@ def _number_passes(ax: "Axes", chart: Convergence) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True, min_n_ticks=1))
 
 
-def _give_room(ax: "Axes", inertia: np.ndarray) -> None:
+def _give_room(ax: "Axes", inertia: Array) -> None:
     """Show what differs, but do not make mountains of rounding."""
     low, high = float(inertia.min()), float(inertia.max())
     room = max(0.08 * (high - low), 0.002 * high) or 1.0
     ax.set_ylim(low - room, high + 2 * room)
 
 
-def _fell(inertia: np.ndarray) -> str:
+def _fell(inertia: Array) -> str:
     """By how much the inertia fell since it was first measured; nothing if it did not."""
     if len(inertia) < 2 or not inertia[0] > 0:
         return ""

@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dkmeans.kernels.block import Array
+from dkmeans.plots.drawing import figure_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Annotation
@@ -31,14 +34,14 @@ def placed(ax: "Axes", pins: "list[Annotation]") -> None:
     """
     from matplotlib.text import Text
 
-    figure = ax.get_figure(root=True)
+    figure = figure_of(ax)
     scale = figure.dpi / 72
     frame = ax.get_window_extent()
     taken = np.empty((0, 4))
     for pin in pins:
         # of the text alone: what points from it to the point counts for nothing
         box = Text.get_window_extent(pin)
-        half = np.array([box.width, box.height]) / 2 + (PAD * pin.get_fontsize() + 2) * scale
+        half = np.array([box.width, box.height]) / 2 + (PAD * float(pin.get_fontsize()) + 2) * scale
         point = ax.transData.transform(pin.xy)
         low = np.array([frame.x0, frame.y0]) + half
         high = np.maximum(np.array([frame.x1, frame.y1]) - half, low)
@@ -53,7 +56,7 @@ def placed(ax: "Axes", pins: "list[Annotation]") -> None:
             pin.remove()
 
 
-def _offsets() -> np.ndarray:
+def _offsets() -> Array:
     """Places around a point in points, the nearest first, `(n_places, 2)`."""
     places = [np.zeros((1, 2))]
     for ring in range(1, _RINGS + 1):
@@ -62,6 +65,6 @@ def _offsets() -> np.ndarray:
     return np.concatenate(places)
 
 
-def _overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def _overlaps(box: Array, boxes: Array) -> Array:
     """Which of the boxes, `(n, 4)` as left, bottom, right and top, one overlaps, `(n,)` bool."""
     return np.asarray((boxes[:, :2] < box[2:]).all(axis=1) & (boxes[:, 2:] > box[:2]).all(axis=1))

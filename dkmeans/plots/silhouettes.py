@@ -9,6 +9,7 @@ from dkmeans.evaluation.charts.clusters import MOST_CLUSTERS
 from dkmeans.evaluation.charts.palette import COLORS
 from dkmeans.evaluation.charts.sampled import SILHOUETTE_ROWS, SampledRows, sampled_rows
 from dkmeans.evaluation.charts.silhouettes import Silhouettes
+from dkmeans.kernels.block import Array
 from dkmeans.plots.drawing import (
     MINUS,
     axes_for,
@@ -125,7 +126,7 @@ def silhouette(
     return ax
 
 
-def _bands(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _bands(weights: Array) -> tuple[Array, Array]:
     """Where each cluster begins and how high it is, from 0 to 1 in all, with gaps between."""
     n = len(weights)
     least = min(_LEAST_HEIGHT, 0.8 / n)

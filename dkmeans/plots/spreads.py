@@ -15,6 +15,7 @@ from dkmeans.plots.drawing import (
     axes_for,
     broken,
     check_matplotlib,
+    figure_of,
     finish,
     font_size,
     ink_on,
@@ -153,7 +154,7 @@ def _panels(chart: Distributions, kind: str) -> "list[Axes]":
             panel.set_ylabel("Cluster", color=inks.text)
         panel.set_title(safe(one.feature, 30), loc="left", color=inks.text, fontweight="bold")
     said = [_SAID[kind], *chart.notes]
-    figure = panels[0].get_figure(root=True)
+    figure = figure_of(panels[0])
     heading = figure.suptitle(
         ". ".join(one[:1].upper() + one[1:] for one in said),
         x=0.012,

@@ -53,15 +53,12 @@ def _add_legends(figure: "Figure", upper: "Axes", lower: "Axes") -> None:
     for handle, label in zip(*lower.get_legend_handles_labels(), strict=True):
         (marks if label.startswith(_MARKS) else curves)[label] = handle
     text = inks_of(upper).text
-    for place, one in (("upper", marks), ("lower", curves)):
+    above: Any = {"loc": "outside upper center"}
+    below: Any = {"loc": "outside lower center"}
+    for place, one in ((above, marks), (below, curves)):
         if one:
             figure.legend(
-                one.values(),
-                one,
-                loc=f"outside {place} center",
-                ncols=2,
-                frameon=False,
-                labelcolor=text,
+                list(one.values()), list(one), ncols=2, frameon=False, labelcolor=text, **place
             )
 
 

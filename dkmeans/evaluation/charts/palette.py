@@ -31,7 +31,7 @@ SHADES = (0.0, -0.35, 0.4)
 """How much of black, if negative, or of white is mixed with a color, for the first seven ids, the
 next seven, and so on in turns."""
 
-OTHERS = "#8C8C8C"
+OTHERS = "#6E6E6E"
 """The color of all clusters that are not shown by themselves: between black and white."""
 
 HIGH, LOW = "#B2182B", "#2166AC"
