@@ -242,10 +242,6 @@ def finish(ax: "Axes", inks: Inks, title: str, notes: Sequence[str] = ()) -> Non
         What is left out, by which rule, and units: the subtitle.
     """
     figure = figure_of(ax)
-    labels = (ax.xaxis.label, ax.yaxis.label)
-    # what is too wide must not move the Axes before it is broken
-    for label in labels:
-        label.set_in_layout(False)
     figure.draw_without_rendering()
     box = ax.get_window_extent()
     above = _HEAD_LINES * font_size() * figure.dpi / 72
@@ -254,8 +250,6 @@ def finish(ax: "Axes", inks: Inks, title: str, notes: Sequence[str] = ()) -> Non
         # title and subtitle will take some of the height
         broken(ax.yaxis.label, box.height - above, upright=True),
     ]
-    for label in labels:
-        label.set_in_layout(True)
     if any(are_broken):
         figure.draw_without_rendering()
         box = ax.get_window_extent()
@@ -277,6 +271,8 @@ def finish(ax: "Axes", inks: Inks, title: str, notes: Sequence[str] = ()) -> Non
             fontsize=font_size(0.85),
         )
         broken(below, whole.width)
+        # the title lies above it, and has room made for both; its width is nobody else's matter
+        below.set_in_layout(False)
         height = below.get_window_extent().height * 72 / figure.dpi + 5
     heading = ax.set_title(
         title, loc="left", x=left, pad=6 + height, color=inks.text, fontweight="bold"

@@ -134,38 +134,27 @@ def _add_scale(ax: "Axes", cells: Any, inks: Any, unit: str, *, beyond: bool) ->
 
 
 def _write_numbers(ax: "Axes", z: Array, shades: list[list[str]]) -> None:
-    """Write the numbers into the cells, if all of them fit."""
-    size = font_size(0.72)
-    n_columns, n_rows = z.shape
-    box = ax.get_window_extent()
+    """Write the numbers into the cells; they are drawn as long as all of them fit."""
+    from dkmeans.plots.axes import CellText
+
     texts = []
-    for i in range(n_columns):
-        for j in range(n_rows):
-            if not np.isnan(z[i, j]):
-                digits = 1 if abs(z[i, j]) < 9.95 else 0
-                said = f"{z[i, j]:+.{digits}f}".replace("-", MINUS)
-                said = "0" if said in ("+0.0", f"{MINUS}0.0") else said
-                texts.append(
-                    ax.text(
-                        i + 0.5,
-                        j + 0.5,
-                        said,
-                        ha="center",
-                        va="center",
-                        fontsize=size,
-                        color=ink_on(shades[i][j]),
-                    )
-                )
-    if not texts:
-        return
-    extents = [text.get_window_extent() for text in _longest(texts)]
-    widest = max(one.width for one in extents)
-    highest = max(one.height for one in extents)
-    if widest > 0.96 * box.width / n_columns or highest > 0.96 * box.height / n_rows:
+    for i, j in np.argwhere(~np.isnan(z)):
+        digits = 1 if abs(z[i, j]) < 9.95 else 0
+        said = f"{z[i, j]:+.{digits}f}".replace("-", MINUS)
+        text = CellText(
+            i + 0.5,
+            j + 0.5,
+            "0" if said in ("+0.0", f"{MINUS}0.0") else said,
+            ha="center",
+            va="center",
+            fontsize=font_size(0.72),
+            color=ink_on(shades[i][j]),
+        )
+        texts.append(text)
+        ax.add_artist(text)
+        # cells have the same room whatever is written in them
+        text.set_in_layout(False)
+    if texts:
+        longest = max(texts, key=lambda text: len(text.get_text()))
         for text in texts:
-            text.remove()
-
-
-def _longest(texts: list[Any]) -> list[Any]:
-    """Return two of the longest texts: all others take no more room."""
-    return sorted(texts, key=lambda text: -len(text.get_text()))[:2]
+            text.longest = longest

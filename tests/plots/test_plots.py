@@ -12,8 +12,10 @@ from dkmeans import KMeans, Rows, evaluate, plots, profile, sweep
 from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.charts.palette import OTHERS
 from dkmeans.evaluation.charts.silhouettes import Silhouettes
+from dkmeans.plots.axes import CellText
 from dkmeans.plots.drawing import broken, count, number, safe, tick
 from tests.plots.subjects import drawings, subject
+from tests.plots.written import texts_of
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,15 @@ def test_the_heatmap_has_z_scores_and_their_signs(few, many):
     assert [text.get_rotation() for text in ax.get_xticklabels()] == [90] * 20
     chosen = plots.centers_heatmap(many.model, features=[5, 3], clusters=[9])
     assert len(chosen.get_yticks()) == 2
+
+
+def test_numbers_of_a_heatmap_are_drawn_where_they_fit(few):
+    ax = plots.centers_heatmap(few.profile)
+    numbers = {text for text in ax.texts if isinstance(text, CellText)}
+    assert len(numbers) == 4
+    assert numbers <= set(texts_of(ax.figure))
+    ax.set_xlim(0, 60)
+    assert not numbers & set(texts_of(ax.figure))
 
 
 def test_maps_and_silhouettes_make_one_pass_together_none_again(few):

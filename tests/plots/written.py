@@ -23,6 +23,7 @@ def drawn_texts() -> Iterator[list[Text]]:
     draw = Text.draw
 
     def recording(self: Text, renderer: object, *args: object, **options: object) -> None:
+        # of a subclass that draws nothing this is not called
         if self.get_visible() and self.get_text().strip():
             found.append(self)
         draw(self, renderer, *args, **options)

@@ -4,7 +4,7 @@ Run by the tasks of a pass, but for `sampled_rows`.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.asked import answers, model_of, opened
 from dkmeans.evaluation.demand import chart_demand
+from dkmeans.evaluation.profiles.passes import known_rows
 from dkmeans.evaluation.silhouettes.sampled import importance_of_clusters
 from dkmeans.evaluation.statistics import check_integer
 from dkmeans.kernels.block import Array, Block
@@ -33,6 +34,9 @@ MAP_ROWS = 3_000
 
 SILHOUETTE_ROWS = 5_000
 """Rows of the sample that silhouettes are measured of: all pairs of them are."""
+
+_AMPLE = 16
+"""Blocks sort only rows with small keys where there are so many times more rows than wanted."""
 
 SCATTER_BYTES = 32 * 2**20
 """Most bytes of the products of features; with more features a map is made of its sample alone."""
@@ -127,11 +131,14 @@ def sampled_rows(
         check_integer("silhouette_size", silhouette_size, 0),
         has_scatter(model.n_features),
         check_integer("random_state", random_state, 0),
+        None,
     )
     if not task.map_size + task.silhouette_size:
         raise ArgumentError("map_size=0 and silhouette_size=0 leave nothing to draw.")
     with opened(model, X, sample_weight) as given:
         rows = given.scaled(model.scaling)
+        rows.prepare()
+        task = replace(task, n_rows=known_rows(rows))
         demand = chart_demand(model, task.map_size + task.silhouette_size, task.scatters)
         check_fits(rows, demand, rows.engine.slots())
         while True:
@@ -166,6 +173,17 @@ class _Task:
     silhouette_size: int
     has_room: bool
     seed: int
+    n_rows: int | None
+    """Rows, all of weight one; None where that is not known before."""
+
+    def most_key(self, size: int) -> float:
+        """Return a key below which a sample of so many rows is found: rows beyond are not sorted.
+
+        Of importance one or more.
+        """
+        if self.n_rows is None or self.n_rows <= _AMPLE * size:
+            return float("inf")
+        return (4 * size + 50) / self.n_rows
 
     @property
     def scatters(self) -> bool:
@@ -189,7 +207,10 @@ def _of_tile(tile: Block, task: _Task) -> Together:
         "weights": ClusterTotals.of([np.ones(tile.n_rows)], labels, tile.weight, k)
     }
     if task.map_size:
-        parts["map"] = WeightedSample.from_block(tile, task.map_size, task.seed, ("map",))
+        most_key = task.most_key(task.map_size)
+        parts["map"] = WeightedSample.from_block(
+            tile, task.map_size, task.seed, ("map",), most_key=most_key
+        )
     if task.scatters:
         # the mean of centers lies within the data, as an origin should
         origin = task.centers.mean(axis=0, keepdims=True)
@@ -198,7 +219,12 @@ def _of_tile(tile: Block, task: _Task) -> Together:
     if task.silhouette_size:
         importance = tile.weights * task.importance[labels]
         parts["silhouettes"] = WeightedSample.from_block(
-            tile, task.silhouette_size, task.seed, ("silhouettes",), importance
+            tile,
+            task.silhouette_size,
+            task.seed,
+            ("silhouettes",),
+            importance,
+            task.most_key(task.silhouette_size),
         )
     return Together(parts)
 
@@ -209,6 +235,7 @@ def _sample_of(sample: WeightedSample, task: _Task, importance: Array | None) ->
     with one_blas_thread():
         labels = nearest(X, task.centers)[0]
     given = sample.weight if importance is None else sample.weight * importance[labels]
-    is_all = sample.threshold == np.inf
-    stands_for = sample.weight if is_all else sample.weight / -np.expm1(-given * sample.threshold)
+    threshold = min(sample.threshold, task.most_key(sample.size))
+    is_all = threshold == np.inf
+    stands_for = sample.weight if is_all else sample.weight / -np.expm1(-given * threshold)
     return SampleOfRows(X, labels, sample.weight, stands_for, sample.row_numbers, is_all)

@@ -128,6 +128,17 @@ def test_the_same_seed_draws_the_same_rows_however_they_are_cut(data, model):
     assert whole.for_silhouettes.stands_for.sum() == pytest.approx(1200, rel=0.3)
 
 
+def test_rows_that_cannot_be_drawn_are_left_out_early_and_change_nothing(data, model, monkeypatch):
+    quick = sampled_rows(model, data, map_size=30, silhouette_size=40)
+    monkeypatch.setattr(sampled, "_AMPLE", 1e9)
+    slow = sampled_rows(model, data, map_size=30, silhouette_size=40)
+    for one in ("for_map", "for_silhouettes"):
+        a, b = getattr(quick, one), getattr(slow, one)
+        assert a.row_numbers.tolist() == b.row_numbers.tolist()
+        assert a.stands_for.tolist() == b.stands_for.tolist()
+        assert len(a.X) in (30, 40)
+
+
 def test_too_many_features_for_products_have_a_map_of_the_sample(data, model, monkeypatch):
     monkeypatch.setattr(sampled, "SCATTER_BYTES", 8 * 5**2)
     found = sampled_rows(model, data, map_size=5000, silhouette_size=0)
