@@ -163,16 +163,16 @@ def texts_of(clusters: Iterable[ChartCluster]) -> list[str]:
 
 
 def tick(value: float, _: Any = None) -> str:
-    """Write a number beside an axis: thousands apart, millions as M."""
+    """Write a number beside an axis: six digits, thousands apart, millions as M."""
     if value == 0:
         return "0"
     size = abs(value)
     for unit, letter in _UNITS:
         if unit <= size < 1e3 * unit:
-            return f"{value / unit:,.4g} {letter}".replace("-", MINUS)
+            return f"{value / unit:,.6g} {letter}".replace("-", MINUS)
     if size >= 1e15 or size < 1e-4:
         return f"{value:.3g}".replace("-", MINUS)
-    digits = max(0, 3 - math.floor(math.log10(size)))
+    digits = max(0, 5 - math.floor(math.log10(size)))
     text = f"{value:,.{digits}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return text.replace("-", MINUS)

@@ -188,3 +188,15 @@ def test_what_cannot_be_drawn_is_refused(data, model):
         Map2D.of(found)
     with pytest.raises(ArgumentError, match="Number of labels is 1"):
         Silhouettes.of(sampled_rows(KMeans(1).fit(data), data, map_size=0, silhouette_size=10))
+
+
+def test_small_clusters_are_measured_too():
+    X = np.random.default_rng(0).normal(size=(1200, 2))
+    X[:10] += 50
+    model = KMeans(2, init=X[[0, -1]]).fit(X).model_
+    sample = sampled_rows(model, X, map_size=0, silhouette_size=100).for_silhouettes
+    is_small = sample.labels == 0
+    assert is_small.sum() >= 8
+    # what they stand for tells that there are few of them
+    assert sample.stands_for[is_small].sum() == pytest.approx(10, rel=0.3)
+    assert sample.stands_for[~is_small].sum() == pytest.approx(1190, rel=0.3)
