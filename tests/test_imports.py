@@ -50,11 +50,22 @@ def test_callbacks_load_what_they_show_to_only_when_they_are_used():
 
 def test_sweeps_load_what_finds_elbows_and_draws_only_when_it_is_used():
     names = ("kneed", "matplotlib", "pandas")
-    code = "from dkmeans.evaluation.sweeps import choice, files, plot, result, scores"
+    code = "from dkmeans.evaluation.sweeps import choice, files, result, scores"
+    code += "; from dkmeans.plots import drawing, elbows, sweeps"
     assert loaded_after(code, names) == []
     assert loaded_after("from dkmeans import Sweep, sweep", names[:2]) == []
     used = "from dkmeans.evaluation.sweeps.choice import elbow_of; elbow_of([1, 2, 3], [9, 2, 1])"
     assert "kneed" in loaded_after(used, names)
+
+
+def test_plots_load_matplotlib_and_pandas_only_when_they_are_drawn():
+    code = "import dkmeans; [getattr(dkmeans.plots, name) for name in dkmeans.plots.__all__]"
+    assert loaded_after(code, ("matplotlib", "PIL", "scipy", *HEAVY)) == []
+
+
+def test_the_pass_of_charts_loads_neither_nor_scipy():
+    code = "import dkmeans.evaluation.charts.sampled"
+    assert loaded_after(code, ("matplotlib", "scipy", *HEAVY)) == []
 
 
 def test_models_load_without_dask():
