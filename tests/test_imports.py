@@ -115,7 +115,7 @@ def asked(url):
         body = open({str(tmp_path / "body")!r}, "rb").read()
         for path in ("/predict", "/distances"):
             assert ask(url + path, body, "application/vnd.apache.arrow.stream")
-        for path in ("/model", "/metrics", "/openapi.json", "/docs", "/readyz"):
+        for path in ("/model", "/metrics", "/openapi.json", "/readyz"):
             assert ask(url + path)
         done.append(True)
     finally:

@@ -105,7 +105,7 @@ _SECONDS = click.FloatRange(min=0.01, max=3600)
 )
 @storage_option
 def serve(model_url: str, storage_options: tuple[str, ...], **asked: Any) -> None:
-    """Serve MODEL over HTTP: POST /predict and /distances, as JSON or Arrow; see /docs.
+    """Serve MODEL over HTTP: POST /predict and /distances, JSON or Arrow; see /openapi.json.
 
     MODEL is a path, URL@17, or URL@champion, which is followed wherever it moves. Whoever reaches
     another address than 127.0.0.1 needs a token, but for /healthz and /readyz.

@@ -23,7 +23,6 @@ METHODS = {
     "/healthz": "GET",
     "/readyz": "GET",
     "/openapi.json": "GET",
-    "/docs": "GET",
 }
 """What there is to ask, and how."""
 
@@ -42,8 +41,9 @@ def pages(
     app = FastAPI(
         title="dkmeans",
         version=version("dkmeans"),
+        # their pages load programs from other people's servers
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
     )
 
     # coroutines, so that no thread is asked for what takes microseconds

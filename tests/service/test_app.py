@@ -220,7 +220,7 @@ def test_request_ids_are_the_clients_if_they_can_be():
 
 def test_a_token_is_asked_for_everywhere_but_for_health():
     service = a_service(tokens=Tokens(token=TOKEN))
-    paths = ["/predict", "/distances", "/model", "/metrics", "/openapi.json", "/docs", "/nowhere"]
+    paths = ["/predict", "/distances", "/model", "/metrics", "/openapi.json", "/nowhere"]
     for path in paths:
         for given in (None, "", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer ", "Bearer"):
             for method in ("GET", "POST", "PUT"):

@@ -1,6 +1,5 @@
 """The OpenAPI document: what schemathesis makes of it is never a failure of the service."""
 
-import asyncio
 import json
 
 import hypothesis
@@ -114,14 +113,6 @@ def test_all_paths_and_errors_are_told_and_tokens_where_there_are_any():
     assert document["security"] == [{"token": []}]
     assert document["paths"]["/healthz"]["get"]["security"] == []
     assert "security" not in found_document(a_service())
-    page = asyncio.run(_docs())
-    assert b"/openapi.json" in page
-
-
-async def _docs():
-    from tests.service.stands import asked
-
-    return (await asked(SERVICE, "/docs", method="GET", headers=BEARER)).body
 
 
 def test_a_wide_model_has_a_short_document():
