@@ -9,7 +9,11 @@ import os
 from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from dkmeans.service.exchange import ABORT
 from dkmeans.service.limits import Limits
@@ -75,20 +79,27 @@ class Protocol(HttpToolsProtocol):
         self._in_header, self._in_body, self._header_bytes = False, True, 0
         self._disarm()
         super().on_headers_complete()
+        self.cycle.transport = _Lingering(self, self.cycle)  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
-        """Expect the next request."""
+        """Expect the next request, unless the answer to this one was the last."""
         self._in_header, self._in_body = True, False
         self._disarm()
         super().on_message_complete()
+        if self.cycle.response_complete and not self.cycle.keep_alive:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Wait only so long for the rest of a body, or for somebody to take the answer."""
         super().on_response_complete()
-        if self._in_body:
+        if self.is_left(self.cycle):
             self._arm(_LINGER_SECONDS, self.transport.abort)
         elif self.transport.get_write_buffer_size():
             self._arm(self.limits.seconds, self._not_taken)
+
+    def is_left(self, cycle: RequestResponseCycle) -> bool:
+        """Whether a request was answered before all of its body came."""
+        return self._in_body and cycle is self.cycle and cycle.response_complete
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, even if its last answer was not taken."""
@@ -120,7 +131,8 @@ class Protocol(HttpToolsProtocol):
         """Answer, where no request is in work, and close."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        cycle = self.cycle
+        if cycle is None or (cycle.response_complete and not self.is_left(cycle)):
             body = msgspec.json.encode(refusal.body(os.urandom(8).hex()))
             self.transport.write(
                 STATUS_LINE[refusal.status] + b"content-type: application/json\r\n"
@@ -136,3 +148,22 @@ class Protocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class _Lingering:
+    """A connection as a request sees it: once closed, the rest of a body may still come."""
+
+    def __init__(self, protocol: Protocol, cycle: RequestResponseCycle) -> None:
+        self._protocol, self._cycle = protocol, cycle
+        self._transport = protocol.transport
+        self.is_closing = self._transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if not self.is_closing():
+            self._transport.write(data)
+
+    def close(self) -> None:
+        if not self._protocol.is_left(self._cycle):
+            self._transport.close()
+        elif self._transport.can_write_eof():
+            self._transport.write_eof()

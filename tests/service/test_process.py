@@ -142,6 +142,26 @@ def test_who_asks_first_whether_to_send_is_told_no(guarded):
         assert line.is_closed()
 
 
+def test_who_will_not_ask_again_is_answered_too(guarded):
+    # as Python's urllib does; more than fits into the buffers of a connection
+    body = b" " * (64 * MIB)
+    with Line(guarded.port) as line:
+        line.send(head("/predict", JSON, BEARER, "Connection: close",
+                       f"Content-Length: {len(body)}"))  # fmt: skip
+        line.send(body)
+        status, headers, _ = line.answer()
+        assert (status, headers["connection"]) == (413, "close")
+        assert line.is_closed()
+
+
+def test_a_body_that_turns_out_wrong_after_its_answer_gets_no_second_one(guarded):
+    with Line(guarded.port) as line:
+        line.send(head("/nowhere", BEARER, "Transfer-Encoding: chunked") + b"1\r\nx\r\n")
+        assert line.answer()[0] == 404
+        line.send(b"no length\r\n")
+        assert line.is_closed()
+
+
 def test_a_connection_is_used_again_after_a_refusal(guarded):
     with Line(guarded.port) as line:
         for _ in range(3):
