@@ -48,7 +48,8 @@ def document(served: ServedModel, limits: Limits, *, has_tokens: bool) -> dict[s
         "The cluster of each row, in the order of the rows; null for rows that lack values, if the "
         "model was fitted without such rows.",
         _answer_schema({"distances": _list_of("number")}, has_names=bool(model.cluster_names)),
-        f"A table of `cluster_id`, `distance` and `second_distance`, as {STREAM}.",
+        f"A table of `cluster_id`, `distance` and, of models of several clusters, "
+        f"`second_distance`, as {STREAM}.",
     )
     measured = _ok(
         "The distance of each row to the center of each of `cluster_ids`; null for rows that lack "

@@ -55,18 +55,20 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse; watch how long headers are, and how long they take."""
-        if self._in_header:
-            self._header_bytes += len(data)
+        """Parse; watch how long headers are, and how long they take.
+
+        Trailers of a body, and words beside the lengths of its pieces, count as headers.
+        """
+        self._header_bytes += len(data)
         super().data_received(data)
-        if not self._in_header or self.transport.is_closing():
+        if self.transport.is_closing():
             return
         if self._header_bytes > _MOST_HEADER_BYTES:
             self._close_with(
                 Refusal(431, "headers_too_large",
                         f"the headers have more than {_MOST_HEADER_BYTES} bytes.")
             )  # fmt: skip
-        elif self._header_bytes and self._timer is None:
+        elif self._in_header and self._header_bytes and self._timer is None:
             self._arm(self.limits.header_seconds, self._no_header)
 
     def on_message_begin(self) -> None:
@@ -81,9 +83,14 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self.cycle.transport = _Lingering(self, self.cycle)  # type: ignore[assignment]
 
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._header_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Expect the next request, unless the answer to this one was the last."""
-        self._in_header, self._in_body = True, False
+        self._in_header, self._in_body, self._header_bytes = True, False, 0
         self._disarm()
         super().on_message_complete()
         if self.cycle.response_complete and not self.cycle.keep_alive:
@@ -128,11 +135,15 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _close_with(self, refusal: Refusal) -> None:
-        """Answer, where no request is in work, and close."""
+        """Answer, where no request is in work but the one that is wrong, and close."""
         if self.transport.is_closing():
             return
         cycle = self.cycle
-        if cycle is None or (cycle.response_complete and not self.is_left(cycle)):
+        if self._in_body:
+            is_free = not cycle.response_started and not self.pipeline
+        else:
+            is_free = cycle is None or cycle.response_complete
+        if is_free:
             body = msgspec.json.encode(refusal.body(os.urandom(8).hex()))
             self.transport.write(
                 STATUS_LINE[refusal.status] + b"content-type: application/json\r\n"

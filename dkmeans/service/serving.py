@@ -208,7 +208,8 @@ def _events_of_loggers(lines: JsonLines) -> Iterator[None]:
     before = {name: (logger.level, logger.propagate) for name, logger in known.items()}
     for name, logger in known.items():
         logger.addHandler(handler)
-        logger.setLevel(logging.INFO if name == "dkmeans" else logging.WARNING)
+        # uvicorn warns of whatever strangers send
+        logger.setLevel(logging.INFO if name == "dkmeans" else logging.ERROR)
         logger.propagate = False
     try:
         yield

@@ -193,6 +193,9 @@ def test_requests_are_refused_in_one_shape():
     ]  # fmt: skip
     for status, kind, found in refusals:
         assert (found.status, found.error["type"]) == (status, kind)
+    # the remedy is another kind of body, where there is one
+    large = [found.error["message"] for _, kind, found in refusals if kind == "too_large"]
+    assert [STREAM in message for message in large] == [True, False, False]
     assert refusals[2][2].headers["allow"] == "POST"
     assert "at most 6 are sent at a time, of 2 rows" in refusals[13][2].error["message"]
     assert "did you mean 'extra'?" in refusals[7][2].error["message"]

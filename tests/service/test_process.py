@@ -1,5 +1,6 @@
 """A service in a process of its own: tokens, TLS, clients that misbehave, and how it ends."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -97,6 +98,34 @@ def test_what_is_no_http_or_has_endless_headers_is_answered_and_closed(guarded):
             found, _, body = line.answer()
             assert (found, json.loads(body)["error"]["type"]) == (status, kind)
             assert line.is_closed()
+
+
+def test_what_comes_beside_a_body_is_limited_too(guarded):
+    begun = head("/predict", JSON, BEARER, "Transfer-Encoding: chunked") + b"1\r\n{\r\n"
+    before = guarded.rss
+    for endless in (b"0\r\n" + b"X-A: b\r\n" * 2_000_000, b"1;" + b"a" * 16 * MIB):
+        with Line(guarded.port) as line:
+            line.send(begun)
+            # one end or the other notices first that it is over
+            with contextlib.suppress(OSError):
+                line.send(endless)
+            with contextlib.suppress(OSError):
+                status, _, _ = line.answer()
+                assert status in (0, 431)
+            assert line.is_closed()
+    assert guarded.rss - before < 16 * MIB
+
+
+def test_a_body_in_wrong_pieces_is_answered_and_closed(guarded):
+    for how, body in (("chunked", b"-1\r\n"), ("chunked", b"F" * 20 + b"\r\n"), ("x", b"")):
+        with Line(guarded.port) as line:
+            line.send(head("/predict", JSON, BEARER, f"Transfer-Encoding: {how}") + body)
+            status, headers, told = line.answer()
+            assert (status, headers["connection"]) == (400, "close")
+            assert json.loads(told)["error"]["type"] == "invalid_http"
+            assert line.is_closed()
+    # nothing is said of it but what requests are said to be
+    assert not any(one.get("logger", "").startswith("uvicorn") for one in guarded.events())
 
 
 def test_a_gigabyte_is_refused_in_little_memory(guarded):
@@ -318,6 +347,7 @@ def test_what_cannot_be_served_ends_with_one_line(tmp_path, monkeypatch):
             ((tmp_path / "nowhere", "--port", 0), 3, "no model"),
             ((f"{tmp_path}/registry@champion", "--port", 0), 3, "registry"),
             ((model, "--host", "0.0.0.0"), 2, "--no-token"),
+            ((model, "--host", ""), 2, "the host is empty"),
             ((model, "--host", "no.such.host.invalid", "--no-token"), 2, "unknown"),
             ((model, "--token-file", tmp_path / "none"), 2, "cannot be read"),
             ((model, "--token-file", tmp_path / "empty"), 2, "openssl rand -hex 32"),
