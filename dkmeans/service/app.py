@@ -12,8 +12,9 @@ from typing import Any
 from dkmeans.errors import InputRefused
 from dkmeans.service.arrow_rows import STREAM
 from dkmeans.service.exchange import Exchange, Gone, Message, Receive, Send
-from dkmeans.service.kinds import Figures, Models
+from dkmeans.service.following import FollowedModel
 from dkmeans.service.limits import Limits, Room
+from dkmeans.service.live import LiveFigures
 from dkmeans.service.pages import METHODS, pages
 from dkmeans.service.predictor import Answer, Predictor
 from dkmeans.service.refusals import Refusal, unfit
@@ -46,8 +47,8 @@ class Service:
 
     def __init__(
         self,
-        models: Models,
-        figures: Figures,
+        models: FollowedModel,
+        figures: LiveFigures,
         *,
         limits: Limits | None = None,
         tokens: Tokens | None = None,

@@ -109,11 +109,6 @@ class FollowedModel:
         return self._served
 
     @property
-    def is_ready(self) -> bool:
-        """Whether a model is served."""
-        return self._served is not None
-
-    @property
     def problem(self) -> str | None:
         """What keeps the model from being followed, in one sentence; None if nothing does."""
         since = self._busy_since

@@ -13,6 +13,7 @@ from dkmeans.models.columns import FeatureColumn
 from dkmeans.service.arrow_rows import STREAM
 from dkmeans.service.limits import Limits
 from dkmeans.service.tokens import Tokens
+from dkmeans.service.trial import warm
 from tests.service.stands import Counted, OneServed, a_model, a_service, ask, asked
 from tests.service.test_arrow_rows import stream
 
@@ -329,7 +330,7 @@ def test_large_requests_leave_the_event_loop_to_others():
     service = a_service(a_model(60, 40))
     X = np.random.default_rng(0).normal(size=(60_000, 40)).astype(np.float32)
     body = stream(table_of(X))
-    service.predictor().warm()
+    warm(service.predictor().served.model)
     here, threads = threading.current_thread().name, set()
     predictor = service.predictor()
 

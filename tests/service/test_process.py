@@ -281,7 +281,8 @@ def test_sigterm_lets_requests_in_work_end_and_the_log_holds_no_row_and_no_token
 def test_tls_is_spoken_and_ctrl_c_cuts_off_what_outlasts_the_grace(tmp_path):
     cert, key = certificate(tmp_path)
     context = ssl.create_default_context(cafile=cert)
-    arguments = ("--tls-cert", cert, "--tls-key", key, "--grace", 1, "--host", "localhost")
+    arguments = ("--tls-cert", cert, "--tls-key", key, "--grace", 1, "--host", "localhost",
+                 "--timeout", 2)  # fmt: skip
     with serving(a_model(), tmp_path, *arguments, env={"DKMEANS_TOKEN": TOKEN}) as running:
         assert running.url.startswith("https://")
         assert ask(running, post("/predict", {"rows": [[1, 2]]}, BEARER), context)[0] == 200
@@ -289,6 +290,8 @@ def test_tls_is_spoken_and_ctrl_c_cuts_off_what_outlasts_the_grace(tmp_path):
         with Line(running.port) as plain:
             plain.send(head("/healthz", method="GET"))
             assert plain.answer()[0] == 0
+        with Line(running.port) as silent:
+            assert silent.is_closed(8)
         with Line(running.port, context) as line:
             line.send(head("/predict", JSON, BEARER, "Content-Length: 99") + b"{")
             time.sleep(0.2)
