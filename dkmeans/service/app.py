@@ -27,6 +27,9 @@ _AT_ONCE_BYTES = 32 * 1024
 _AT_ONCE_WORK = 2**24
 """Longer bodies, and more multiplications, are left to threads: the others take about 1 ms."""
 
+_MOST_THREADS = 4
+"""Each may need 250 MB for a body of JSON; and such bodies are read one at a time anyway."""
+
 
 class Service:
     """An ASGI application that serves a model.
@@ -58,7 +61,7 @@ class Service:
         self.is_stopping = False
         self._models, self._figures, self._tokens, self._log = models, figures, tokens, log
         self._room = Room(self.limits)
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "dkmeans-rows")
+        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS), "dkmeans-rows")
         self._predictor: Predictor | None = None
         self._pages = pages(models, figures, self.limits, lambda: not self.is_stopping,
                             has_tokens=tokens is not None)  # fmt: skip
@@ -126,6 +129,7 @@ class Service:
         wanted = exchange.wanted()
         most = limits.body_bytes if wanted.is_arrow else min(limits.body_bytes, limits.json_bytes)
         room.enter()
+        n_held: int | None = None
         try:
             body = await exchange.read(limits, room, most)
             predictor = self.predictor()
@@ -141,11 +145,17 @@ class Service:
                     answer = await run(self._pool, act, X, wanted)
                 else:
                     answer = act(X, wanted)
-            exchange.n_rows = answer.n_rows
+            # the body is let go, and the answer held as long as it is taken
+            body = b""
+            room.free(exchange.n_bytes)
+            n_held, n_bytes = 0, memoryview(answer.body).nbytes
+            room.hold(n_bytes)
+            n_held, exchange.n_rows = n_bytes, answer.n_rows
             kind = STREAM.encode() if wanted.wants_arrow else b"application/json"
             await exchange.answer(200, answer.body, kind, predictor.headers, limits.seconds)
         finally:
-            room.leave(exchange.n_bytes)
+            room.free(exchange.n_bytes if n_held is None else n_held)
+            room.leave()
 
     def _tell(self, exchange: Exchange) -> None:
         seconds = exchange.seconds

@@ -313,6 +313,29 @@ def test_too_many_requests_at_a_time_are_sent_away_unread():
     assert service._room.n_bytes == service._room.n_requests == 0
 
 
+def test_answers_that_are_not_yet_taken_fill_the_room_too():
+    service = a_service(limits=Limits(body_bytes=1000, held_bodies=1))
+    body = json.dumps({"rows": [[1, 2]] * 11}).encode()
+
+    async def both():
+        takes = asyncio.Event()
+        slow = asyncio.create_task(asked(service, "/distances", [body], takes=takes))
+        await asyncio.sleep(0.05)
+        away = await asked(service, "/distances", [body])
+        few = await asked(service, "/predict", [body[:12] + b"1, 2]]}"])
+        takes.set()
+        return away, few, await slow
+
+    away, few, slow = asyncio.run(both())
+    assert 1000 / 2 < len(slow.body) < 1000 - len(body) - len(few.body)
+    assert (away.status, away.error["type"], few.status, slow.status) == (429, "busy", 200, 200)
+    assert service._room.n_bytes == service._room.n_requests == 0
+    # whoever is alone may have more
+    large = json.dumps({"rows": [[1, 2]] * 80}).encode()
+    found = ask(service, "/distances", large)
+    assert (found.status, len(found.body) > 1000 > len(large)) == (200, True)
+
+
 def test_a_body_that_stays_away_is_not_waited_for():
     service = a_service(limits=Limits(seconds=0.1))
     found = asyncio.run(asked(service, "/predict", [b"{"] * 50, pause=0.02))
