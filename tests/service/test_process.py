@@ -14,6 +14,7 @@ import pytest
 from dkmeans.service.arrow_rows import STREAM
 from tests.cli.command import run
 from tests.conftest import wait_until
+from tests.deploy.certificates import make_certificates
 from tests.service.processes import JSON, Line, head, post, serving
 from tests.service.stands import a_model
 from tests.service.test_app import table_of
@@ -279,8 +280,8 @@ def test_sigterm_lets_requests_in_work_end_and_the_log_holds_no_row_and_no_token
 
 
 def test_tls_is_spoken_and_ctrl_c_cuts_off_what_outlasts_the_grace(tmp_path):
-    cert, key = certificate(tmp_path)
-    context = ssl.create_default_context(cafile=cert)
+    made = make_certificates(tmp_path)
+    cert, key, context = made.certificate, made.key, ssl.create_default_context(cafile=made.ca)
     arguments = ("--tls-cert", cert, "--tls-key", key, "--grace", 1, "--host", "localhost",
                  "--timeout", 2)  # fmt: skip
     with serving(a_model(), tmp_path, *arguments, env={"DKMEANS_TOKEN": TOKEN}) as running:
@@ -304,41 +305,12 @@ def test_tls_is_spoken_and_ctrl_c_cuts_off_what_outlasts_the_grace(tmp_path):
         assert "Traceback" not in running.log.read_text()
 
 
-def certificate(folder):
-    """A certificate of localhost's that signs itself."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    found = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(found.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                          serialization.NoEncryption())
-    )  # fmt: skip
-    return folder / "cert.pem", folder / "key.pem"
-
-
 def test_what_cannot_be_served_ends_with_one_line(tmp_path, monkeypatch):
     monkeypatch.delenv("DKMEANS_TOKEN", raising=False)
     model = tmp_path / "model"
     a_model().save(str(model))
-    cert, key = certificate(tmp_path)
+    made = make_certificates(tmp_path)
+    cert, key = made.certificate, made.key
     (tmp_path / "tokens").write_text("tiny-token\n")
     (tmp_path / "empty").write_text("\n")
     with socket.socket() as taken:
