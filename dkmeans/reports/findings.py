@@ -198,7 +198,10 @@ def _source(rows: Rows) -> Source:
         return Source((), (), None, (), rows.missing, lost["rows_missing"], skipped)
     return Source(
         tuple(redact(file.url) for file in plan.files),
-        tuple(" and ".join(map(str, group)) for group in plan.filters),
+        tuple(
+            " and ".join(f"{one.column} {one.op} {one.value}" for one in group)
+            for group in plan.filters
+        ),
         plan.weight,
         tuple(plan.keys),
         rows.missing,
