@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import json
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -246,10 +247,18 @@ def _part(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FunctionLoader(_part),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
+    return environment
+
+
+def breakable(text: str) -> Markup:
+    """Escape a text, and let it break after underscores, dots, slashes and hyphens."""
+    parts = (part for part in re.findall(r"[^_./-]*[_./-]*", text) if part)
+    return Markup("<wbr>").join(parts)

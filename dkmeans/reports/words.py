@@ -108,7 +108,7 @@ def summary(found: Findings, silhouettes: Silhouettes | None) -> list[str]:
         _, called = judged_silhouette(silhouettes.mean)
         explained = found.evaluation.figures.get("explained_share")
         share_of = "" if explained is None else (
-            f" They explain {percent(explained.value)} of the variation of the rows."
+            f" The clusters explain {percent(explained.value)} of the variation of the rows."
         )
         said.append(
             f"The mean silhouette of {decimals(silhouettes.mean, 2)} means {called}.{share_of}"

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 FONT = 12.0
 """Pixels of the font in charts."""
 
-_EM = 0.56
+_EM = 0.62
 """Width of a character of running text over the size of its font: rather too much."""
 
 _WIDE_EM = 1.0
@@ -79,7 +79,7 @@ def picture(
 def width_of(said: str, font: float = FONT) -> float:
     """Return about how many pixels a text takes, rather too many."""
     ems = (_WIDE_EM if unicodedata.east_asian_width(c) in "WF" or ord(c) > 0x2E80 else
-           0.72 if c.isupper() or c in "mwMW@%" else _EM for c in said)
+           0.85 if c in "mwMW@%" else 0.7 if c.isupper() else _EM for c in said)
     return font * sum(ems)
 
 

@@ -83,7 +83,7 @@ def map2d(chart: Map2D, width: float, radius: float = 2.2) -> Markup:
         else fitted(f"{one.cluster_id} {one.name}", _LONGEST_NAME)
         for one in chart.clusters
     ]
-    places = placed(centers, [width_of(one) + 6 for one in names], width, frame.height)
+    places = placed(centers, [1.1 * width_of(one) + 8 for one in names], width, frame.height)
     for i, one in enumerate(chart.clusters):
         x, y = centers[i].tolist()
         parts.append(
@@ -114,8 +114,8 @@ def map2d(chart: Map2D, width: float, radius: float = 2.2) -> Markup:
 def _axes(chart: Map2D) -> tuple[str, str]:
     ways = ("→", "↑")
     return tuple(  # type: ignore[return-value]
-        f"{ways[i]} {' and '.join(chart.leading[i]) or 'nothing varies'} "
-        f"({percent(float(chart.explained[i]))} of the variance)"
+        f"{ways[i]} {percent(float(chart.explained[i]))} of the variance: "
+        f"{' and '.join(chart.leading[i]) or 'nothing varies'}"
         for i in range(2)
     )
 

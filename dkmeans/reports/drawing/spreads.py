@@ -33,6 +33,15 @@ def spread(one: FeatureSpread, i: int, everyone: Array, label: int) -> Markup:
     low, high = min(float(lefts[0]), box[0]), max(float(rights[-1]), box[-1])
     if one.is_discrete:
         low, high = float(lefts[0]), float(rights[-1])
+    # the outer bins hold what lies beyond, too: of the same area, over all of it
+    shrunk = np.ones(len(lefts))
+    if low < lefts[0]:
+        shrunk[0] = (rights[0] - lefts[0]) / (rights[0] - low)
+    if high > rights[-1]:
+        shrunk[-1] *= (rights[-1] - lefts[-1]) / (high - lefts[-1])
+    lefts, rights = lefts.copy(), rights.copy()
+    lefts[0], rights[-1] = low, high
+    mine, everyone = mine * shrunk, everyone * shrunk
     across = Scale(low, high, 1.0, WIDTH - 1)
     most = max(float(np.nanmax(mine)), float(everyone.max()), 1e-12)
     up = Scale(0.0, most, _TALL, 1.0)
@@ -67,6 +76,7 @@ def _steps(lefts: Array, rights: Array, heights: Array, across: Scale, up: Scale
     zero = up(0)
     for a, b, height in zip(lefts.tolist(), rights.tolist(), np.nan_to_num(heights).tolist()):
         if height > 0:
-            x, stop, y = across.clipped(a), across.clipped(b), up(height)
+            # so that what is there is seen
+            x, stop, y = across.clipped(a), across.clipped(b), min(up(height), zero - 0.8)
             out.append(path([(x, zero), (x, y), (stop, y), (stop, zero)]) + "Z")
     return "".join(out)

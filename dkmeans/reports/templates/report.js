@@ -127,9 +127,9 @@
         .filter((f) => !Number.isNaN(f.d)).sort((x, y) => Math.abs(y.d) - Math.abs(x.d)).slice(0, 10);
       const table = document.createElement("table"), body = table.createTBody();
       table.append(put("caption", one.value === other.value ? "These are the same cluster."
-        : "Where they differ the most, in standard deviations of all rows"));
+        : "Means where they differ the most; differences in standard deviations of all rows"));
       const head = table.createTHead().insertRow();
-      ["Feature", `Mean of ${a.text}`, `Mean of ${b.text}`, "Difference"].forEach((text, i) =>
+      ["Feature", a.text, b.text, "Difference"].forEach((text, i) =>
         head.append(put("th", text, { scope: "col", className: i ? "num" : "" })));
       for (const f of apart) {
         const row = body.insertRow();
