@@ -77,9 +77,13 @@ def cards(
             # what one or two rows have is these rows
             drawn = Markup("") if hides else spread(spreads, i, everyone[j], one.label)
             five = [brief(value) for value in spreads.boxes[i].tolist()]
-            box = "" if hides else (
-                f"5 % below {five[0]}, half from {five[1]} to {five[3]}, median {five[2]}, "
-                f"5 % above {five[4]}"
+            box = (
+                ""
+                if hides
+                else (
+                    f"5 % below {five[0]}, half from {five[1]} to {five[3]}, median {five[2]}, "
+                    f"5 % above {five[4]}"
+                )
             )
             features.append(
                 CardFeature(

@@ -60,8 +60,8 @@ def shades(ground: str) -> dict[int, tuple[str, str]]:
         share = abs(level) / LEVELS
         end = ends[level > 0]
         color = _between(ground, end, share)
-        ink = max(("#000000", "#ffffff"), key=lambda one, color=color: contrast(one, color))
-        out[level] = color, ink
+        is_dark = contrast("#ffffff", color) > contrast("#000000", color)
+        out[level] = color, "#ffffff" if is_dark else "#000000"
     return out
 
 

@@ -128,9 +128,7 @@ def map2d(chart: Map2D, *, rows_shown: bool) -> Figure:
     frame = maps.framed(chart, WIDE)
     notes = [f"{chart.n_sampled:,} rows{'' if chart.is_all else f' of {chart.n_rows:,}'}"]
     if frame.n_beyond:
-        notes.append(
-            f"{frame.n_beyond:,} rows lie beyond the frame, and are drawn on its edge"
-        )
+        notes.append(f"{frame.n_beyond:,} rows lie beyond the frame, and are drawn on its edge")
     if not rows_shown:
         notes.append("dots do not tell which rows they are")
     explained = percent(float(chart.explained.sum()))
@@ -138,10 +136,7 @@ def map2d(chart: Map2D, *, rows_shown: bool) -> Figure:
         f"The two directions in which rows vary the most hold {explained} of the variance: what "
         "lies apart here is apart; what lies together may be apart in others."
     )
-    rows = [
-        (chip(one), *place)
-        for one, place in zip(chart.clusters, chart.centers.tolist())
-    ]
+    rows = [(chip(one), *place) for one, place in zip(chart.clusters, chart.centers.tolist())]
     table = table_of("Centers on the map", ("Cluster", "Across", "Up"), rows)
     wide, narrow = maps.map2d(chart, WIDE), maps.map2d(chart, NARROW, radius=1.4)
     return Figure("map", "Rows and centers on a map", said, wide, narrow,

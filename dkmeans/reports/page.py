@@ -5,10 +5,11 @@ import datetime
 import hashlib
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from importlib.metadata import version
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from dkmeans.reports.about import Named
 from dkmeans.reports.cards import cards, compared
 from dkmeans.reports.colors import DARK, LIGHT, on_dark, on_light, shades
 from dkmeans.reports.findings import Findings
+from dkmeans.reports.parts import Figure, Table, figure_cell, table_of
 from dkmeans.reports.words import judged, summary
 
 _FOLDER = "templates"
@@ -64,17 +66,14 @@ def rendered(found: Findings, asked: Asked) -> str:
 
 def _context(found: Findings, asked: Asked) -> dict[str, Any]:
     model, profile = found.model, found.profile
-    faces = Faces(
-        model.cluster_ids, profile.count, model.cluster_names, model.cluster_colors
-    )
+    faces = Faces(model.cluster_ids, profile.count, model.cluster_names, model.cluster_colors)
     shown, notes = faces.chosen(None)
-    knives = None
-    try:
-        knives = Silhouettes.of(found.samples)
-    except ArgumentError:
-        # of one cluster there is none
-        knives = None
-    means = {} if knives is None else _means(knives)
+    everywhere = None
+    # of one cluster there are none
+    with suppress(ArgumentError):
+        everywhere = Silhouettes.of(found.samples, most_clusters=model.n_clusters)
+    means = {} if everywhere is None else _means(everywhere)
+    knives = None if everywhere is None else _only(everywhere, shown, notes)
     centers = Centers.of(profile, model=model)
     in_order = tuple(np.argsort(-np.nan_to_num(profile.anova.eta_squared), kind="stable").tolist())
     fit = _of_fit(found, asked)
@@ -84,7 +83,9 @@ def _context(found: Findings, asked: Asked) -> dict[str, Any]:
     examples = _examples(found, asked, shown, in_order)
     return {
         "title": asked.title or about.title_of(found),
-        "subtitle": f"{about.model_named(model, asked.model)}, on {about.source_named(found.source)}",
+        "subtitle": (
+            f"{about.model_named(model, asked.model)}, on {about.source_named(found.source)}"
+        ),
         "written": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "version": version("dkmeans"),
         "summary": summary(found, knives),
@@ -118,11 +119,29 @@ def _context(found: Findings, asked: Asked) -> dict[str, Any]:
     }
 
 
+def _only(
+    knives: Silhouettes, shown: tuple[ChartCluster, ...], notes: tuple[str, ...]
+) -> Silhouettes:
+    """Silhouettes of the clusters that are shown, of which some may have no rows."""
+    labels = {one.label for one in shown}
+    kept = [i for i, one in enumerate(knives.clusters) if one.label in labels]
+    return replace(
+        knives,
+        clusters=tuple(knives.clusters[i] for i in kept),
+        values=tuple(knives.values[i] for i in kept),
+        shares=tuple(knives.shares[i] for i in kept),
+        weights=knives.weights[kept],
+        means=knives.means[kept],
+        negative=knives.negative[kept],
+        notes=(*notes, *knives.notes),
+    )
+
+
 def _means(knives: Silhouettes) -> dict[int, float]:
     return {one.label: float(mean) for one, mean in zip(knives.clusters, knives.means.tolist())}
 
 
-def _of_fit(found: Findings, asked: Asked) -> list[figures.Figure]:
+def _of_fit(found: Findings, asked: Asked) -> list[Figure]:
     out = []
     if found.model.provenance.get("history"):
         curve = figures.convergence(Convergence.of(found.model))
@@ -134,7 +153,7 @@ def _of_fit(found: Findings, asked: Asked) -> list[figures.Figure]:
 
 def _examples(
     found: Findings, asked: Asked, shown: tuple[ChartCluster, ...], leading: tuple[int, ...]
-) -> list[tables.Table]:
+) -> list[Table]:
     if not asked.rows_shown:
         return []
     out = []
@@ -155,7 +174,7 @@ def _drift(found: Findings) -> dict[str, Any] | None:
     rows = [
         (
             one.title, one.subject, one.value, one.threshold,
-            figures.figure_cell(float(one.n_drifting), f"{one.n_drifting:,} of {one.n_checked:,}"),
+            figure_cell(float(one.n_drifting), f"{one.n_drifting:,} of {one.n_checked:,}"),
         )
         for one in chart.checks
     ]  # fmt: skip
@@ -166,7 +185,7 @@ def _drift(found: Findings) -> dict[str, Any] | None:
         "kind": {"drift": "weak", "no drift": "good"}.get(chart.verdict, "compare"),
         "reasons": chart.reasons,
         "base_rows": chart.base_rows,
-        "table": figures.table_of(caption, columns, rows, n_texts=2),
+        "table": table_of(caption, columns, rows, n_texts=2),
         "figures": figures.drifted(chart),
     }
 

@@ -63,7 +63,11 @@ def table_of(caption: str, columns: tuple[str, ...], rows: Any, n_texts: int = 1
     """Return a table of texts, then of numbers; `rows` has texts, numbers and cells."""
     cells = tuple(
         tuple(
-            one if isinstance(one, Cell) else Cell(one) if isinstance(one, str) else figure_cell(one)
+            one
+            if isinstance(one, Cell)
+            else Cell(one)
+            if isinstance(one, str)
+            else figure_cell(one)
             for one in row
         )
         for row in rows

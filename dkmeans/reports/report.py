@@ -14,6 +14,7 @@ from dkmeans.registry.reference import locate, parse
 from dkmeans.reports.about import Named
 from dkmeans.reports.findings import EXAMPLES, Findings, findings
 from dkmeans.reports.page import Asked, rendered
+from dkmeans.reports.sweeps import chosen_sweep
 from dkmeans.storage.atomic import write_bytes
 from dkmeans.storage.filesystem import absolute, redact, remember
 from dkmeans.storage.objects import exists
@@ -109,7 +110,8 @@ def report(
         Another model, the one before: which clusters continue which, and where rows went. As
         `model`.
     sweep
-        A `Sweep`, or the URL of a saved one: its curves by number of clusters.
+        A `Sweep`, or the URL of a saved one: its curves by number of clusters. None for the one
+        that a model at `URL/k=12` was saved with, if there is one.
     sample_weight
         `(n_samples,)`: weight w means w copies of a row. For `Rows`, name the column there.
     title
@@ -150,8 +152,8 @@ def report(
     other, other_named = None, Named()
     if against is not None:
         other, other_named = named_model(against, storage_options)
-    if isinstance(sweep, str):
-        sweep = Sweep.load(sweep, storage_options=storage_options)
+    if sweep is None or isinstance(sweep, str):
+        sweep = chosen_sweep(sweep, model, storage_options)
     found = findings(
         mine,
         X,

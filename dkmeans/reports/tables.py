@@ -92,24 +92,23 @@ def clusters(found: Findings, means: dict[int, float]) -> Table:
 
 def anova(found: Anova) -> Table:
     """The features by their effect."""
-    rows = []
-    for i in found.order[:_MOST_TESTED].tolist():
-        rows.append(
-            (
-                Cell(found.feature_names[i], i),
-                figure_cell(float(found.eta_squared[i]), decimals(found.eta_squared[i], 3)),
-                figure_cell(float(found.f[i])),
-                figure_cell(float(found.p_value[i]), probability(found.p_value[i])),
-                Cell(found.reasons[i]),
-            )
+    shown = found.order[:_MOST_TESTED].tolist()
+    has_remarks = any(found.reasons[i] for i in shown)
+    rows = tuple(
+        (
+            Cell(found.feature_names[i], i),
+            figure_cell(float(found.eta_squared[i]), decimals(found.eta_squared[i], 3)),
+            figure_cell(float(found.f[i])),
+            figure_cell(float(found.p_value[i]), probability(found.p_value[i])),
+            *((Cell(found.reasons[i]),) if has_remarks else ()),
         )
-    columns = ("Feature", "Eta squared", "F", "p", "Remark")
-    if not any(row[-1].text for row in rows):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]  # type: ignore[assignment]
+        for i in shown
+    )
+    columns = ("Feature", "Eta squared", "F", "p", *(("Remark",) if has_remarks else ()))
     caption = "How far each feature separates the clusters"
     if len(rows) < len(found.feature_names):
         caption += f": the {len(rows)} of largest effect, of {len(found.feature_names):,}"
-    return Table(caption, columns, tuple(rows), (False, True, True, True, False))
+    return Table(caption, columns, rows, (False, True, True, True, False))
 
 
 def examples(
@@ -197,9 +196,7 @@ def told_splits(found: Findings) -> list[str]:
     assert lineage is not None
     assert other is not None
     new = dict(zip(lineage.new_ids.tolist(), map(Faces.of(model).cluster, range(model.n_clusters))))
-    old = {
-        int(one): Faces.of(other).cluster(i) for i, one in enumerate(other.cluster_ids.tolist())
-    }
+    old = {int(one): Faces.of(other).cluster(i) for i, one in enumerate(other.cluster_ids.tolist())}
     said = []
     for split in lineage.splits:
         parts = ", ".join(

@@ -92,9 +92,7 @@ def judged(evaluation: Evaluation, silhouettes: Silhouettes | None) -> list[Judg
                 f"Clusters take away {shown} of the squared distances to the mean of all rows. "
                 "It grows with every cluster more: compare it for the same number of clusters."
             )
-        elif name == "davies_bouldin":
-            shown = decimals(value, 3)
-        elif name.startswith("silhouette"):
+        elif name == "davies_bouldin" or name.startswith("silhouette"):
             shown = decimals(value, 3)
         out.append(Judged(titles[name], value, shown, meaning, "compare"))
     return out
@@ -107,8 +105,10 @@ def summary(found: Findings, silhouettes: Silhouettes | None) -> list[str]:
     if silhouettes is not None:
         _, called = judged_silhouette(silhouettes.mean)
         explained = found.evaluation.figures.get("explained_share")
-        share_of = "" if explained is None else (
-            f" The clusters explain {percent(explained.value)} of the variation of the rows."
+        share_of = (
+            ""
+            if explained is None
+            else (f" The clusters explain {percent(explained.value)} of the variation of the rows.")
         )
         said.append(
             f"The mean silhouette of {decimals(silhouettes.mean, 2)} means {called}.{share_of}"

@@ -74,7 +74,9 @@ class Page:
         return base64.b64decode(answer["data"])
 
     def pdf(self) -> bytes:
-        answer = self.ask("Page.printToPDF", preferCSSPageSize=True, paperWidth=8.27, paperHeight=11.69)
+        answer = self.ask(
+            "Page.printToPDF", preferCSSPageSize=True, paperWidth=8.27, paperHeight=11.69
+        )
         return base64.b64decode(answer["data"])
 
     @property
@@ -103,7 +105,9 @@ class Browser:
         self._pages: dict[str, Page] = {}
         self._answers: dict[int, dict[str, Any]] = {}
 
-    def ask(self, method: str, params: dict[str, Any], session: str | None = None) -> dict[str, Any]:
+    def ask(
+        self, method: str, params: dict[str, Any], session: str | None = None
+    ) -> dict[str, Any]:
         self._number += 1
         number = self._number
         message: dict[str, Any] = {"id": number, "method": method, "params": params}

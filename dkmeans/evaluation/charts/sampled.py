@@ -171,13 +171,14 @@ def sample_request(
 def samples_of(model: Model, found: Together, request: Reduce) -> SampledRows:
     """Return what a pass has found for a `sample_request`."""
     (task,) = request.broadcast
-    weights = found["weights"].totals[0]
+    weights, scatter = found["weights"].totals[0], found.parts.get("scatter")
+    assert scatter is None or isinstance(scatter, ClusterScatter)
     return SampledRows(
         model,
         found.n_rows,
         weights,
         _sample_of(found["map"], task, None) if "map" in found else None,
-        found.parts.get("scatter"),
+        scatter,
         _sample_of(found["silhouettes"], task, task.importance) if "silhouettes" in found else None,
     )
 

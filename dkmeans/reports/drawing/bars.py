@@ -25,15 +25,17 @@ def sizes(chart: Sizes, width: float) -> Markup:
     left, room = _names([row[0] for row in rows], width)
     texts = [f"{count(weight)} · {share(part, 1.0)}" for _, weight, part, _, _ in rows]
     right = width - max(map(width_of, texts)) - 8
-    across = Scale(0.0, max((row[1] for row in rows), default=1.0) or 1.0, left, right)
+    across = Scale(0.0, max(chart.weights.tolist(), default=1.0) or 1.0, left, right)
     parts = []
     for i, (said, weight, _, kind, label) in enumerate(rows):
         y = i * _STEP
+        # all others together would be a bar of another kind
+        weight = 0.0 if label < 0 else weight
         bar = tag(
             "rect",
             x=left,
             y=y + 4,
-            width=max(across(weight) - left, 0.5),
+            width=max(across(weight) - left, 0.0 if label < 0 else 0.5),
             height=_STEP - 8,
             rx=2,
             class_=f"fill {kind}",

@@ -36,8 +36,10 @@ def tag(element: str, *children: Any, **attributes: Any) -> Markup:
 def value_of(value: Any) -> Any:
     """Write a length to a tenth of a pixel."""
     if isinstance(value, float):
-        return f"{value:.1f}".removesuffix(".0").replace("-0", "0") if abs(value) < 0.05 else (
-            f"{value:.1f}".removesuffix(".0")
+        return (
+            f"{value:.1f}".removesuffix(".0").replace("-0", "0")
+            if abs(value) < 0.05
+            else (f"{value:.1f}".removesuffix(".0"))
         )
     return value
 
@@ -78,8 +80,16 @@ def picture(
 
 def width_of(said: str, font: float = FONT) -> float:
     """Return about how many pixels a text takes, rather too many."""
-    ems = (_WIDE_EM if unicodedata.east_asian_width(c) in "WF" or ord(c) > 0x2E80 else
-           0.85 if c in "mwMW@%" else 0.7 if c.isupper() else _EM for c in said)
+    ems = (
+        _WIDE_EM
+        if unicodedata.east_asian_width(c) in "WF" or ord(c) > 0x2E80
+        else 0.85
+        if c in "mwMW@%"
+        else 0.7
+        if c.isupper()
+        else _EM
+        for c in said
+    )
     return font * sum(ems)
 
 

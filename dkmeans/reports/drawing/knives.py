@@ -28,7 +28,10 @@ def silhouettes(chart: Silhouettes, width: float) -> Markup:
     top = 20.0
     bottom = top + sum(heights) + _GAP * k
     values = ticks(across.low, 1.0, 9 if width > 500 else 5)
-    parts = [columns_axis(across, values, top, bottom), line(across(0), top, across(0), bottom, "zero")]
+    parts = [
+        columns_axis(across, values, top, bottom),
+        line(across(0), top, across(0), bottom, "zero"),
+    ]
     y = top + _GAP / 2
     for i, one in enumerate(chart.clusters):
         mean = float(chart.means[i])
