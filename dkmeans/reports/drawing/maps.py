@@ -37,8 +37,8 @@ class Frame:
 
     def __call__(self, points: Array) -> Array:
         """Return pixels of points `(n, 2)`, those beyond on the edge."""
-        out = (points - self.center) * [self.scale, -self.scale]
-        out = out + [self.width / 2, self.height / 2]
+        middle = np.array([self.width, self.height]) / 2
+        out = (points - self.center) * [self.scale, -self.scale] + middle
         return np.asarray(np.clip(out, 5.0, [self.width - 5.0, self.height - 5.0]))
 
 

@@ -22,6 +22,7 @@ class Scale:
     is_log: bool = False
 
     def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
         low, high, one = self.low, self.high, float(value)
         if self.is_log:
             low, high, one = math.log(low), math.log(high), math.log(one)
