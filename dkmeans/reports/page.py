@@ -37,6 +37,9 @@ from dkmeans.reports.words import judged, summary
 
 _FOLDER = "templates"
 
+_ROUNDING = 1e-12
+"""Figures of drift below it are nothing."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -173,7 +176,7 @@ def _drift(found: Findings) -> dict[str, Any] | None:
     chart = DriftFigures.of(found.drift, model=found.model)
     rows = [
         (
-            one.title, one.subject, one.value, one.threshold,
+            one.title, one.subject, 0.0 if abs(one.value) < _ROUNDING else one.value, one.threshold,
             figure_cell(float(one.n_drifting), f"{one.n_drifting:,} of {one.n_checked:,}"),
         )
         for one in chart.checks

@@ -200,12 +200,13 @@ def told_splits(found: Findings) -> list[str]:
     said = []
     for split in lineage.splits:
         parts = ", ".join(
-            f"{new[part.cluster_id].text} ({share(part.share_of_old, 1.0)})" for part in split.parts
+            f"{new[part.cluster_id].text} ({share(part.share_of_old, 1.0)} of its rows)"
+            for part in split.parts
         )
-        said.append(f"Cluster {old[split.cluster_id].text} was split into {parts}.")
+        said.append(f"Cluster {old[split.cluster_id].text} was split into clusters {parts}.")
     for merge in lineage.merges:
         parts = ", ".join(old[part.cluster_id].text for part in merge.parts)
-        said.append(f"Clusters {parts} were merged into {new[merge.cluster_id].text}.")
+        said.append(f"Clusters {parts} were merged into cluster {new[merge.cluster_id].text}.")
     return said
 
 

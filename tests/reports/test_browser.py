@@ -9,13 +9,14 @@ from tests.reports.browser import Page
 REPORTS = ("credit_report", "demo_report", "hostile_report", "wide_report")
 DESKTOP, PHONE = 1280, 390
 
-VISIBLE = "one => one.checkVisibility({visibilityProperty: true}) && one.getBoundingClientRect().width"
+VISIBLE = "one => one.checkVisibility() && one.getBoundingClientRect().width"
 
 OVERLAPS = f"""(() => {{
   const bad = [];
   for (const svg of document.querySelectorAll('svg')) {{
     if (!({VISIBLE})(svg)) continue;
-    const texts = [...svg.querySelectorAll('text')].map(one => [one.textContent, one.getBoundingClientRect()]);
+    const texts = [...svg.querySelectorAll('text')]
+      .map(one => [one.textContent, one.getBoundingClientRect()]);
     const frame = svg.getBoundingClientRect();
     texts.forEach(([said, a], i) => {{
       if (a.left < frame.left - 2 || a.right > frame.right + 2 || a.top < frame.top - 2
@@ -48,7 +49,8 @@ FAINT = """(() => {
     const found = numbers(getComputedStyle(at).backgroundColor);
     if (found.length < 4 || found[3] > 0) return found; } return [255, 255, 255]; };
   const bad = new Set();
-  for (const one of document.body.querySelectorAll('p, li, td, th, dt, dd, h1, h2, h3, a, button, summary, caption, text, .verdict')) {
+  const told = 'p, li, td, th, dt, dd, h1, h2, h3, a, button, summary, caption, text, .verdict';
+  for (const one of document.body.querySelectorAll(told)) {
     if (!one.checkVisibility() || one.closest('.skip, #tip')) continue;
     const style = getComputedStyle(one);
     const ink = numbers(one.matches('text') ? style.fill : style.color);

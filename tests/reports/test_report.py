@@ -4,6 +4,7 @@ import json
 import re
 from html import escape
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +63,7 @@ def _count(block):  # type: ignore[no-untyped-def]
     return Moments.from_block(block, np.zeros(block.n_features))
 
 
-def test_figures_are_those_of_the_functions(
-    hostile: Path, model: Model, one_before: Model
-) -> None:
+def test_figures_are_those_of_the_functions(hostile: Path, model: Model, one_before: Model) -> None:
     from dkmeans.reports.findings import findings
 
     with rows_of(hostile) as rows:
@@ -129,7 +128,7 @@ def test_is_made_for_all(hostile_report: Path) -> None:
     assert seen.of("html")[0]["lang"] == "en"
     assert len(seen.of("h1")) == len(seen.of("main")) == 1
     levels = [int(name[1]) for name, _ in seen.tags if re.fullmatch(r"h[1-6]", name)]
-    assert all(later <= before + 1 for before, later in zip(levels, levels[1:]))
+    assert all(later <= before + 1 for before, later in pairwise(levels))
     ids = [attrs["id"] for _, attrs in seen.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     targets = [one["href"][1:] for one in seen.of("a")]
@@ -200,7 +199,7 @@ def test_one_cluster_one_feature_and_weights() -> None:
     model = dkmeans.KMeans(1).fit(X)
     html = dkmeans.report(model, X, sample_weight=np.arange(30) / 10).html
     assert "1 cluster of 30 rows by 1 feature" in html
-    assert "id=\"compared\"" not in html
+    assert 'id="compared"' not in html
 
 
 def test_constant_features_and_empty_clusters() -> None:
