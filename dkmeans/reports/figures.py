@@ -114,7 +114,7 @@ def silhouettes(chart: Silhouettes) -> Figure:
     table = table_of("Silhouettes of clusters", columns, rows)
     said = (
         "Each row of the sample is a line as long as its silhouette. Broad shapes that reach far "
-        "to the right are clusters that hang together; rows left of 0 are nearer to another cluster."
+        "to the right are clusters that hang together; rows left of 0 are nearer to another one."
     )
     notes = chart.notes
     if not chart.is_all:

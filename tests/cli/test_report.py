@@ -90,6 +90,22 @@ def test_what_was_left_out_is_told(tmp_path: Path, folder: Path, model_url: str)
     assert "part-9.parquet" in text
 
 
+def test_an_interrupt_leaves_nothing(
+    tmp_path: Path, folder: Path, model_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dkmeans.storage import atomic
+
+    def interrupted(path: Path) -> None:
+        assert path.stat().st_size > 50_000
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(atomic, "sync", interrupted)
+    ran = run("report", model_url, folder, "--out", out / "report.html", "--workers", 0)
+    assert ran.code == 130
+    assert list(out.iterdir()) == []
+
+
 def test_refusals(tmp_path: Path, folder: Path, model_url: str) -> None:
     out = ("--out", tmp_path / "report.html", "--workers", 0)
     assert run("report", model_url, folder).code == 2

@@ -1,4 +1,4 @@
-"""Reports as a browser shows them: nothing overlaps, nothing is loaded, and all that moves works."""
+"""Reports as a browser shows them: nothing overlaps or is loaded, and all that moves works."""
 
 from pathlib import Path
 

@@ -79,6 +79,23 @@ def test_figures_are_those_of_the_functions(hostile: Path, model: Model, one_bef
         assert found.lineage.to_dict() == lineage.to_dict()
 
 
+def test_a_cluster_finds_the_same(hostile: Path, model: Model, one_before: Model, client) -> None:
+    from dkmeans.reports.findings import findings
+
+    columns = [HOSTILE, QUOTED]
+    with (
+        rows_of(hostile) as here,
+        dkmeans.read_parquet(str(hostile), columns=columns, keys=["who"], client=client) as there,
+    ):
+        one, other = (findings(model, rows, against=one_before) for rows in (here, there))
+        assert there.n_passes == 2
+    assert one.profile.to_dict() == other.profile.to_dict()
+    assert one.evaluation.to_dict() == other.evaluation.to_dict()
+    assert one.drift.to_dict() == other.drift.to_dict()
+    assert one.lineage.to_dict() == other.lineage.to_dict()
+    np.testing.assert_array_equal(one.samples.for_map.X, other.samples.for_map.X)
+
+
 def test_missing_values_are_counted_and_filled() -> None:
     from dkmeans.reports.findings import findings
 
