@@ -104,6 +104,10 @@ class AirflowFailException(AirflowException):
     pass
 
 
+class AirflowSkipException(AirflowException):
+    pass
+
+
 @contextmanager
 def stood_in() -> Iterator[list[DAG]]:
     """Have `airflow` be this module meanwhile; gives the DAGs that are made."""
@@ -113,6 +117,7 @@ def stood_in() -> Iterator[list[DAG]]:
         "airflow.sdk.exceptions": {
             "AirflowException": AirflowException,
             "AirflowFailException": AirflowFailException,
+            "AirflowSkipException": AirflowSkipException,
         },
         "airflow.providers": {},
         "airflow.providers.standard": {},

@@ -18,13 +18,19 @@ from dkmeans.cli import main
 from dkmeans.jobs.outcome import LEFT_OUT
 from tests.cli.command import PROGRAM, run
 from tests.conftest import wait_until
-from tests.deploy.airflow_stand_in import AirflowException, AirflowFailException, stood_in
+from tests.deploy.airflow_stand_in import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    stood_in,
+)
 from tests.deploy.units import read_crontab, read_unit
 from tests.jobs.test_retrain import TEXT, batch, deliver
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "schedules"
 UNITS = sorted(FOLDER.glob("dkmeans*"))
 KILLED = 137
+OVERLAP = errors.JobRunning.exit_code
 CODES = {
     *(kind.exit_code for kind in vars(errors).values() if hasattr(kind, "exit_code")),
     *(0, LEFT_OUT, main._INTERRUPTED, main._TERMINATED),
@@ -44,7 +50,7 @@ def fake_program(folder: Path) -> Path:
 
 
 def test_the_page_says_of_each_exit_code_what_becomes_of_it() -> None:
-    assert {0, 1, 2, 3, 4, 5, 6, 7, 130, 143} == CODES
+    assert {0, 1, 2, 3, 4, 5, 6, 7, 8, 130, 143} == CODES
     page = (FOLDER / "README.md").read_text()
     rows = re.findall(r"^\| ([\d, ]+) \|", page, re.MULTILINE)
     told = [int(code) for row in rows for code in row.split(",")]
@@ -102,7 +108,7 @@ def test_cron_mails_what_somebody_should_see_and_nothing_else(tmp_path: Path) ->
         )
         assert ran.stderr == ""
         mailed[code] = ran.stdout
-    assert {code for code, text in mailed.items() if not text} == {0, LEFT_OUT}
+    assert {code for code, text in mailed.items() if not text} == {0, LEFT_OUT, OVERLAP}
     for code, text in mailed.items():
         assert not text or (f"exit code {code}:" in text and f"of code {code}\n" in text)
     calls = (tmp_path / "calls").read_text().splitlines()
@@ -122,7 +128,7 @@ def test_units_have_known_keys_and_values(path: Path) -> None:
     [
         ("RestartSec=", "RestartSecs="),
         ("Restart=on-failure", "Restart=on-failures"),
-        ("SuccessExitStatus=4 143", "SuccessExitStatus=4, 143"),
+        ("SuccessExitStatus=4 8 143", "SuccessExitStatus=4, 8 143"),
         ("ProtectHome=yes", "ProtectHome=of course"),
         ("Type=oneshot", "Type=oneshot\nType=simple"),
         ("[Service]", "[Sevice]"),
@@ -141,7 +147,7 @@ def test_what_systemd_makes_of_each_exit_code() -> None:
     service = unit["Service"]
     done = {0, *map(int, service["SuccessExitStatus"].split())}
     failed = set(map(int, service["RestartPreventExitStatus"].split()))
-    assert done == {0, LEFT_OUT, main._TERMINATED}
+    assert done == {0, LEFT_OUT, OVERLAP, main._TERMINATED}
     assert failed == {2, 3, 5, 6}
     assert service["Restart"] == "on-failure"
     assert CODES - done - failed == {1, 7, main._INTERRUPTED}
@@ -202,7 +208,8 @@ def test_airflow_makes_of_each_exit_code_what_it_means(
     module, dag = dag_of(monkeypatch, fake_program(tmp_path))
     parts = [set(module[name]) for name in ("DONE", "NOT_AGAIN", "AGAIN")]
     assert parts == [{0, LEFT_OUT}, {2, 3, 5, 6}, {1, 7, main._INTERRUPTED, main._TERMINATED}]
-    assert set.union(*parts) == CODES
+    assert module["OVERLAP"] == OVERLAP
+    assert set.union({OVERLAP}, *parts) == CODES
     (task,) = dag.tasks
     task.as_of = "2026-11-20"
     for code in sorted({*CODES, KILLED}):
@@ -217,6 +224,7 @@ def test_airflow_makes_of_each_exit_code_what_it_means(
             continue
         assert str(code) in str(raised)
         assert isinstance(raised, AirflowFailException) == (code in module["NOT_AGAIN"])
+        assert isinstance(raised, AirflowSkipException) == (code == OVERLAP)
     called = set((tmp_path / "calls").read_text().splitlines())
     assert called == {"run /etc/dkmeans/customers.yaml --as-of 2026-11-20"}
 
@@ -310,7 +318,10 @@ def test_airflow_itself_does_so(tmp_path: Path) -> None:
             found[int(code)] = (state, int(calls), day)
     assert set(found) == {*CODES, KILLED}
     for code, (state, calls, _) in found.items():
-        assert state == ("success" if code in (0, LEFT_OUT) else "failed"), code
+        expected = (
+            "success" if code in (0, LEFT_OUT) else "skipped" if code == OVERLAP else "failed"
+        )
+        assert state == expected, code
         assert calls == (2 if code in (1, 7, 130, 143, KILLED) else 1), code
     assert found[5][2] == "2026-01-06"
 
@@ -342,7 +353,7 @@ def test_overlap_termination_and_the_unexpected_have_their_exit_codes(
     try:
         wait_until((tmp_path / "on").exists, first)
         second = run("run", job)
-        assert second.code == errors.JobRunning.exit_code == 7
+        assert second.code == OVERLAP
         assert "is run by" in second.error
         first.send_signal(signal.SIGTERM)
         _, said = first.communicate(timeout=30)
@@ -355,4 +366,4 @@ def test_overlap_termination_and_the_unexpected_have_their_exit_codes(
     with pytest.raises(RuntimeError, match="of the factory"):
         run("run", job, "--set", "cluster.factory=clusters:broken")
     found = run("runs", "list", tmp_path / "reg", "--json").json["runs"]
-    assert [one["exit_code"] for one in found] == [143, 7, 1]
+    assert [one["exit_code"] for one in found] == [143, OVERLAP, 1]
