@@ -13,14 +13,8 @@ from dkmeans.errors import DkmeansError, DkmeansWarning
 
 _INTERRUPTED, _TERMINATED = 130, 143
 _COMMANDS = (
-<<<<<<< HEAD
     *("fit", "sweep", "predict", "evaluate", "profile", "drift", "report"),
-    *("plan", "inspect"),
-    *("models", "run", "runs", "demo"),
-=======
-    *("fit", "sweep", "predict", "evaluate", "profile", "drift", "plan", "inspect"),
-    *("models", "run", "runs", "serve", "demo"),
->>>>>>> 119058c0d59d41830dc08ab2eb63d293d9543076
+    *("plan", "inspect", "models", "run", "runs", "serve", "demo"),
 )
 
 
