@@ -13,8 +13,8 @@ from dkmeans.errors import DkmeansError, DkmeansWarning
 
 _INTERRUPTED, _TERMINATED = 130, 143
 _COMMANDS = (
-    *("fit", "sweep", "predict", "evaluate", "profile", "drift", "plan", "inspect"),
-    *("models", "run", "runs", "serve", "demo"),
+    *("fit", "sweep", "predict", "evaluate", "profile", "drift", "report"),
+    *("plan", "inspect", "models", "run", "runs", "serve", "demo"),
 )
 
 
