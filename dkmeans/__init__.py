@@ -130,6 +130,7 @@ __all__ = [
     "load_job",
     "metrics",
     "name_clusters",
+    "plots",
     "profile",
     "read_parquet",
     "reporting",
@@ -143,8 +144,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "metrics":
-        return import_module("dkmeans.metrics")
+    if name in ("metrics", "plots"):
+        return import_module(f"dkmeans.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'dkmeans' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

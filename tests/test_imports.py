@@ -49,7 +49,8 @@ def test_callbacks_load_what_they_show_to_only_when_they_are_used():
 
 def test_sweeps_load_what_finds_elbows_and_draws_only_when_it_is_used():
     names = ("kneed", "matplotlib", "pandas")
-    code = "from dkmeans.evaluation.sweeps import choice, files, plot, result, scores"
+    code = "from dkmeans.evaluation.sweeps import choice, files, result, scores"
+    code += "; from dkmeans.plots import drawing, elbows, sweeps"
     assert loaded_after(code, names) == []
     assert loaded_after("from dkmeans import Sweep, sweep", names[:2]) == []
     used = "from dkmeans.evaluation.sweeps.choice import elbow_of; elbow_of([1, 2, 3], [9, 2, 1])"

@@ -28,8 +28,9 @@ from dkmeans.errors import ArgumentError, OutputExists
 from dkmeans.estimators.sweep import SWEEP_N_INIT
 from dkmeans.estimators.sweep import sweep as swept
 from dkmeans.evaluation.sweeps.files import refuse_existing_sweep
-from dkmeans.evaluation.sweeps.plot import check_matplotlib, check_path
 from dkmeans.jobs.counts import parse_counts as counts_of
+from dkmeans.plots.drawing import check_matplotlib
+from dkmeans.plots.sweeps import check_path
 from dkmeans.rows.for_model import left_out
 from dkmeans.rows.progress import reporting
 from dkmeans.storage.filesystem import absolute, redact, remember

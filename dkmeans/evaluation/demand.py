@@ -91,6 +91,37 @@ def sweep_demand(
     )
 
 
+def chart_demand(model: Model, n_sampled: int, scatters: bool) -> Demand:
+    """Return what the samples of charts ask of rows, in one pass.
+
+    Of `n_sampled` rows in all; `scatters` tells whether products of features are added up.
+    """
+    item = np.dtype(model.dtype).itemsize
+    k, d = model.n_clusters, model.n_features
+    products = d * (d + 2) * 8 if scatters else 0
+    return Demand(
+        n_passes=1,
+        n_runs=1,
+        n_centers=k,
+        broadcast_bytes=k * (d + 1) * 8,
+        partial_bytes=k * 8,
+        sampled_rows=n_sampled + 2,
+        scaling_bytes=products,
+        samples_under_centers=True,
+        scratch_bytes=scratch_bytes(d, k, item) + k * d * item,
+        row_bytes=0,
+        # labels and distances, importance, keys and their order
+        tile_bytes=TILE_ROWS * 10 * 8,
+        has_pilot=False,
+        n_scalings=int(model.scaling is not None),
+        n_state_passes=0,
+        state_bytes=0,
+        n_epochs=0,
+        drawn_rows=0,
+        probe=Reduce("probe", ClusterSums.from_block, (np.zeros((k, d)), np.zeros(d))),
+    )
+
+
 def profile_demand(model: Model, n_examples: int = 0) -> Demand:
     """Return what a profile asks of rows of the model's features.
 

@@ -72,7 +72,7 @@ def profile_statistics(
 
 def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> ProfileStatistics:
     pilot = rows.pilot_mean() if isinstance(model.scaling, Normalization) else None
-    survey = Survey.of(model, pilot, _known_rows(rows), n_examples, seed)
+    survey = Survey.of(model, pilot, known_rows(rows), n_examples, seed)
     name, first = _surveyed(rows, survey)
     if not first["moments"].precise:
         # centers are far from their rows: once more, from where the rows are
@@ -133,7 +133,7 @@ def _cuts(survey: Survey, sample: WeightedSample) -> tuple[Array, Bins]:
     return joined(own, bins.edges), bins
 
 
-def _known_rows(rows: Rows) -> int | None:
+def known_rows(rows: Rows) -> int | None:
     """How many rows, all of weight one, a pass uses; None where that is not known before."""
     if rows.weighted:
         return None

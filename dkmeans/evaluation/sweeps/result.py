@@ -133,7 +133,7 @@ class Sweep(Shown):
         ArgumentError
             If matplotlib is not installed.
         """
-        from dkmeans.evaluation.sweeps.plot import drawn, write_png
+        from dkmeans.plots.sweeps import drawn, write_png
 
         figure = drawn(self)
         if path is not None:
