@@ -57,6 +57,16 @@ def test_sweeps_load_what_finds_elbows_and_draws_only_when_it_is_used():
     assert "kneed" in loaded_after(used, names)
 
 
+def test_plots_load_matplotlib_and_pandas_only_when_they_are_drawn():
+    code = "import dkmeans; [getattr(dkmeans.plots, name) for name in dkmeans.plots.__all__]"
+    assert loaded_after(code, ("matplotlib", "PIL", "scipy", *HEAVY)) == []
+
+
+def test_the_pass_of_charts_loads_neither_nor_scipy():
+    code = "import dkmeans.evaluation.charts.sampled"
+    assert loaded_after(code, ("matplotlib", "scipy", *HEAVY)) == []
+
+
 def test_models_load_without_dask():
     names = ("dask", "distributed", "sklearn")
     assert loaded_after("from dkmeans import Model, Assignment", names) == []

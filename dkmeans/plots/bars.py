@@ -8,15 +8,8 @@ from dkmeans.evaluation.charts.clusters import MOST_CLUSTERS
 from dkmeans.evaluation.charts.palette import OTHERS
 from dkmeans.evaluation.charts.sizes import Sizes
 from dkmeans.evaluation.shown import share
-from dkmeans.plots.drawing import (
-    axes_for,
-    count,
-    end_for_texts,
-    finish,
-    plain_axes,
-    rows_of_text,
-    texts_of,
-)
+from dkmeans.plots.drawing import axes_for, count, end_for_texts, plain_axes, rows_of_text, texts_of
+from dkmeans.plots.heads import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,7 +1,6 @@
 """What all plots share: Axes, inks that suit the theme of the user, titles, numbers, room."""
 
 import math
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,7 +13,6 @@ from dkmeans.evaluation.shown import brief
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
 MARKERS = {
     "circle": "o",
@@ -34,9 +32,6 @@ _PLAIN_FONT = 10.0
 """Points of the font that sizes of figures are made for."""
 
 _Rgb = tuple[float, float, float]
-
-_HEAD_LINES = 5
-"""Lines that title and subtitle may take."""
 
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
@@ -225,68 +220,3 @@ def end_for_texts(ax: "Axes", longest: float) -> float:
     room = ax.get_window_extent().width
     widest = max(text.get_window_extent().width for text in ax.texts) + 1.4 * font_size()
     return (longest or 1.0) / max(0.2, 1 - widest / room)
-
-
-def finish(ax: "Axes", inks: Inks, title: str, notes: Sequence[str] = ()) -> None:
-    """Set title and subtitle, and break what would be too wide for the Axes.
-
-    Parameters
-    ----------
-    ax
-        All else is drawn already.
-    inks
-        Of the Axes.
-    title
-        What is seen.
-    notes
-        What is left out, by which rule, and units: the subtitle.
-    """
-    figure = figure_of(ax)
-    figure.draw_without_rendering()
-    box = ax.get_window_extent()
-    above = _HEAD_LINES * font_size() * figure.dpi / 72
-    are_broken = [
-        broken(ax.xaxis.label, box.width),
-        # title and subtitle will take some of the height
-        broken(ax.yaxis.label, box.height - above, upright=True),
-    ]
-    if any(are_broken):
-        figure.draw_without_rendering()
-        box = ax.get_window_extent()
-    # from the left end of what belongs to the Axes to the right one
-    whole = ax.get_tightbbox() or box
-    left = (whole.x0 - box.x0) / box.width
-    height = 0.0
-    said = ". ".join(note[:1].upper() + note[1:] for note in notes if note)
-    if said:
-        below = ax.annotate(
-            said,
-            (left, 1),
-            (0, 5),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha="left",
-            va="bottom",
-            color=inks.muted,
-            fontsize=font_size(0.85),
-        )
-        broken(below, whole.width)
-        # the title lies above it, and has room made for both; its width is nobody else's matter
-        below.set_in_layout(False)
-        height = below.get_window_extent().height * 72 / figure.dpi + 5
-    heading = ax.set_title(
-        title, loc="left", x=left, pad=6 + height, color=inks.text, fontweight="bold"
-    )
-    broken(heading, whole.width)
-
-
-def broken(text: "Text", room: float, *, upright: bool = False) -> bool:
-    """Break a text into lines that fit into some pixels; return whether that was needed."""
-    said = text.get_text()
-    box = text.get_window_extent()
-    width = box.height if upright else box.width
-    if width <= room:
-        return False
-    n_characters = max(8, int(0.97 * len(said) * room / width))
-    text.set_text("\n".join(textwrap.wrap(said, n_characters)))
-    return True

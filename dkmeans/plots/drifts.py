@@ -15,7 +15,6 @@ from dkmeans.plots.drawing import (
     axes_for,
     count,
     end_for_texts,
-    finish,
     font_size,
     number,
     plain_axes,
@@ -23,6 +22,7 @@ from dkmeans.plots.drawing import (
     safe,
     texts_of,
 )
+from dkmeans.plots.heads import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,8 @@ from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.charts.elbow import Curve, Elbow
 from dkmeans.evaluation.charts.palette import COLORS
 from dkmeans.evaluation.sweeps.result import Sweep
-from dkmeans.plots.drawing import Inks, axes_for, count, figure_of, finish, plain_axes, tick
+from dkmeans.plots.drawing import Inks, axes_for, count, figure_of, plain_axes, tick
+from dkmeans.plots.heads import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,8 @@ from dkmeans.evaluation.lineage.lineage import lineage
 from dkmeans.evaluation.lineage.result import Lineage
 from dkmeans.evaluation.shown import share
 from dkmeans.kernels.block import Array
-from dkmeans.plots.drawing import Inks, axes_for, check_matplotlib, count, finish, safe
+from dkmeans.plots.drawing import Inks, axes_for, check_matplotlib, count, safe
+from dkmeans.plots.heads import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

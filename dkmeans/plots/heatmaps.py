@@ -13,13 +13,13 @@ from dkmeans.plots.drawing import (
     axes_for,
     check_matplotlib,
     figure_of,
-    finish,
     font_size,
     ink_on,
     safe,
     texts_of,
     tick,
 )
+from dkmeans.plots.heads import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

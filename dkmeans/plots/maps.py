@@ -16,12 +16,12 @@ from dkmeans.plots.drawing import (
     check_matplotlib,
     count,
     figure_of,
-    finish,
     font_size,
     plain_axes,
     safe,
     texts_of,
 )
+from dkmeans.plots.heads import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

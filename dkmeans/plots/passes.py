@@ -7,7 +7,8 @@ import numpy as np
 from dkmeans.evaluation.charts.convergence import Convergence
 from dkmeans.evaluation.charts.palette import COLORS
 from dkmeans.kernels.block import Array
-from dkmeans.plots.drawing import axes_for, finish, number, plain_axes
+from dkmeans.plots.drawing import axes_for, number, plain_axes
+from dkmeans.plots.heads import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,12 +15,12 @@ from dkmeans.plots.drawing import (
     axes_for,
     check_matplotlib,
     count,
-    finish,
     font_size,
     plain_axes,
     rows_of_text,
     texts_of,
 )
+from dkmeans.plots.heads import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

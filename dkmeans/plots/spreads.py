@@ -13,10 +13,8 @@ from dkmeans.evaluation.profiles.result import Profile
 from dkmeans.plots.drawing import (
     Inks,
     axes_for,
-    broken,
     check_matplotlib,
     figure_of,
-    finish,
     font_size,
     ink_on,
     inks_of,
@@ -25,6 +23,7 @@ from dkmeans.plots.drawing import (
     safe,
     texts_of,
 )
+from dkmeans.plots.heads import broken, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,8 @@ from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.charts.palette import OTHERS
 from dkmeans.evaluation.charts.silhouettes import Silhouettes
 from dkmeans.plots.axes import CellText
-from dkmeans.plots.drawing import broken, count, number, safe, tick
+from dkmeans.plots.drawing import count, number, safe, tick
+from dkmeans.plots.heads import broken
 from tests.plots.subjects import drawings, subject
 from tests.plots.written import texts_of
 

@@ -1,5 +1,8 @@
 """Every plot can be read: with few and many features and clusters, in light and dark themes."""
 
+import gc
+import weakref
+
 import matplotlib
 import pytest
 from matplotlib import style
@@ -74,6 +77,25 @@ def test_axes_of_the_user_are_drawn_on_and_given_back(name):
     assert not right.lines
     assert problems(left) == []
     assert plt.get_fignums() == []
+
+
+def test_plots_beside_each_other_leave_each_other_room():
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    of = drawings(subject(2, 2))
+    of["map2d"](left)
+    assert problems(left) == []
+    before = left.get_window_extent().width
+    of["checks"](right)
+    texts_of(figure)
+    assert left.get_window_extent().width < before
+    assert problems(left) == []
+
+
+def test_figures_that_nobody_has_are_forgotten():
+    ax = weakref.ref(drawings(subject(2, 2))["sizes"](None))
+    gc.collect()
+    assert ax() is None
 
 
 def test_a_larger_font_has_a_larger_figure():
