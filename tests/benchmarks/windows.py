@@ -148,7 +148,11 @@ def slide(
     partitions = list_partitions(str(folder / "lake"))
     store = str(folder / f"coresets {length} {seed} {follows}")
     champion: Model | None = None
+    is_read = [False] * N_PARTITIONS
     for first in range(N_PARTITIONS - length + 1):
+        if first % every and not follows:
+            # nothing of it is needed later
+            continue
         window = partitions[first : first + length]
         began = time.perf_counter()
         model = window_fit(
@@ -163,9 +167,11 @@ def slide(
         )
         seconds = time.perf_counter() - began
         champion = model if follows else None
+        new = [i for i in range(first, first + length) if not is_read[i]]
+        for i in new:
+            is_read[i] = True
         if first % every:
             continue
-        new = range(length) if first == 0 else [first + length - 1]
         X = np.concatenate(case.parts[first : first + length])
         began = time.perf_counter()
         refit = KMeans(case.n_clusters, random_state=seed).fit(model.prepare(X))
