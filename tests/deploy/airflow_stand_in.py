@@ -1,7 +1,7 @@
 """As much of Airflow 3 as the DAG uses, with its signatures: what it does not take is an error.
 
 The parameters are those of Airflow 3.3 (apache-airflow-task-sdk 1.3), among which are all that the
-DAG may use. The same checks run under Airflow itself: see `test_schedules`.
+DAG may use. The same checks run under Airflow itself: see `test_airflow`.
 """
 
 import logging

@@ -1,93 +1,19 @@
-"""Everything that one overlay puts on a cluster, and what does not fit together in it."""
+"""What does not fit together in what an overlay puts on a cluster."""
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from dask.utils import parse_bytes
 
-from tests.deploy.kustomize import render, without_hashes
-from tests.deploy.rendered import NAME, dask_job, pods_of
+from tests.deploy.network import namespaces, ports, selectors
+from tests.deploy.stages import Stage, environment, option, quantity_bytes
 
 MADE_BY_HAND = {
     "dkmeans-serve-token": {"token"},
     "dkmeans-dask-tls": {"ca.crt", "tls.crt", "tls.key"},
 }
 """Secrets that README.md has people make, and their keys."""
-
-_OPERATOR_LABELS = {"scheduler": "scheduler", "worker": "worker", "runner": "job-runner"}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What an overlay makes, and the DaskJob that its launcher launches."""
-
-    docs: Mapping[tuple[str, str], Any]
-    job: Mapping[str, Any]
-    pods: Mapping[str, Mapping[str, Any]]
-    """PodSpecs by what they are: serve, launcher, runner, scheduler, worker."""
-
-    labels: Mapping[str, Mapping[str, str]]
-    """Labels of those pods."""
-
-    @classmethod
-    def of(cls, kubernetes: Path, stage: str, launcher: ModuleType) -> "Stage":
-        """Render an overlay, and launch as its CronJob does."""
-        docs = without_hashes(render(kubernetes / "overlays" / stage))
-        serve = docs["Deployment", "dkmeans-serve"]["spec"]["template"]
-        launch = docs["CronJob", "dkmeans-retrain"]["spec"]["jobTemplate"]["spec"]["template"]
-        image = environment(launch["spec"]["containers"][0])["IMAGE"]
-        job = dask_job(
-            launcher,
-            docs["ConfigMap", "dkmeans-settings"]["data"],
-            template=docs["ConfigMap", "dkmeans-launcher"]["data"]["daskjob.yaml"],
-            namespace=launch_namespace(docs),
-            image=image,
-        )
-        pods = {"serve": serve["spec"], "launcher": launch["spec"], **pods_of(job)}
-        labels = {name: pod["metadata"]["labels"] for name, pod in
-                  (("serve", serve), ("launcher", launch))}  # fmt: skip
-        for name, component in _OPERATOR_LABELS.items():
-            labels[name] = {"dask.org/component": component, "dask.org/cluster-name": NAME}
-        return cls(docs, job, pods, labels)
-
-    def container(self, pod: str) -> Mapping[str, Any]:
-        (found,) = self.pods[pod]["containers"]
-        return found  # type: ignore[no-any-return]
-
-
-def launch_namespace(docs: Mapping[tuple[str, str], Any]) -> str:
-    return str(docs["CronJob", "dkmeans-retrain"]["metadata"]["namespace"])
-
-
-def environment(container: Mapping[str, Any]) -> dict[str, str]:
-    return {one["name"]: one.get("value", "") for one in container.get("env", [])}
-
-
-def option(container: Mapping[str, Any], name: str) -> str:
-    """Return the value of `--name=value`."""
-    (found,) = [one for one in container["args"] if one.startswith(f"--{name}=")]
-    return str(found.partition("=")[2])
-
-
-def quantity_bytes(text: str) -> int:
-    """Read a quantity of Kubernetes, as 16Gi."""
-    found = re.fullmatch(r"(\d+)([KMGT]i)", text)
-    assert found, text
-    return int(found[1]) * 2 ** (10 * ("KMGT".index(found[2][0]) + 1))
-
-
-def selects(labels: Mapping[str, str], selector: Mapping[str, Any]) -> bool:
-    """Whether a selector, of labels or of expressions, takes a pod."""
-    for one in selector.get("matchExpressions", []):
-        assert one["operator"] == "In", one
-        if labels.get(one["key"]) not in one["values"]:
-            return False
-    return selector.get("matchLabels", {}).items() <= labels.items()
 
 
 def problems(stage: Stage) -> list[str]:
@@ -116,121 +42,6 @@ def references(stage: Stage) -> Iterator[str]:
                 asked = one.get("valueFrom", {}).get("configMapKeyRef")
                 if asked and asked["key"] not in stage.docs["ConfigMap", asked["name"]]["data"]:
                     yield f"{pod} finds no {asked['key']}"
-
-
-def namespaces(stage: Stage) -> Iterator[str]:
-    spaces = {doc["metadata"].get("namespace") for (kind, _), doc in stage.docs.items()
-              if kind != "Namespace"}  # fmt: skip
-    for (kind, name), doc in stage.docs.items():
-        if kind == "Namespace" and spaces != {name}:
-            yield f"{spaces} are not {name}"
-        for subject in doc.get("subjects", []):
-            if subject.get("namespace") not in spaces:
-                yield f"{kind} {name} binds an account of {subject.get('namespace')}"
-    for pod in ("runner", "worker"):
-        address = environment(stage.container(pod))["DASK_SCHEDULER_ADDRESS"]
-        if address != f"tls://{NAME}-scheduler.{launch_namespace(stage.docs)}.svc:8786":
-            yield f"{pod} asks {address}"
-
-
-def selectors(stage: Stage) -> Iterator[str]:
-    service = stage.job["spec"]["cluster"]["spec"]["scheduler"]["service"]
-    if service["selector"] != stage.labels["scheduler"]:
-        yield "the Service of the scheduler does not find it"
-    for (kind, name), doc in stage.docs.items():
-        found = {
-            "Service": lambda doc: {"matchLabels": doc["spec"]["selector"]},
-            "PodDisruptionBudget": lambda doc: doc["spec"]["selector"],
-            "NetworkPolicy": lambda doc: doc["spec"]["podSelector"],
-            "Deployment": lambda doc: doc["spec"]["selector"],
-        }.get(kind)
-        if found and not any(selects(labels, found(doc)) for labels in stage.labels.values()):
-            yield f"{kind} {name} selects nothing"
-        if kind == "HorizontalPodAutoscaler":
-            target = doc["spec"]["scaleTargetRef"]
-            if (target["kind"], target["name"]) not in stage.docs:
-                yield f"{name} scales nothing"
-            if "replicas" in stage.docs["Deployment", "dkmeans-serve"]["spec"]:
-                yield "replicas stand in the way of the autoscaler"
-        if kind == "RoleBinding" and ("Role", doc["roleRef"]["name"]) not in stage.docs:
-            yield f"{name} binds no Role"
-    for one in stage.pods["serve"]["topologySpreadConstraints"]:
-        if not selects(stage.labels["serve"], one["labelSelector"]):
-            yield "the pods of the service do not spread"
-
-
-def ports(stage: Stage) -> Iterator[str]:
-    for pod in stage.pods:
-        container = stage.container(pod)
-        named = {one["name"]: one["containerPort"] for one in container.get("ports", [])}
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            if probe in container and container[probe]["httpGet"]["port"] not in named:
-                yield f"{pod}: the {probe} asks no port"
-    services = {
-        "serve": stage.docs["Service", "dkmeans-serve"]["spec"],
-        "scheduler": stage.job["spec"]["cluster"]["spec"]["scheduler"]["service"],
-    }
-    for pod, service in services.items():
-        named = {one["name"]: one["containerPort"] for one in stage.container(pod)["ports"]}
-        for one in service["ports"]:
-            if one["targetPort"] not in named:
-                yield f"{pod}: its Service has no port {one['targetPort']}"
-    listens = {
-        "serve": {int(option(stage.container("serve"), "port"))},
-        "scheduler": {
-            int(option(stage.container("scheduler"), "port")),
-            int(option(stage.container("scheduler"), "dashboard-address").lstrip(":")),
-        },
-        "worker": {
-            int(option(stage.container("worker"), name).lstrip(":"))
-            for name in ("worker-port", "nanny-port", "dashboard-address")
-        },
-    }
-    for pod, expected in listens.items():
-        told = {one["containerPort"] for one in stage.container(pod)["ports"]}
-        if told != expected:
-            yield f"{pod} listens on {expected}, not on {told}"
-        for name in ("out of", "into"):
-            for port in _passed(stage, pod, name):
-                if port not in expected:
-                    yield f"port {port} {name} {pod} is open, where nobody listens"
-    # what must get through
-    for asks, answers, port in (
-        ("worker", "scheduler", 8786), ("runner", "scheduler", 8786), ("scheduler", "worker", 8788),
-        ("scheduler", "worker", 8789), ("worker", "worker", 8788), ("runner", "worker", 8788),
-    ):  # fmt: skip
-        for name, pod, other in (("into", answers, asks), ("out of", asks, answers)):
-            if port not in _passed(stage, pod, name, other):
-                yield f"port {port} {name} {pod}, {asks} to {answers}, is closed"
-
-
-def _passed(stage: Stage, pod: str, way: str, other: str | None = None) -> set[int]:
-    """Ports that policies open between a pod and pods: into it, or out of it."""
-    side, peer = ("ingress", "from") if way == "into" else ("egress", "to")
-    found = set()
-    for (kind, _), doc in stage.docs.items():
-        if kind != "NetworkPolicy" or not doc["spec"]["podSelector"]:
-            continue
-        for rule, one in _peers(doc["spec"].get(side, []), peer):
-            # seen from the pod that the port is of, or from that which the policy is of
-            owner, partner = doc["spec"]["podSelector"], one.get("podSelector")
-            if other is None and way == "out of":
-                is_meant = partner is not None and selects(stage.labels[pod], partner)
-            elif not selects(stage.labels[pod], owner):
-                is_meant = False
-            else:
-                is_meant = other is None or (
-                    partner is not None and selects(stage.labels[other], partner)
-                )
-            if is_meant:
-                found |= {one["port"] for one in rule["ports"]}
-    return found
-
-
-def _peers(rules: list[Any], peer: str) -> Iterator[tuple[Any, Any]]:
-    for rule in rules:
-        for one in rule[peer]:
-            yield rule, one
 
 
 def images(stage: Stage) -> Iterator[str]:
