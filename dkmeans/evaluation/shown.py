@@ -26,6 +26,9 @@ _LEAST_WIDTH = 60
 _LEAST_PROBABILITY = 1e-3
 _LEAST_SHARE = 1e-4
 _CELL = "padding:2px 8px;vertical-align:top"
+_WRAPS = {"left": "", "right": ";white-space:nowrap"}
+"""Numbers are not broken: 1e-23 has a hyphen."""
+
 _LONGEST_NAME = 40
 _LONGEST_HEADING = 18
 _LONGEST_OF_MANY = 10
@@ -67,6 +70,10 @@ class Shown(ABC):
 
     def __str__(self) -> str:
         return self.to_text()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        # IPython in a terminal would show the fields
+        printer.text(self.to_text())
 
     def _repr_html_(self) -> str:
         return as_html(self.sections())
@@ -119,7 +126,7 @@ def as_html(sections: Iterable[Section]) -> str:
             body = "".join(
                 "<tr>"
                 + "".join(
-                    f'<td style="text-align:{side};{_CELL}">{html.escape(cell)}</td>'
+                    f'<td style="text-align:{side};{_CELL}{_WRAPS[side]}">{html.escape(cell)}</td>'
                     for cell, side in zip(row, sides, strict=True)
                 )
                 + "</tr>"

@@ -82,42 +82,7 @@ class _Planned:
 
 
 def plan_lines(cost: Plan, rows: Rows) -> list[tuple[str, str]]:
-    """Return a plan as a user reads it: names and what they are."""
+    """Return a plan as a user reads it: names and what they are, the features by name."""
     assert rows.parquet is not None
-    skipped = f", {cost.skipped_files:,} left out" if cost.skipped_files else ""
-    requests = f" in {cost.source_requests:,} requests" if cost.source_requests else ""
-    local = ""
-    if cost.local_bytes_read:
-        local = (
-            f"; local disks: {cost.local_bytes_written / 1e6:,.1f} MB written, at most "
-            f"{cost.local_bytes_read / 1e6:,.1f} MB read"
-        )
-    once = ""
-    if cost.process_bytes:
-        once = f", and {cost.process_bytes / 1e6:,.0f} MB once a worker for compiled code"
-    lines = [
-        ("files", f"{cost.files:,}{skipped}"),
-        ("rows", f"{cost.rows:,}"),
-        ("features", f"{cost.features} ({rows.parquet.choice})"),
-        ("source", f"{cost.source_bytes / 1e6:,.1f} MB{requests} a pass"),
-        ("decoded", f"{cost.decoded_bytes / 1e6:,.1f} MB"),
-        ("stage", cost.stage_reason),
-        ("blocks", f"{cost.blocks:,} in {cost.leaves:,} leaves, {cost.tasks:,} tasks a pass"),
-        (
-            "passes",
-            f"at most {cost.most_passes:,}, reading at most {cost.most_bytes_read / 1e6:,.1f} MB "
-            f"of the source{local}",
-        ),
-        ("memory", f"{cost.task_bytes / 1e6:,.1f} MB for one task, above an idle worker{once}"),
-    ]
-    if cost.most_seconds is not None:
-        later = (
-            "" if cost.staged_pass_seconds is None else f", {cost.staged_pass_seconds:,.1f} s later"
-        )
-        lines.append(
-            (
-                "seconds",
-                f"{cost.pass_seconds:,.1f} s a pass{later}; at most {cost.most_seconds:,.0f} s",
-            )
-        )
-    return lines
+    chosen = {"features": f"{cost.features} ({rows.parquet.choice})"}
+    return [(name, chosen.get(name, value)) for name, value in cost.lines()]

@@ -20,9 +20,16 @@ class ChartAxes(Axes):
     def _repr_png_(self) -> bytes:
         figure = self.get_figure(root=True)
         assert figure is not None
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=_DPI)
-        return out.getvalue()
+        return _png(figure)
+
+
+class Panels(list[Axes]):
+    """Several Axes of one figure that belongs to no window; notebooks show it, once."""
+
+    def _repr_png_(self) -> bytes | None:
+        figures = {axes.get_figure(root=True) for axes in self}
+        figure = figures.pop() if len(figures) == 1 else None
+        return None if figure is None else _png(figure)
 
 
 class CellText(Text):
@@ -44,6 +51,12 @@ class CellText(Text):
         return bool(box.width <= 0.96 * room[0] and box.height <= 0.96 * room[1])
 
 
+def _png(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=_DPI)
+    return out.getvalue()
+
+
 def _figure(width: float, height: float) -> Figure:
     layout = ConstrainedLayoutEngine(w_pad=_PAD, h_pad=_PAD)
     return Figure(figsize=(width, height), layout=layout)
@@ -55,8 +68,8 @@ def new_axes(width: float, height: float) -> Axes:
     return figure.add_subplot(axes_class=ChartAxes)
 
 
-def new_panels(n_rows: int, n_columns: int, width: float, height: float) -> list[Axes]:
+def new_panels(n_rows: int, n_columns: int, width: float, height: float) -> Panels:
     """Make several Axes of a new figure of a size in inches, row by row."""
     figure = _figure(width, height)
     places = [(n_rows, n_columns, i + 1) for i in range(n_rows * n_columns)]
-    return [figure.add_subplot(*place, axes_class=ChartAxes) for place in places]
+    return Panels(figure.add_subplot(*place, axes_class=ChartAxes) for place in places)

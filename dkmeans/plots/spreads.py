@@ -132,7 +132,7 @@ def _height(chart: Distributions) -> float:
 
 def _panels(chart: Distributions, kind: str) -> "list[Axes]":
     """Draw each feature in Axes of its own."""
-    from dkmeans.plots.axes import new_panels
+    from dkmeans.plots.axes import Panels, new_panels
 
     n = len(chart.features)
     n_columns = min(n, _COLUMNS)
@@ -162,7 +162,7 @@ def _panels(chart: Distributions, kind: str) -> "list[Axes]":
         fontsize=font_size(0.85),
     )
     broken(heading, 0.97 * figure.bbox.width)
-    return panels[:n]
+    return Panels(panels[:n])
 
 
 def _draw(

@@ -71,6 +71,46 @@ class Plan:
         """Return the fields as a dictionary."""
         return asdict(self)
 
+    def lines(self) -> list[tuple[str, str]]:
+        """Return the plan as people read it: names and what they are."""
+        skipped = f", {self.skipped_files:,} left out" if self.skipped_files else ""
+        requests = f" in {self.source_requests:,} requests" if self.source_requests else ""
+        source = local = once = later = ""
+        if self.files:
+            source = f", reading at most {self.most_bytes_read / 1e6:,.1f} MB of the source"
+        if self.local_bytes_read:
+            local = (
+                f"; local disks: {self.local_bytes_written / 1e6:,.1f} MB written, at most "
+                f"{self.local_bytes_read / 1e6:,.1f} MB read"
+            )
+        if self.process_bytes:
+            once = f", and {self.process_bytes / 1e6:,.0f} MB once a worker for compiled code"
+        if self.staged_pass_seconds is not None:
+            later = f", {self.staged_pass_seconds:,.1f} s later"
+        task = f"{self.task_bytes / 1e6:,.1f} MB for one task, above an idle worker{once}"
+        lines = [
+            ("files", f"{self.files:,}{skipped}"),
+            ("rows", f"{self.rows:,}"),
+            ("features", f"{self.features}"),
+            ("source", f"{self.source_bytes / 1e6:,.1f} MB{requests} a pass"),
+            ("decoded", f"{self.decoded_bytes / 1e6:,.1f} MB"),
+            ("stage", self.stage_reason),
+            ("blocks", f"{self.blocks:,} in {self.leaves:,} leaves, {self.tasks:,} tasks a pass"),
+            ("passes", f"at most {self.most_passes:,}{source}{local}"),
+            ("memory", task),
+        ]
+        if self.most_seconds is not None:
+            each = f"{self.pass_seconds:,.1f} s a pass{later}"
+            lines.append(("seconds", f"{each}; at most {self.most_seconds:,.0f} s"))
+        return [line for line in lines if self.files or line[0] not in ("files", "source")]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<9} {value}" for name, value in self.lines())
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        # IPython would show the fields
+        printer.text(str(self))
+
 
 def plan_of(rows: "Rows", demand: Demand, slots: Sequence[Slot]) -> Plan:
     """See `Rows.plan`; tasks run in `slots`."""

@@ -12,8 +12,9 @@ from typing import Any
 from dkmeans.errors import InputRefused
 from dkmeans.service.arrow_rows import STREAM
 from dkmeans.service.exchange import Exchange, Gone, Message, Receive, Send
-from dkmeans.service.kinds import Figures, Models
+from dkmeans.service.following import FollowedModel
 from dkmeans.service.limits import Limits, Room
+from dkmeans.service.live import LiveFigures
 from dkmeans.service.pages import METHODS, pages
 from dkmeans.service.predictor import Answer, Predictor
 from dkmeans.service.refusals import Refusal, unfit
@@ -25,6 +26,9 @@ _GONE = 499
 _AT_ONCE_BYTES = 32 * 1024
 _AT_ONCE_WORK = 2**24
 """Longer bodies, and more multiplications, are left to threads: the others take about 1 ms."""
+
+_MOST_THREADS = 4
+"""Each may need 250 MB for a body of JSON; and such bodies are read one at a time anyway."""
 
 
 class Service:
@@ -46,8 +50,8 @@ class Service:
 
     def __init__(
         self,
-        models: Models,
-        figures: Figures,
+        models: FollowedModel,
+        figures: LiveFigures,
         *,
         limits: Limits | None = None,
         tokens: Tokens | None = None,
@@ -57,7 +61,7 @@ class Service:
         self.is_stopping = False
         self._models, self._figures, self._tokens, self._log = models, figures, tokens, log
         self._room = Room(self.limits)
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "dkmeans-rows")
+        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS), "dkmeans-rows")
         self._predictor: Predictor | None = None
         self._pages = pages(models, figures, self.limits, lambda: not self.is_stopping,
                             has_tokens=tokens is not None)  # fmt: skip
@@ -125,6 +129,7 @@ class Service:
         wanted = exchange.wanted()
         most = limits.body_bytes if wanted.is_arrow else min(limits.body_bytes, limits.json_bytes)
         room.enter()
+        n_held: int | None = None
         try:
             body = await exchange.read(limits, room, most)
             predictor = self.predictor()
@@ -140,11 +145,17 @@ class Service:
                     answer = await run(self._pool, act, X, wanted)
                 else:
                     answer = act(X, wanted)
-            exchange.n_rows = answer.n_rows
+            # the body is let go, and the answer held as long as it is taken
+            body = b""
+            room.free(exchange.n_bytes)
+            n_held, n_bytes = 0, memoryview(answer.body).nbytes
+            room.hold(n_bytes)
+            n_held, exchange.n_rows = n_bytes, answer.n_rows
             kind = STREAM.encode() if wanted.wants_arrow else b"application/json"
             await exchange.answer(200, answer.body, kind, predictor.headers, limits.seconds)
         finally:
-            room.leave(exchange.n_bytes)
+            room.free(exchange.n_bytes if n_held is None else n_held)
+            room.leave()
 
     def _tell(self, exchange: Exchange) -> None:
         seconds = exchange.seconds

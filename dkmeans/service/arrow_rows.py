@@ -72,6 +72,8 @@ class ArrowRows:
 
     def _batches(self, body: bytes) -> tuple[pa.Schema, list[pa.RecordBatch]]:
         """The batches of a stream, which point into the body."""
+        if body.startswith(b"ARROW1"):
+            raise ValueError("it is a file of Arrow IPC; write it by pyarrow.ipc.new_stream")
         source = pa.BufferReader(pa.py_buffer(body))
         reader = pa.ipc.MessageReader.open_stream(source)
         try:

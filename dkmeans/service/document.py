@@ -5,7 +5,7 @@ from typing import Any
 
 from dkmeans.models.model import Model
 from dkmeans.service.arrow_rows import STREAM
-from dkmeans.service.kinds import ServedModel
+from dkmeans.service.following import Served
 from dkmeans.service.limits import Limits
 
 _JSON = "application/json"
@@ -30,7 +30,7 @@ _OF_ALL = (401, 405, 500)
 _OF_ROWS = (400, 401, 405, 406, 408, 413, 415, 422, 429, 500, 503)
 
 
-def document(served: ServedModel, limits: Limits, *, has_tokens: bool) -> dict[str, Any]:
+def document(served: Served, limits: Limits, *, has_tokens: bool) -> dict[str, Any]:
     """Return the document.
 
     Parameters
@@ -48,7 +48,8 @@ def document(served: ServedModel, limits: Limits, *, has_tokens: bool) -> dict[s
         "The cluster of each row, in the order of the rows; null for rows that lack values, if the "
         "model was fitted without such rows.",
         _answer_schema({"distances": _list_of("number")}, has_names=bool(model.cluster_names)),
-        f"A table of `cluster_id`, `distance` and `second_distance`, as {STREAM}.",
+        f"A table of `cluster_id`, `distance` and, of models of several clusters, "
+        f"`second_distance`, as {STREAM}.",
     )
     measured = _ok(
         "The distance of each row to the center of each of `cluster_ids`; null for rows that lack "

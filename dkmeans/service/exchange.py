@@ -131,7 +131,7 @@ class Exchange:
         """
         told = self.headers.get(b"content-length")
         if told is not None and int(told) > most:
-            raise _too_large(most)
+            raise self._too_large(most)
         try:
             async with asyncio.timeout(limits.seconds):
                 return await self._read(room, most)
@@ -151,13 +151,23 @@ class Exchange:
                 raise Gone
             chunk: bytes = message.get("body", b"")
             if self.n_bytes + len(chunk) > most:
-                raise _too_large(most)
+                raise self._too_large(most)
             room.hold(len(chunk))
             self.n_bytes += len(chunk)
             chunks.append(chunk)
             if not message.get("more_body", False):
                 self._is_read = True
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _too_large(self, most: int) -> Refusal:
+        is_arrow = self.headers.get(b"content-type", b"").lower().startswith(_ARROW)
+        other = "" if is_arrow else f", or {STREAM}, which may be larger"
+        return Refusal(
+            413,
+            "too_large",
+            f"the body has more than {most} bytes, the most that is taken; send fewer rows at a "
+            f"time{other}.",
+        )
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with an error."""
@@ -210,12 +220,3 @@ class Exchange:
             await self._send(message)
 
         await app(self.scope, self._receive, send)
-
-
-def _too_large(most: int) -> Refusal:
-    return Refusal(
-        413,
-        "too_large",
-        f"the body has more than {most} bytes, the most that is taken; send fewer rows at a time, "
-        f"or {STREAM}, which may be larger.",
-    )

@@ -27,6 +27,12 @@ from dkmeans.service.window import SLOTS, WINDOW_SECONDS, Live, Yardstick
 if TYPE_CHECKING:
     from dkmeans.service.live import LiveFigures
 
+LATENCY_SECONDS = (
+    *(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+"""Upper ends of the bins of latencies."""
+
 MOST_SERIES = 1000
 """Models of more clusters, or of more features, have no series for each."""
 
@@ -60,8 +66,6 @@ class _Collector(Collector):
 
 
 def _of_requests(figures: "LiveFigures") -> Iterator[Metric]:
-    from dkmeans.service.live import LATENCY_SECONDS
-
     latency = HistogramMetricFamily(
         "dkmeans_request_seconds",
         "Seconds from a request to the end of its answer.",

@@ -1,6 +1,7 @@
 """Which model is served: it follows an alias, or a folder, and is swapped between two requests."""
 
 import logging
+import math
 import random
 import threading
 import time
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
-from dkmeans.errors import DkmeansError
+from dkmeans.errors import ArgumentError, DkmeansError
 from dkmeans.models.model import Model
 from dkmeans.service.sources import Source, Target, source_of
 from dkmeans.service.trial import try_out, warm
@@ -72,6 +73,11 @@ class FollowedModel:
         For the store. Each request is given up within a minute, whatever they say.
     every
         Seconds between two looks, on average. A look is one small request.
+
+    Raises
+    ------
+    ArgumentError
+        If `every` is no such number.
     """
 
     def __init__(
@@ -80,6 +86,8 @@ class FollowedModel:
         storage_options: Mapping[str, Any] | None = None,
         every: float = 5.0,
     ) -> None:
+        if not 0 < every < math.inf:
+            raise ArgumentError(f"every={every} should be a number of seconds above 0.")
         self._reference, self._options, self.every = reference, storage_options, every
         self.n_looks = 0
         self.n_failures = 0
@@ -99,11 +107,6 @@ class FollowedModel:
     def served(self) -> Served | None:
         """The model that answers; None until the first one is loaded. Read it once a request."""
         return self._served
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether a model is served."""
-        return self._served is not None
 
     @property
     def problem(self) -> str | None:

@@ -272,9 +272,9 @@ def _not_json(body: bytes, error: Exception) -> Refusal:
     found = _NOT_JSON.search(body[start : start + 16])
     remedy = ""
     if found and found[1] in (b"NaN", b"Infinity"):
-        remedy = f" {found[1].decode()} has no JSON: send null for a value that is missing."
+        remedy = f" JSON has no {found[1].decode()}: send null for a value that is missing."
     elif found:
-        remedy = f' {found[0].decode()} is none: numbers, null, true, false and "text" are.'
+        remedy = f' {found[0].decode()} is not JSON: numbers, null, true, false and "text" are.'
     return Refusal(400, "invalid_json", f"the body is not JSON: {_one_line(error)}.{remedy}")
 
 

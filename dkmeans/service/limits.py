@@ -40,7 +40,8 @@ class Limits:
     """Open connections; whoever comes then is sent away with 503."""
 
     held_bodies: int = 4
-    """Bodies of the greatest size that may be in memory at a time, in pieces however small."""
+    """Bodies of the greatest size that may be in memory at a time, in pieces however small; answers
+    that are not yet taken count, too."""
 
     def __post_init__(self) -> None:
         for name in ("body_bytes", "json_bytes", "rows", "columns", "values", "concurrent",
@@ -70,16 +71,22 @@ class Room:
             raise _busy(f"{self._limits.concurrent} requests are in work already")
         self.n_requests += 1
 
-    def leave(self, n_bytes: int) -> None:
-        """Let a request and the bytes that it held go."""
+    def leave(self) -> None:
+        """Let a request go."""
         self.n_requests -= 1
-        self.n_bytes -= n_bytes
 
     def hold(self, n_bytes: int) -> None:
-        """Take some more bytes of a body in, or send its request away."""
-        if self.n_bytes + n_bytes > self._most_bytes:
-            raise _busy("bodies of other requests fill the memory that is theirs")
+        """Take some more bytes of a body in, or an answer, or send its request away.
+
+        Whoever is alone is always taken: to try again would not help.
+        """
+        if self.n_bytes and self.n_bytes + n_bytes > self._most_bytes:
+            raise _busy("other requests and their answers fill the memory that is theirs")
         self.n_bytes += n_bytes
+
+    def free(self, n_bytes: int) -> None:
+        """Let bytes go that were held."""
+        self.n_bytes -= n_bytes
 
 
 def _busy(why: str) -> Refusal:

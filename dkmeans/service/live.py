@@ -4,21 +4,15 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
 from dkmeans.kernels.block import Array
 from dkmeans.models.model import Assignment
 from dkmeans.partials.together import Together
-from dkmeans.service.following import Served
+from dkmeans.service.exposition import LATENCY_SECONDS, exposition
+from dkmeans.service.following import FollowedModel, Served
 from dkmeans.service.window import Window, Yardstick
-
-LATENCY_SECONDS = (
-    *(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
-    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
-)
-"""Upper ends of the bins of latencies."""
 
 _BATCH_ROWS = 1024
 """Rows that are counted together: one by one they would cost more than their answers."""
@@ -27,28 +21,7 @@ _MOST_NAMES = 64
 """Paths, kinds of errors and reasons that are told apart; the rest are "other"."""
 
 _OTHER = "other"
-
-
-class Followed(Protocol):
-    """What is asked of who follows the model."""
-
-    n_looks: int
-    n_failures: int
-
-    @property
-    def served(self) -> Served | None:
-        """The model that answers."""
-        ...
-
-    @property
-    def problem(self) -> str | None:
-        """What keeps it from being followed."""
-        ...
-
-    @property
-    def looked_at(self) -> float | None:
-        """When a look last succeeded, in seconds since 1970."""
-        ...
+_CLASSES = {n: f"{n}xx" for n in range(1, 6)}
 
 
 class Counts:
@@ -94,7 +67,9 @@ class LiveFigures:
         Seconds that never go back, which windows move by.
     """
 
-    def __init__(self, followed: Followed, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, followed: FollowedModel, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.followed, self._clock = followed, clock
         self.in_flight = 0
         self.n_rows = 0
@@ -204,8 +179,6 @@ class LiveFigures:
 
     def exposition(self) -> bytes:
         """Return all figures in the text format of Prometheus."""
-        from dkmeans.service.exposition import exposition
-
         return exposition(self)
 
     def _count(self, served: Served, taken: list[tuple[Array, Assignment]]) -> None:
@@ -225,6 +198,3 @@ class LiveFigures:
             if self._traffic.served is served:
                 for one in counts:
                     self._traffic.add(one, self._clock())
-
-
-_CLASSES = {n: f"{n}xx" for n in range(1, 6)}

@@ -10,8 +10,9 @@ from fastapi.responses import Response
 
 from dkmeans.models.described import describe
 from dkmeans.service.document import document
-from dkmeans.service.kinds import Figures, Models, ServedModel
+from dkmeans.service.following import FollowedModel, Served
 from dkmeans.service.limits import Limits
+from dkmeans.service.live import LiveFigures
 from dkmeans.storage.filesystem import redact
 from dkmeans.storage.secrets import scrub, scrubbed
 
@@ -30,8 +31,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 def pages(
-    models: Models,
-    figures: Figures,
+    models: FollowedModel,
+    figures: LiveFigures,
     limits: Limits,
     is_ready: Callable[[], bool],
     *,
@@ -46,6 +47,11 @@ def pages(
         redoc_url=None,
     )
 
+    def served() -> Served:
+        # nothing is listened to before the first one is loaded
+        assert models.served is not None
+        return models.served
+
     # coroutines, so that no thread is asked for what takes microseconds
     async def healthz() -> Response:
         return _json({"status": "ok"})
@@ -59,19 +65,19 @@ def pages(
         return Response(figures.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def model() -> Response:
-        return _json(model_page(models.served, models.problem))
+        return _json(model_page(served(), models.problem))
 
     for endpoint in (healthz, readyz, metrics, model):
         app.get(f"/{endpoint.__name__}")(endpoint)
 
     def openapi() -> dict[str, Any]:
-        return document(models.served, limits, has_tokens=has_tokens)
+        return document(served(), limits, has_tokens=has_tokens)
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
 
 
-def model_page(served: ServedModel, problem: str | None) -> dict[str, Any]:
+def model_page(served: Served, problem: str | None) -> dict[str, Any]:
     """Return what GET /model answers."""
     told = describe(served.model)
     # a record of each pass, which is long, and of no use to those who ask for clusters

@@ -10,12 +10,13 @@ import msgspec
 import numpy as np
 
 from dkmeans.kernels.block import Array
-from dkmeans.kernels.nearest import distances, nearest
+from dkmeans.kernels.nearest import distances
 from dkmeans.models.model import Model
 from dkmeans.service.arrow_rows import ArrowRows, to_stream
+from dkmeans.service.following import Served
 from dkmeans.service.json_rows import JsonRows, out_of_range
-from dkmeans.service.kinds import Figures, ServedModel
 from dkmeans.service.limits import Limits
+from dkmeans.service.live import LiveFigures
 from dkmeans.service.refusals import Refusal, unfit
 
 _PIECE_VALUES = 8192
@@ -69,7 +70,7 @@ class Predictor:
         Who is told of what is predicted.
     """
 
-    def __init__(self, served: ServedModel, limits: Limits, figures: Figures) -> None:
+    def __init__(self, served: Served, limits: Limits, figures: LiveFigures) -> None:
         self.served, self._limits, self._figures = served, limits, figures
         self._model: Model = served.model
         self._drops = self._model.filling is None and (
@@ -84,12 +85,6 @@ class Predictor:
             (b"x-dkmeans-model", quote(served.name, safe="/:@?=&+,;~ ").encode()),
             *(() if served.version is None else ((b"x-dkmeans-version", b"%d" % served.version),)),
         )
-
-    def warm(self) -> None:
-        """Compile, or load, what the first request would wait for."""
-        X = np.zeros((1, self._model.n_features), self._model.dtype)
-        nearest(self._model.scale(X), self._model.scaled_centers, by_row=True)
-        distances(X, self._model.scaled_centers, by_row=True)
 
     def work(self, n_rows: int) -> int:
         """Return about how many multiplications so many rows take."""

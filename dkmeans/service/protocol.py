@@ -9,7 +9,11 @@ import os
 from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from dkmeans.service.exchange import ABORT
 from dkmeans.service.limits import Limits
@@ -51,18 +55,20 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse; watch how long headers are, and how long they take."""
-        if self._in_header:
-            self._header_bytes += len(data)
+        """Parse; watch how long headers are, and how long they take.
+
+        Trailers of a body, and words beside the lengths of its pieces, count as headers.
+        """
+        self._header_bytes += len(data)
         super().data_received(data)
-        if not self._in_header or self.transport.is_closing():
+        if self.transport.is_closing():
             return
         if self._header_bytes > _MOST_HEADER_BYTES:
             self._close_with(
                 Refusal(431, "headers_too_large",
                         f"the headers have more than {_MOST_HEADER_BYTES} bytes.")
             )  # fmt: skip
-        elif self._header_bytes and self._timer is None:
+        elif self._in_header and self._header_bytes and self._timer is None:
             self._arm(self.limits.header_seconds, self._no_header)
 
     def on_message_begin(self) -> None:
@@ -75,20 +81,32 @@ class Protocol(HttpToolsProtocol):
         self._in_header, self._in_body, self._header_bytes = False, True, 0
         self._disarm()
         super().on_headers_complete()
+        self.cycle.transport = _Lingering(self, self.cycle)  # type: ignore[assignment]
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._header_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Expect the next request."""
-        self._in_header, self._in_body = True, False
+        """Expect the next request, unless the answer to this one was the last."""
+        self._in_header, self._in_body, self._header_bytes = True, False, 0
         self._disarm()
         super().on_message_complete()
+        if self.cycle.response_complete and not self.cycle.keep_alive:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Wait only so long for the rest of a body, or for somebody to take the answer."""
         super().on_response_complete()
-        if self._in_body:
+        if self.is_left(self.cycle):
             self._arm(_LINGER_SECONDS, self.transport.abort)
         elif self.transport.get_write_buffer_size():
             self._arm(self.limits.seconds, self._not_taken)
+
+    def is_left(self, cycle: RequestResponseCycle) -> bool:
+        """Whether a request was answered before all of its body came."""
+        return self._in_body and cycle is self.cycle and cycle.response_complete
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, even if its last answer was not taken."""
@@ -117,10 +135,15 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _close_with(self, refusal: Refusal) -> None:
-        """Answer, where no request is in work, and close."""
+        """Answer, where no request is in work but the one that is wrong, and close."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        cycle = self.cycle
+        if self._in_body:
+            is_free = not cycle.response_started and not self.pipeline
+        else:
+            is_free = cycle is None or cycle.response_complete
+        if is_free:
             body = msgspec.json.encode(refusal.body(os.urandom(8).hex()))
             self.transport.write(
                 STATUS_LINE[refusal.status] + b"content-type: application/json\r\n"
@@ -136,3 +159,22 @@ class Protocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class _Lingering:
+    """A connection as a request sees it: once closed, the rest of a body may still come."""
+
+    def __init__(self, protocol: Protocol, cycle: RequestResponseCycle) -> None:
+        self._protocol, self._cycle = protocol, cycle
+        self._transport = protocol.transport
+        self.is_closing = self._transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if not self.is_closing():
+            self._transport.write(data)
+
+    def close(self) -> None:
+        if not self._protocol.is_left(self._cycle):
+            self._transport.close()
+        elif self._transport.can_write_eof():
+            self._transport.write_eof()

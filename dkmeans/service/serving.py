@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import FrameType
 from typing import Any, TextIO
 
@@ -16,8 +17,9 @@ import uvicorn
 
 from dkmeans.errors import ArgumentError
 from dkmeans.service.app import Service
-from dkmeans.service.kinds import Figures, Models
+from dkmeans.service.following import FollowedModel
 from dkmeans.service.listening import is_own, listening, tls_context
+from dkmeans.service.live import LiveFigures
 from dkmeans.service.protocol import protocol
 from dkmeans.service.request_log import RequestLog
 from dkmeans.service.settings import Settings
@@ -33,8 +35,8 @@ _IDLE_SECONDS = 75
 
 
 def serve(
-    models: Models,
-    figures: Figures,
+    models: FollowedModel,
+    figures: LiveFigures,
     settings: Settings,
     *,
     out: TextIO | None = None,
@@ -74,7 +76,6 @@ def serve(
         log = RequestLog(lines, settings.log)
         service = Service(models, figures, limits=settings.limits, tokens=tokens, log=log)
         stack.callback(service.close)
-        service.predictor().warm()
         log.start()
         stack.callback(log.stop)
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
@@ -106,7 +107,12 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        if self.config.ssl is not None:
+            # uvicorn leaves it at a minute, in which whoever is silent costs 50 KB
+            seconds = self._service.limits.header_seconds
+            listen = partial(loop.create_server, ssl_handshake_timeout=seconds)
+            loop.create_server = listen  # type: ignore[method-assign]
         await super().startup(sockets)
         self._began()
 
@@ -156,7 +162,7 @@ def _config(service: Service, settings: Settings, context: ssl.SSLContext | None
     return config
 
 
-def _began(lines: JsonLines, ready: Callable[[str], None], url: str, models: Models) -> None:
+def _began(lines: JsonLines, ready: Callable[[str], None], url: str, models: FollowedModel) -> None:
     served = models.served
     assert served is not None
     lines.event("serving", url=url, model=served.name, version=served.version, pid=os.getpid())
@@ -208,7 +214,8 @@ def _events_of_loggers(lines: JsonLines) -> Iterator[None]:
     before = {name: (logger.level, logger.propagate) for name, logger in known.items()}
     for name, logger in known.items():
         logger.addHandler(handler)
-        logger.setLevel(logging.INFO if name == "dkmeans" else logging.WARNING)
+        # uvicorn warns of whatever strangers send
+        logger.setLevel(logging.INFO if name == "dkmeans" else logging.ERROR)
         logger.propagate = False
     try:
         yield

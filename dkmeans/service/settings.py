@@ -42,6 +42,8 @@ class Settings:
     """Which requests are logged."""
 
     def __post_init__(self) -> None:
+        if not self.host:
+            raise ArgumentError("the host is empty; name one, as 127.0.0.1, or 0.0.0.0 for all.")
         if not 0 <= self.port <= 65535:
             raise ArgumentError(f"port={self.port} should be from 0 to 65535.")
         for name in ("grace_seconds", "drain_seconds"):

@@ -93,7 +93,7 @@ class Tokens:
         except ArgumentError as error:
             self._say(f"the tokens stay what they were: {error}")
         else:
-            self._say(f"read {len(self._digests)} tokens from {self._path}")
+            self._say(f"tokens read from {self._path}: {len(self._digests)}")
 
     def _stamp_now(self) -> tuple[int, ...] | None:
         try:

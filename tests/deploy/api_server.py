@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-from tests.deploy.authority import Certificates
+from tests.deploy.certificates import Certificates
 
 NAMESPACE, TOKEN = "dkmeans-test", "a-token-of-the-cluster"
 _PLACE = f"/apis/kubernetes.dask.org/v1/namespaces/{NAMESPACE}/daskjobs"

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from tests.deploy.authority import Certificates, make_certificates
+from tests.deploy.certificates import Certificates, make_certificates
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 RETRAIN = DEPLOY / "kubernetes" / "base" / "retrain"

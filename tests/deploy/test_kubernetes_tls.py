@@ -20,7 +20,7 @@ from dkmeans.cluster.connect import connected
 from dkmeans.errors import ClusterUnreachable
 from dkmeans.registry.registry import Registry
 from tests.conftest import free_port, wait_for_port, wait_until, write_parquet
-from tests.deploy.authority import Certificates, make_certificates
+from tests.deploy.certificates import Certificates, make_certificates
 from tests.deploy.conftest import RETRAIN
 from tests.deploy.rendered import base_settings, dask_job, environment_of, pods_of
 

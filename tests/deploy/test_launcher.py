@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import wait_until
 from tests.deploy.api_server import TOKEN, Cluster, api_server
-from tests.deploy.authority import Certificates, make_certificates
+from tests.deploy.certificates import Certificates, make_certificates
 from tests.deploy.conftest import RETRAIN
 
 CRONJOB = "dkmeans-retrain"

@@ -1,10 +1,14 @@
 """How numbers, shares and names are written, and how sections are laid out."""
 
+import re
+
 import numpy as np
 import pytest
+from IPython.lib.pretty import pretty
 
 from dkmeans.evaluation.shown import (
     Section,
+    Shown,
     as_html,
     as_text,
     brief,
@@ -165,3 +169,27 @@ def test_clusters_go_by_their_names_where_they_have_some():
     names = {3: "night owls", 5: "a, b"}
     ids = np.array([3, 4, 5])
     assert [cluster(one, names) for one in ids] == ["3 (night owls)", "4", '5 ("a, b")']
+
+
+def test_numbers_in_html_are_not_broken():
+    html = as_html([Section("T", (), ("Name", "Size"), (("a b", "1e-23"),))])
+    (of_text,) = re.findall("<td ([^>]*)>a b", html)
+    (of_number,) = re.findall("<td ([^>]*)>1e-23", html)
+    assert "nowrap" in of_number
+    assert "nowrap" not in of_text
+
+
+class OneSection(Shown):
+    def to_frame(self):
+        raise NotImplementedError
+
+    def to_dict(self):
+        raise NotImplementedError
+
+    def sections(self):
+        return [SECTION]
+
+
+def test_ipython_shows_what_print_does():
+    assert pretty(OneSection()) == str(OneSection())
+    assert "One sentence." in pretty(OneSection())

@@ -9,6 +9,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dkmeans import plots
 from tests.plots.subjects import drawings, subject
 from tests.plots.written import faintest, problems, texts_of
 
@@ -116,3 +117,9 @@ def test_names_are_shown_as_they_are_and_not_as_formulas():
 def test_notebooks_show_figures_that_plots_make_themselves():
     ax = drawings(subject(2, 2))["sizes"](None)
     assert ax._repr_png_()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_notebooks_show_panels_as_one_figure():
+    panels = plots.distributions(subject(2, 2).profile)
+    assert len(panels) == 2
+    assert panels._repr_png_()[:8] == b"\x89PNG\r\n\x1a\n"

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from dask.callbacks import Callback
+from IPython.lib.pretty import pretty
 
 import dkmeans
 from dkmeans import KMeans, Rows
@@ -398,3 +399,14 @@ def test_measuring_leaves_blocks_that_are_kept_already(folder):
         rows.plan(estimator(), measure=True)
         see(rows)
         assert rows.bytes_read <= rows.parquet.n_bytes * (1 + 2 / 18)
+
+
+def test_a_plan_is_printed_for_people(folder, X):
+    cost = read(folder).plan(estimator())
+    shown = str(cost).splitlines()
+    assert shown[:2] == ["files     4", "rows      2,000"]
+    assert f"at most {cost.most_bytes_read / 1e6:,.1f} MB of the source" in str(cost)
+    assert pretty(cost) == str(cost)
+    of_memory = str(Rows.from_array(X).plan(estimator()))
+    assert of_memory.startswith("rows      2,000")
+    assert "source" not in of_memory

@@ -139,8 +139,12 @@ async def asked(
     headers: Mapping[str, str] | None = None,
     pause: float = 0.0,
     leaves: bool = False,
+    takes: asyncio.Event | None = None,
 ) -> Answered:
-    """Ask in this process: one message for each chunk, as a server passes them on."""
+    """Ask in this process: one message for each chunk, as a server passes them on.
+
+    The answer is not taken before `takes`.
+    """
     path, _, query = path.partition("?")
     named = {"content-type": kind, **(headers or {})}
     scope = {
@@ -168,6 +172,8 @@ async def asked(
         return {"type": "http.request", "body": body, "more_body": bool(left) or leaves}
 
     async def send(message: Any) -> None:
+        if takes is not None:
+            await takes.wait()
         sent.append(message)
 
     await service(scope, receive, send)

@@ -13,6 +13,7 @@ from dkmeans.models.columns import FeatureColumn
 from dkmeans.service.arrow_rows import STREAM
 from dkmeans.service.limits import Limits
 from dkmeans.service.tokens import Tokens
+from dkmeans.service.trial import warm
 from tests.service.stands import Counted, OneServed, a_model, a_service, ask, asked
 from tests.service.test_arrow_rows import stream
 
@@ -193,6 +194,9 @@ def test_requests_are_refused_in_one_shape():
     ]  # fmt: skip
     for status, kind, found in refusals:
         assert (found.status, found.error["type"]) == (status, kind)
+    # the remedy is another kind of body, where there is one
+    large = [found.error["message"] for _, kind, found in refusals if kind == "too_large"]
+    assert [STREAM in message for message in large] == [True, False, False]
     assert refusals[2][2].headers["allow"] == "POST"
     assert "at most 6 are sent at a time, of 2 rows" in refusals[13][2].error["message"]
     assert "did you mean 'extra'?" in refusals[7][2].error["message"]
@@ -309,6 +313,29 @@ def test_too_many_requests_at_a_time_are_sent_away_unread():
     assert service._room.n_bytes == service._room.n_requests == 0
 
 
+def test_answers_that_are_not_yet_taken_fill_the_room_too():
+    service = a_service(limits=Limits(body_bytes=1000, held_bodies=1))
+    body = json.dumps({"rows": [[1, 2]] * 11}).encode()
+
+    async def both():
+        takes = asyncio.Event()
+        slow = asyncio.create_task(asked(service, "/distances", [body], takes=takes))
+        await asyncio.sleep(0.05)
+        away = await asked(service, "/distances", [body])
+        few = await asked(service, "/predict", [body[:12] + b"1, 2]]}"])
+        takes.set()
+        return away, few, await slow
+
+    away, few, slow = asyncio.run(both())
+    assert 1000 / 2 < len(slow.body) < 1000 - len(body) - len(few.body)
+    assert (away.status, away.error["type"], few.status, slow.status) == (429, "busy", 200, 200)
+    assert service._room.n_bytes == service._room.n_requests == 0
+    # whoever is alone may have more
+    large = json.dumps({"rows": [[1, 2]] * 80}).encode()
+    found = ask(service, "/distances", large)
+    assert (found.status, len(found.body) > 1000 > len(large)) == (200, True)
+
+
 def test_a_body_that_stays_away_is_not_waited_for():
     service = a_service(limits=Limits(seconds=0.1))
     found = asyncio.run(asked(service, "/predict", [b"{"] * 50, pause=0.02))
@@ -326,7 +353,7 @@ def test_large_requests_leave_the_event_loop_to_others():
     service = a_service(a_model(60, 40))
     X = np.random.default_rng(0).normal(size=(60_000, 40)).astype(np.float32)
     body = stream(table_of(X))
-    service.predictor().warm()
+    warm(service.predictor().served.model)
     here, threads = threading.current_thread().name, set()
     predictor = service.predictor()
 

@@ -162,3 +162,11 @@ def test_tables_come_back_bit_for_bit(dtype):
     assert table["cluster_id"].to_pylist() == [None, 3, None, 1] + [None] * 7
     empty = {"distance": np.empty(0, dtype)}
     assert pa.ipc.open_stream(to_stream(empty, None, {})).read_all().num_rows == 0
+
+
+def test_a_file_of_arrow_is_told_from_a_stream():
+    sink = pa.BufferOutputStream()
+    table = pa.table({"a": [1.0]})
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    assert "pyarrow.ipc.new_stream" in refused(sink.getvalue().to_pybytes()).message

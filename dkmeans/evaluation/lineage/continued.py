@@ -1,15 +1,17 @@
 """Give a new model the cluster ids of the one before."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from dkmeans.errors import ArgumentError
+from dkmeans.evaluation.asked import model_of
 from dkmeans.evaluation.lineage.result import Lineage
 from dkmeans.models.model import Model
 
 
-def continued(challenger: Model, champion: Model, lineage: Lineage) -> Model:
+def continued(challenger: Any, champion: Any, lineage: Lineage) -> Model:
     """Return the challenger with the champion's ids, names and colors for the clusters it kept.
 
     New clusters get new numbers, and no name; those that are gone are retired for good. Labels,
@@ -18,15 +20,16 @@ def continued(challenger: Model, champion: Model, lineage: Lineage) -> Model:
     Parameters
     ----------
     challenger, champion
-        The two models.
+        The two models, each a `Model` or a fitted estimator.
     lineage
         What `match` found of them.
 
     Raises
     ------
     ArgumentError
-        If `lineage` is that of other models.
+        If `lineage` is that of other models, or one of them is no fitted model.
     """
+    challenger, champion = model_of(challenger), model_of(champion)
     if not np.array_equal(lineage.old_ids, champion.cluster_ids):
         raise ArgumentError(
             "lineage is that of another champion, with other cluster ids; match these two models."

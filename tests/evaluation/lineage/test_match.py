@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from dkmeans import KMeans
 from dkmeans.errors import ArgumentError, FeaturesMismatch
 from dkmeans.evaluation.lineage.continued import continued
 from dkmeans.evaluation.lineage.fates import Merge, Part, Split
@@ -279,6 +280,17 @@ def test_a_kept_cluster_takes_its_name_and_color_along() -> None:
     assert model.provenance == {"run_id": "r"}
     assert model.scaled_centers is new.scaled_centers
     assert new.cluster_names == {0: "mine"}
+
+
+def test_fitted_estimators_are_continued_as_models_are() -> None:
+    X = [[0.0], [1.0], [9.0], [11.0]]
+    fitted = [KMeans(2, random_state=seed).fit(X) for seed in (0, 1)]
+    found = lineage(*fitted, X)
+    model = continued(fitted[1], fitted[0], found)
+    assert model.predict(X).tolist() == fitted[1].predict(X).tolist()
+    assert {*model.cluster_ids.tolist()} == {0, 1}
+    with pytest.raises(ArgumentError, match="not fitted"):
+        continued(KMeans(2), fitted[0], found)
 
 
 def test_a_lineage_of_other_models_is_refused() -> None:
