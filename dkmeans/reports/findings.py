@@ -39,8 +39,8 @@ from dkmeans.evaluation.profiles.result import Profile
 from dkmeans.evaluation.sight import Sight, one_request
 from dkmeans.evaluation.statistics import Need, Sampling
 from dkmeans.models.model import Model
-from dkmeans.rows.for_model import left_out
 from dkmeans.rows.demand import Demand
+from dkmeans.rows.for_model import left_out
 from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.rows import Rows
 from dkmeans.rows.task_memory import check_fits
