@@ -24,8 +24,10 @@ from dkmeans.service.tokens import Tokens
 _PUBLIC = frozenset({"/healthz", "/readyz"})
 _GONE = 499
 _AT_ONCE_BYTES = 32 * 1024
+_AT_ONCE_VALUES = 2**20
 _AT_ONCE_WORK = 2**24
-"""Longer bodies, and more multiplications, are left to threads: the others take about 1 ms."""
+"""Longer bodies, those that may hold more values, and more multiplications are left to threads: the
+others take about 1 ms."""
 
 _MOST_THREADS = 4
 """Each may need 250 MB for a body of JSON; and such bodies are read one at a time anyway."""
@@ -137,7 +139,9 @@ class Service:
             act = predictor.predict if exchange.path == "/predict" else predictor.distances
             run = asyncio.get_running_loop().run_in_executor
             answer: Answer
-            if len(body) > _AT_ONCE_BYTES:
+            # a row may be as short as {} and a comma
+            n_values = len(body) // 3 * predictor.served.model.n_features
+            if len(body) > _AT_ONCE_BYTES or n_values > _AT_ONCE_VALUES:
                 answer = await run(self._pool, lambda: act(predictor.read(body, wanted), wanted))
             else:
                 X = predictor.read(body, wanted)

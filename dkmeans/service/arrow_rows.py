@@ -15,7 +15,7 @@ from dkmeans.errors import FeaturesMismatch
 from dkmeans.kernels.block import Array
 from dkmeans.models.columns import FeatureColumn, fill_from_arrow
 from dkmeans.models.model import Model
-from dkmeans.service.limits import Limits
+from dkmeans.service.limits import Limits, check_size
 from dkmeans.service.refusals import Refusal, did_you_mean, shown, unfit
 
 STREAM = "application/vnd.apache.arrow.stream"
@@ -96,9 +96,11 @@ class ArrowRows:
                 raise unfit("compressed", "the batches are compressed; write the stream without "
                             "compression.")  # fmt: skip
             n_rows += length
-            if length < 0 or n_rows > self._limits.rows:
-                raise Refusal(413, "too_many_rows", f"the body has more than {self._limits.rows} "
-                              "rows, the most that are taken at a time.")  # fmt: skip
+            if length < 0:
+                raise ValueError("a batch has less than no rows")
+            # numbers of less than a byte are truth values alone
+            limits = self._limits
+            check_size(n_rows, self._n_features, limits.rows, limits.body_bytes)
             batches.append(pa.ipc.read_record_batch(message, schema))
         return schema, batches
 

@@ -19,7 +19,7 @@ _ERRORS = {
     405: "The path takes another method; see the header Allow.",
     406: "Accept takes nothing that there is.",
     408: "The body did not arrive in time.",
-    413: "The body has too many bytes or rows, or the answer would have too many values.",
+    413: "The body has too many bytes, rows or values, or its answer would have.",
     415: "Content-Type or Content-Encoding is none that is taken.",
     422: "Rows do not fit the model: the message names row, column and remedy.",
     429: "Too many requests are in work; see the header Retry-After.",

@@ -14,13 +14,14 @@ import numpy as np
 
 from dkmeans.kernels.block import Array
 from dkmeans.models.model import Model
-from dkmeans.service.limits import Limits
+from dkmeans.service.limits import Limits, check_size
 from dkmeans.service.refusals import Refusal, did_you_mean, shown, unfit
 
 _Value = float | bool | None
 _UNSAFE = re.compile(r'[\\"\x00-\x1f]')
 _AT_ONCE_BYTES = 64 * 1024
-"""Longer bodies are decoded in pieces, so that other threads run in between."""
+_AT_ONCE_VALUES = 2**20
+"""Longer bodies, or of more values, are decoded in pieces, so that other threads run in between."""
 
 _PIECE_ROWS = 256
 _NOT_JSON = re.compile(rb"(NaN|Infinity|None|True|False|undefined)|'")
@@ -53,6 +54,7 @@ class JsonRows:
         self._limits, self._ignores_extra = limits, ignores_extra
         self._names = [] if model.columns is None else [column.name for column in model.columns]
         keys = model.provenance.get("keys") or []
+        self._features = model.feature_names or tuple(map(str, range(model.n_features)))
         self._keys = [str(name) for name in keys if name not in self._names]
         self._body, self._rows = self._decoders()
 
@@ -65,7 +67,9 @@ class JsonRows:
             If the body is no JSON, or other JSON than rows of the model.
         """
         try:
-            if len(body) <= _AT_ONCE_BYTES:
+            # a row may be as short as {} and a comma, and takes as much memory as others
+            most_values = len(body) // 3 * self._n_features
+            if len(body) <= _AT_ONCE_BYTES and most_values <= _AT_ONCE_VALUES:
                 rows = self._body.decode(body).rows
                 return self._matrix(rows) if rows else self._none()
             return self._in_pieces(body)
@@ -77,8 +81,7 @@ class JsonRows:
 
     def _in_pieces(self, body: bytes) -> Array:
         raw = _raw.decode(body).rows
-        if len(raw) > self._limits.rows:
-            raise self._too_many(len(raw))
+        self._check_size(len(raw))
         out = np.empty((len(raw), self._n_features))
         for start in range(0, len(raw), _PIECE_ROWS):
             piece = raw[start : start + _PIECE_ROWS]
@@ -89,8 +92,7 @@ class JsonRows:
 
     def _matrix(self, rows: list[Any]) -> Array:
         """Rows as they were decoded. Of another length than the model's: a ValueError."""
-        if len(rows) > self._limits.rows:
-            raise self._too_many(len(rows))
+        self._check_size(len(rows))
         out = np.array([row if type(row) is list else self._in_order(row) for row in rows], float)
         if out.shape != (len(rows), self._n_features):
             raise ValueError
@@ -164,8 +166,7 @@ class JsonRows:
                 "each row.",
             )
         rows = whole["rows"]
-        if len(rows) > self._limits.rows:
-            raise self._too_many(len(rows))
+        self._check_size(len(rows))
         out = np.empty((len(rows), self._n_features))
         for i, row in enumerate(rows):
             out[i] = list(self._values(row, i))
@@ -180,8 +181,8 @@ class JsonRows:
                     f"row {i} has {len(row)} values; the model has {self._n_features} features.",
                     row=i,
                 )
-            for j, value in enumerate(row):
-                yield _number(value, i, self._feature(j))
+            for name, value in zip(self._features, row, strict=True):
+                yield _number(value, i, name)
             return
         if not isinstance(row, dict):
             raise unfit("not_a_row", f"row {i} is {shown(row)}; it should be an object or a list "
@@ -230,32 +231,27 @@ class JsonRows:
                 column=name[:200],
             )
 
-    def _feature(self, j: int) -> str:
-        if self._columns is None:
-            return str(j)
-        return [name for column in self._columns for name in column.features][j]
-
-    def _too_many(self, n_rows: int) -> Refusal:
-        return Refusal(413, "too_many_rows", f"the body has {n_rows} rows; at most "
-                       f"{self._limits.rows} are taken at a time.")  # fmt: skip
+    def _check_size(self, n_rows: int) -> None:
+        # a value takes two bytes, unless it is absent, which takes none
+        check_size(n_rows, self._n_features, self._limits.rows, self._limits.json_bytes)
 
 
 def _number(value: Any, row: int, column: str) -> float:
-    where = f"row {row}, column {column!r}"
     if value is None:
         return math.nan
+    where = "row {}, column {!r}".format
     if isinstance(value, (int, float)):
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
         if math.isinf(number):
-            raise out_of_range(where, shown(value) if isinstance(value, int) else "the number",
-                               row, column)  # fmt: skip
+            raise out_of_range(where(row, column), shown(value) if isinstance(value, int) else
+                               "the number", row, column)  # fmt: skip
         return number
     remedy = "write the number without quotes" if isinstance(value, str) else "send a number"
-    raise unfit("not_a_number", f"{where} is {shown(value)}, which is no number; {remedy}.",
-                row=row, column=column)  # fmt: skip
+    raise unfit("not_a_number", f"{where(row, column)} is {shown(value)}, which is no number; "
+                f"{remedy}.", row=row, column=column)  # fmt: skip
 
 
 def out_of_range(where: str, what: str, row: int, column: str) -> Refusal:

@@ -53,6 +53,26 @@ class Limits:
                 raise ArgumentError(f"{name}={getattr(self, name)} should be more than 0.")
 
 
+def check_size(n_rows: int, n_features: int, most_rows: int, most_values: int) -> None:
+    """Refuse rows that are too many, or that would take much more memory than their body.
+
+    Raises
+    ------
+    Refusal
+        If so, with status 413.
+    """
+    if n_rows > most_rows:
+        raise Refusal(413, "too_many_rows", f"the body has {n_rows} rows; at most {most_rows} are "
+                      "taken at a time.")  # fmt: skip
+    if n_rows * n_features > most_values:
+        raise Refusal(
+            413,
+            "too_many_values",
+            f"{n_rows} rows of {n_features} features have {n_rows * n_features} values; at most "
+            f"{most_values} are taken at a time, of {most_values // n_features} rows.",
+        )
+
+
 class Room:
     """How many requests are in work, and how many bytes of bodies they hold.
 

@@ -15,7 +15,7 @@ from dkmeans.cluster import connect
 from dkmeans.errors import ClusterUnreachable
 from tests.cli.command import run
 from tests.conftest import free_port, wait_for_port, write_parquet
-from tests.deploy.authority import make_certificates
+from tests.deploy.certificates import make_certificates
 from tests.jobs.test_retrain import TEXT
 from tests.processes import dask_process
 

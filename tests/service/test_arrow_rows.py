@@ -170,3 +170,12 @@ def test_a_file_of_arrow_is_told_from_a_stream():
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     assert "pyarrow.ipc.new_stream" in refused(sink.getvalue().to_pybytes()).message
+
+
+def test_truth_values_take_no_more_memory_than_others():
+    model = a_model(3, 100)
+    table = pa.table({f"f{i}": np.zeros(4000, bool) for i in range(100)})
+    with pytest.raises(Refusal) as found:
+        ArrowRows(model, Limits(body_bytes=399_999)).read(stream(table))
+    assert (found.value.status, found.value.kind) == (413, "too_many_values")
+    assert ArrowRows(model, Limits(body_bytes=400_000)).read(stream(table)).shape == (4000, 100)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -192,3 +194,28 @@ def test_rows_and_members_are_limited():
         assert "at most 3" in error.message
     row = {f"x{i}": i for i in range(5)}
     assert refused({"rows": [row]}, limits=limits).kind == "too_many_columns"
+
+
+def test_absent_values_take_no_more_memory_than_others():
+    model = a_model(3, 500, missing="mean")
+    for n_rows in (20_000, 200_000):
+        body = b'{"rows":[' + b",".join([b"{}"] * n_rows) + b"]}"
+        tracemalloc.start()
+        with pytest.raises(Refusal) as found:
+            JsonRows(model, Limits()).read(body)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (found.value.status, found.value.kind) == (413, "too_many_values")
+        assert "of 16777 rows" in found.value.message
+        assert peak < 80 * len(body)
+    assert JsonRows(model, Limits()).read(b'{"rows":[{},{}]}').shape == (2, 500)
+
+
+def test_a_wrong_value_of_a_wide_model_is_found_at_once():
+    reader = JsonRows(a_model(3, 1000), Limits())
+    row = b"[" + b",".join([b"1"] * 1000) + b"]"
+    began = time.perf_counter()
+    with pytest.raises(Refusal, match="wrong_length"):
+        reader.read(b'{"rows":[' + b",".join([row] * 200) + b",[1]]}")
+    # each value in about a microsecond, however many there are beside it
+    assert time.perf_counter() - began < 5
