@@ -68,6 +68,12 @@ def test_the_pass_of_charts_loads_neither_nor_scipy():
     assert loaded_after(code, ("matplotlib", "scipy", *HEAVY)) == []
 
 
+def test_reports_load_neither_nor_what_draws_plots():
+    names = ("matplotlib", "PIL", "scipy", *HEAVY)
+    assert loaded_after("import dkmeans.evaluation.sight", names) == []
+    assert loaded_after("import dkmeans.reports.page, dkmeans.reports.findings", names) == []
+
+
 def test_models_load_without_dask():
     names = ("dask", "distributed", "sklearn")
     assert loaded_after("from dkmeans import Model, Assignment", names) == []

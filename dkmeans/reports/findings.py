@@ -39,6 +39,7 @@ from dkmeans.evaluation.profiles.result import Profile
 from dkmeans.evaluation.sight import Sight, one_request
 from dkmeans.evaluation.statistics import Need, Sampling
 from dkmeans.models.model import Model
+from dkmeans.rows.demand import Demand
 from dkmeans.rows.for_model import left_out
 from dkmeans.rows.known import RowsChanged
 from dkmeans.rows.rows import Rows
@@ -120,7 +121,7 @@ def findings(
     with opened(reader, X, sample_weight) as given:
         rows = given.scaled(None)
         rows.prepare()
-        check_fits(rows, _demand(model, rows, against), rows.engine.slots())
+        check_fits(rows, report_demand(model, rows, against), rows.engine.slots())
         before = rows.n_passes
         while True:
             # what was found so far is of files, too, that had to be left out
@@ -175,7 +176,8 @@ def given_as_fitted(rows: Rows, model: Model) -> Rows:
     return rows if model.filling is None else rows.filled(model.filling)
 
 
-def _demand(model: Model, rows: Rows, against: Model | None) -> Any:
+def report_demand(model: Model, rows: Rows, against: Model | None = None) -> Demand:
+    """Return what a report asks of rows of the features of its model."""
     needs: frozenset[Need] = frozenset(need for metric in _METRICS for need in metric.needs)
     demands = [
         profile_demand(model, EXAMPLES),

@@ -60,9 +60,16 @@ def path(points: Any) -> str:
 
 
 def picture(
-    parts: Any, width: float, height: float, title: str, description: str = "", class_: str = ""
+    parts: Any,
+    width: float,
+    height: float,
+    title: str,
+    description: str = "",
+    class_: str = "",
+    *,
+    stretches: bool = False,
 ) -> Markup:
-    """Return a whole picture, which says what it shows."""
+    """Return a whole picture, which says what it shows; `stretches` if it may be distorted."""
     said = tag("title", title)
     if description:
         said += tag("desc", description)
@@ -72,6 +79,7 @@ def picture(
         viewBox=f"0 0 {width:g} {height:g}",
         width=f"{width:g}",
         height=f"{height:g}",
+        preserveAspectRatio="none" if stretches else None,
         role="img",
         aria_label=title,
         class_=class_ or None,

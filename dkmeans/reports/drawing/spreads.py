@@ -58,7 +58,8 @@ def spread(one: FeatureSpread, i: int, everyone: Array, label: int) -> Markup:
             class_=f"fill c{label}", rx=1),
         line(five[2], middle - 5, five[2], middle + 5, "median"),
     ]  # fmt: skip
-    return picture(parts, WIDTH, _TALL + _BOX + 6, f"How {one.feature} is spread", class_="spread")
+    title = f"How {one.feature} is spread"
+    return picture(parts, WIDTH, _TALL + _BOX + 6, title, class_="spread", stretches=True)
 
 
 def _bins(edges: Array, is_discrete: bool) -> tuple[Array, Array]:
