@@ -98,12 +98,13 @@ def psi(chart: DriftFigures, width: float) -> Markup:
             tag("rect", x=left, y=y + 4, width=max(across(value) - left, 0.5), height=_STEP - 8,
                 rx=2, class_="fill bad" if drifts else "fill was",
                 data_tip=f"{said}: {brief(value)}"),
-            text(across(value) + 6, y + 16, brief(value), class_="tick"),
+            text(across(value) + 6, y + 16, brief(value), class_="tick halo"),
         ]  # fmt: skip
     at = across(threshold)
     said = f"threshold {threshold:g}"
     half = width_of(said) / 2
-    parts.append(line(at, 0, at, bottom, "mark"))
+    # below the numbers, which it may cross
+    parts.insert(0, line(at, 0, at, bottom, "mark"))
     parts.append(
         text(min(at, width - half - 2), bottom + 16, said, class_="tick", text_anchor="middle")
     )
