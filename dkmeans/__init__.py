@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dkmeans.models.model import Assignment, Model
     from dkmeans.registry.naming import name_clusters
     from dkmeans.registry.registry import Registry
+    from dkmeans.reports.report import Report, report
     from dkmeans.rows.allowance import Allowance
     from dkmeans.rows.clusters_out import write_clusters
     from dkmeans.rows.partitions import Partition, list_partitions
@@ -72,6 +73,7 @@ _HOMES = {
     "ProgressCallback": "dkmeans.estimators.progress_callback",
     "Normalizer": "dkmeans.estimators.normalizer",
     "Registry": "dkmeans.registry.registry",
+    "Report": "dkmeans.reports.report",
     "RobustScaler": "dkmeans.estimators.scalers",
     "Rows": "dkmeans.rows.rows",
     "StandardScaler": "dkmeans.estimators.scalers",
@@ -86,6 +88,7 @@ _HOMES = {
     "name_clusters": "dkmeans.registry.naming",
     "profile": "dkmeans.evaluation.profiles.profile",
     "read_parquet": "dkmeans.rows.reading",
+    "report": "dkmeans.reports.report",
     "reporting": "dkmeans.rows.progress",
     "retrain": "dkmeans.estimators.retrain",
     "run_job": "dkmeans.jobs.monitored",
@@ -116,6 +119,7 @@ __all__ = [
     "Profile",
     "ProgressCallback",
     "Registry",
+    "Report",
     "RobustScaler",
     "Rows",
     "StandardScaler",
@@ -133,6 +137,7 @@ __all__ = [
     "plots",
     "profile",
     "read_parquet",
+    "report",
     "reporting",
     "retrain",
     "run_job",

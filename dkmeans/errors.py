@@ -125,7 +125,7 @@ class BudgetSpent(DkmeansError):
 class JobRunning(DkmeansError):
     """Another run of the same job is at it."""
 
-    exit_code = 7
+    exit_code = 8
 
 
 class LockLost(DkmeansError):

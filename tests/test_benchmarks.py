@@ -620,7 +620,7 @@ class TestProcesses:
         assert peak - before >= X.nbytes
 
 
-COMMANDS = ("ceilings", "kernels", "fit", "quality", "memory", "scale", "io", "end")
+COMMANDS = ("ceilings", "kernels", "fit", "quality", "memory", "scale", "io", "end", "serve")
 PEERS_NEEDED = ("sklearnex", "faiss", "superkmeans", "dask_ml", "pyspark")
 
 

@@ -156,6 +156,24 @@ def test_a_scheduler_that_answers_nobody_is_an_error_within_a_limit(
     assert not (tmp_path / "model").exists()
 
 
+def test_tls_files_of_dask_that_cannot_be_used_are_named(folder: Path, tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.pem")
+    tls = {"ca-file": missing, "client.cert": missing, "client.key": missing}
+    with dask.config.set({f"distributed.comm.tls.{key}": path for key, path in tls.items()}):
+        ran = run("plan", folder, "--k", 3, "--scheduler", "tls://127.0.0.1:1")
+    assert ran.code == 2
+    assert missing in ran.error
+    assert "distributed.comm.tls" in ran.error
+
+
+def test_how_long_a_scheduler_is_waited_for_is_configured(folder: Path) -> None:
+    nobody = f"tcp://127.0.0.1:{free_port()}"
+    with dask.config.set({"dkmeans.connect-timeout": 0.5}):
+        ran = run("plan", folder, "--k", 3, "--scheduler", nobody)
+    assert ran.code == 7
+    assert "within 0.5 s" in ran.error
+
+
 def test_an_address_that_is_none_is_an_error(folder: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(connect, "CONNECT_SECONDS", 1)
     for wrong in ("gopher://x", "tcp://127.0.0.1", "tcp://127.0.0.1:http"):

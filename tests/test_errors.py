@@ -33,7 +33,7 @@ EXIT_CODES = {
     "ClusterUnreachable": 7,
     "ClusterLost": 7,
     "AliasMoved": 7,
-    "JobRunning": 7,
+    "JobRunning": 8,
     "LockLost": 7,
     "StoreUnreachable": 7,
     "BudgetSpent": 7,

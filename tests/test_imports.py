@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import pyarrow as pa
 from distributed import Client, LocalCluster
 
 import dkmeans
@@ -67,6 +68,12 @@ def test_the_pass_of_charts_loads_neither_nor_scipy():
     assert loaded_after(code, ("matplotlib", "scipy", *HEAVY)) == []
 
 
+def test_reports_load_neither_nor_what_draws_plots():
+    names = ("matplotlib", "PIL", "scipy", *HEAVY)
+    assert loaded_after("import dkmeans.evaluation.sight", names) == []
+    assert loaded_after("import dkmeans.reports.page, dkmeans.reports.findings", names) == []
+
+
 def test_models_load_without_dask():
     names = ("dask", "distributed", "sklearn")
     assert loaded_after("from dkmeans import Model, Assignment", names) == []
@@ -88,6 +95,53 @@ def test_jobs_are_read_and_clusters_named_without_dask_and_scikit_learn():
     # of a schedule, which reads a job more often than it runs it
     code = "from dkmeans import Outcome, load_job, name_clusters"
     assert loaded_after(code, ("dask", "distributed", *HEAVY)) == []
+
+
+def test_a_service_that_has_answered_has_loaded_none_of_what_fits_models(tmp_path):
+    names = ("dask", "distributed", "rich", "bokeh", *HEAVY)
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    X[7, 2] = np.nan
+    folder = write_parquet(tmp_path / "rows", X)
+    rows = dkmeans.read_parquet(str(folder), columns=["f0", "f1", "f2"], missing="mean")
+    model = dkmeans.with_baseline(dkmeans.KMeans(3, scale="standard").fit(rows).model_, rows)
+    dkmeans.Registry(str(tmp_path / "models")).publish(model, run_id="r")
+    batch = pa.RecordBatch.from_pylist([{"f0": 1.0, "f1": 2.0, "f2": None}, {"f2": 0.5}] * 3000)
+    with pa.ipc.new_stream(tmp_path / "body", batch.schema) as writer:
+        writer.write_batch(batch)
+    code = f"""
+import os, signal, sys, threading, urllib.request
+def ask(url, body=None, kind="application/json"):
+    request = urllib.request.Request(url, body, {{"Content-Type": kind}})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read()
+def asked(url):
+    try:
+        answer = ask(url + "/predict", b'{{"rows": [[1, 2, null], {{"f0": 1}}]}}')
+        assert b'"version":1' in answer, answer
+        body = open({str(tmp_path / "body")!r}, "rb").read()
+        for path in ("/predict", "/distances"):
+            assert ask(url + path, body, "application/vnd.apache.arrow.stream")
+        for path in ("/model", "/metrics", "/openapi.json", "/readyz"):
+            assert ask(url + path)
+        done.append(True)
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+done = []
+from dkmeans.cli import main
+import dkmeans.cli.serve as command
+command._ready = lambda url: threading.Thread(target=asked, args=[url]).start()
+try:
+    main.main(["serve", {str(tmp_path / "models")!r} + "@1", "--port", "0", "--log", "off"])
+except SystemExit as ended:
+    assert (ended.code, done) == (0, [True])
+# Numba itself looks for BLAS there
+parts = {{name.split(".")[1] for name in sys.modules if name.startswith("scipy.")}}
+beyond = [name for name in parts if name[0] != "_" and name not in ("linalg", "version")]
+assert parts and not beyond, beyond
+"""
+    # the check sees what is loaded
+    expected = ["dkmeans.service.app", "uvicorn"]
+    assert loaded_after(code, (*names, *expected)) == expected
 
 
 @contextmanager
@@ -173,3 +227,24 @@ def test_every_public_name_resolves_and_no_other_does():
         assert getattr(dkmeans, name) is not None
     assert not hasattr(dkmeans, "no_such_name")
     assert set(dkmeans.__all__) <= set(dir(dkmeans))
+
+
+def test_commands_whose_packages_are_missing_are_named_and_refuse():
+    def dkmeans(*arguments):
+        code = "import sys; sys.modules['rich'] = None; from dkmeans.cli.main import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    shown = dkmeans("--help")
+    assert shown.returncode == 0, shown.stderr
+    assert "Needs rich, which is not installed here." in shown.stdout
+    refused = dkmeans("fit", "in", "--k", "3")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "dkmeans: error: dkmeans fit needs rich, which is not installed: install all of dkmeans.\n"
+    )
+    served = dkmeans("serve", "--help")
+    assert (served.returncode, served.stderr) == (0, "")
+    assert "--follow-seconds" in served.stdout

@@ -13,7 +13,11 @@ from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import DAG, BaseOperator
 
 # in airflow.exceptions of older releases of Airflow 3
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
 
 DKMEANS = os.environ.get("DKMEANS_PROGRAM", "/opt/dkmeans/bin/dkmeans")
 """The program, in an environment of its own: its packages need not agree with Airflow's."""
@@ -33,9 +37,12 @@ NOT_AGAIN = {
 }
 """Trying again would change nothing."""
 
+OVERLAP = 8
+"""Another run is at it, and will do what there is to do."""
+
 AGAIN = {
     1: "unexpected",
-    7: "stopped, can go on: the cluster or store was lost, a budget spent, or another run is at it",
+    7: "stopped, can go on: the cluster or store was lost, or a budget spent",
     130: "interrupted",
     143: "terminated",
 }
@@ -61,6 +68,8 @@ class RunJob(BaseOperator):
         if code in DONE:
             self.log.info("exit code %s: %s", code, DONE[code])
             return
+        if code == OVERLAP:
+            raise AirflowSkipException(f"exit code {code}: another run of the job is at it")
         if code in NOT_AGAIN:
             raise AirflowFailException(f"exit code {code}: {NOT_AGAIN[code]}")
         raise AirflowException(f"exit code {code}: {AGAIN.get(code, 'killed')}")

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from typing import Any
 
 import click
 from rich.console import Console
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from dkmeans.cli.options import json_option, parse_storage_options, storage_option
 from dkmeans.evaluation.shown import name as one_line
+from dkmeans.models.described import describe
 from dkmeans.models.files import model_id
 from dkmeans.models.model import Model
 from dkmeans.registry.reference import load
@@ -46,37 +46,6 @@ def inspect(model_url: str, storage_options: tuple[str, ...], as_json: bool) -> 
     hidden = model.n_features - _FEATURES_SHOWN
     if hidden > 0:
         click.echo(f"{hidden} more features: --json shows all")
-
-
-def describe(model: Model) -> dict[str, Any]:
-    """Return all of a model that can be shown, as plain values."""
-    shares = model.weights / max(model.weights.sum(), 1e-300)
-    ids = model.cluster_ids.tolist()
-    return {
-        "id": model_id(model),
-        "n_clusters": model.n_clusters,
-        "n_features": model.n_features,
-        "feature_names": None if model.feature_names is None else list(model.feature_names),
-        "dtype": model.dtype,
-        "scale": None if model.scaling is None else model.scaling.kind,
-        "inertia": model.inertia,
-        "next_cluster_id": model.next_cluster_id,
-        "baseline": model.baseline is not None,
-        "clusters": [
-            {
-                "cluster_id": ids[j],
-                "name": model.cluster_names.get(ids[j]),
-                "color": model.cluster_colors.get(ids[j]),
-                "size": float(model.weights[j]),
-                "share": float(shares[j]),
-                "inertia": float(model.inertias[j]),
-                "center": model.centers[j].tolist(),
-            }
-            for j in range(model.n_clusters)
-        ],
-        "parameters": dict(model.parameters),
-        "provenance": dict(model.provenance),
-    }
 
 
 def _table(model: Model) -> Table:

@@ -13,8 +13,8 @@ from dkmeans.errors import DkmeansError, DkmeansWarning
 
 _INTERRUPTED, _TERMINATED = 130, 143
 _COMMANDS = (
-    *("fit", "sweep", "predict", "evaluate", "profile", "drift", "plan", "inspect"),
-    *("models", "run", "runs", "demo"),
+    *("fit", "sweep", "predict", "evaluate", "profile", "drift", "report"),
+    *("plan", "inspect", "models", "run", "runs", "serve", "demo"),
 )
 
 
@@ -33,8 +33,29 @@ class Commands(click.Group):
         """Import a sub-command; None if there is none of that name."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"dkmeans.cli.{cmd_name}"), cmd_name)
+        try:
+            command: click.Command = getattr(import_module(f"dkmeans.cli.{cmd_name}"), cmd_name)
+        except ModuleNotFoundError as error:
+            # an image of the service has less than all packages
+            package = (error.name or "dkmeans").partition(".")[0]
+            if package == "dkmeans":
+                raise
+            return _uninstalled(cmd_name, package)
         return command
+
+
+def _uninstalled(name: str, package: str) -> click.Command:
+    """Return a command that stands in the help, and refuses to run."""
+
+    def refuse() -> NoReturn:
+        _fail(f"dkmeans {name} needs {package}, which is not installed: install all of dkmeans.", 2)
+
+    return click.Command(
+        name,
+        callback=refuse,
+        help=f"Needs {package}, which is not installed here.",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
 
 
 @click.group(

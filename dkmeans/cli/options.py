@@ -7,6 +7,10 @@ from typing import Any, TypeVar
 import click
 from distributed import Client
 
+from dkmeans.cli.store_options import json_option as json_option
+from dkmeans.cli.store_options import parse_storage_options as parse_storage_options
+from dkmeans.cli.store_options import say as say
+from dkmeans.cli.store_options import storage_option as storage_option
 from dkmeans.cluster.chosen import chosen_cluster
 from dkmeans.cluster.connect import connected
 from dkmeans.models.scaling import SCALES
@@ -61,17 +65,6 @@ def source_options(function: F) -> F:
     ):
         function = option(function)
     return function
-
-
-def storage_option(function: F) -> F:
-    """Add how to reach the store."""
-    return click.option(
-        "--storage-option",
-        "storage_options",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="For the store of every URL, as in endpoint_url=http://host:9000; a.b=c sets b in a.",
-    )(function)
 
 
 weight_option = click.option("--weight", metavar="COLUMN", help="Column of sample weights.")
@@ -206,9 +199,6 @@ def budget_options(function: F) -> F:
     return function
 
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object to standard output."
-)
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace a model or clusters that lie there already."
 )
@@ -235,11 +225,6 @@ def _tls(asked: Mapping[str, Any]) -> dict[str, str | None]:
     return {name: asked[name] for name in ("tls_ca", "tls_cert", "tls_key")}
 
 
-def say(text: str) -> None:
-    """Tell the user something that is not the result."""
-    click.echo(text, err=True)
-
-
 def split(names: str | None) -> list[str] | None:
     """Turn `a,b` into a list; None stays None."""
     return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
@@ -260,20 +245,3 @@ def parse_sample(text: str | None) -> float | None:
         raise click.UsageError(
             f"--sample {text} is neither a share nor a number of rows."
         ) from None
-
-
-def parse_storage_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Turn every KEY=VALUE into an entry; dots in the key nest."""
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise click.UsageError(f"--storage-option {key!r} should be KEY=VALUE.")
-        *outer, last = key.split(".")
-        level = options
-        for name in outer:
-            level = level.setdefault(name, {})
-            if not isinstance(level, dict):
-                raise click.UsageError(f"--storage-option {name!r} has a value and also parts.")
-        level[last] = {"true": True, "false": False}.get(value.lower(), value)
-    return options

@@ -26,12 +26,16 @@ def connected(
 ) -> Iterator[Client]:
     """Connect to the scheduler at `address`.
 
+    Without files for TLS, those of Dask's own configuration are used, if there are some.
+
     Raises
     ------
+    ArgumentError
+        If the files for TLS are not all there, or cannot be used.
     ClusterUnreachable
-        If nobody answers within `CONNECT_SECONDS`.
+        If nobody answers within `connect_seconds`.
     """
-    security = None
+    security = Security()
     if tls_ca or tls_cert or tls_key:
         if not (tls_ca and tls_cert and tls_key):
             raise ArgumentError("TLS needs all of --tls-ca, --tls-cert and --tls-key.")
@@ -41,23 +45,39 @@ def connected(
             tls_client_key=tls_key,
             require_encryption=True,
         )
-        try:
-            security.get_connection_args("client")
-        except OSError as error:
-            raise ArgumentError(
-                f"the TLS files {tls_ca}, {tls_cert} and {tls_key} cannot be used: {error}; "
-                "check --tls-ca, --tls-cert and --tls-key."
-            ) from None
+    if address.startswith("tls://"):
+        _check(security)
+    limit = connect_seconds()
     try:
-        asyncio.run(asyncio.wait_for(_greet(address, security), CONNECT_SECONDS))
-        client = Client(address, timeout=CONNECT_SECONDS, security=security)
+        asyncio.run(asyncio.wait_for(_greet(address, security, limit), limit))
+        client = Client(address, timeout=limit, security=security)
     except (TimeoutError, OSError, ValueError, TypeError) as error:
         raise ClusterUnreachable(
-            f"no Dask scheduler answers at {address} within {CONNECT_SECONDS} s "
+            f"no Dask scheduler answers at {address} within {limit:g} s "
             f"({type(error).__name__}); check the address and that it runs."
         ) from None
     with client:
         yield client
+
+
+def connect_seconds() -> float:
+    """How long to wait for a scheduler: `dkmeans.connect-timeout` of Dask's configuration."""
+    return float(dask.config.get("dkmeans.connect-timeout", CONNECT_SECONDS))
+
+
+def _check(security: Security) -> None:
+    """Refuse TLS files that cannot be used; a connection would only say that it failed."""
+    names = ("tls_ca_file", "tls_client_cert", "tls_client_key")
+    files = [getattr(security, name) for name in names]
+    if not all(files):
+        return
+    try:
+        security.get_connection_args("client")
+    except OSError as error:
+        raise ArgumentError(
+            f"the TLS files {', '.join(map(str, files))} cannot be used: {error}; check --tls-ca, "
+            "--tls-cert and --tls-key, or distributed.comm.tls of Dask's configuration."
+        ) from None
 
 
 @contextmanager
@@ -88,10 +108,10 @@ def local_cluster(n_workers: int, memory: str) -> Iterator[Client]:
             yield client
 
 
-async def _greet(address: str, security: Security | None) -> None:
+async def _greet(address: str, security: Security, limit: float) -> None:
     """Ask who is there: a Client waits for ever for something that listens and is no scheduler."""
-    arguments = {} if security is None else security.get_connection_args("client")
-    async with rpc(address, timeout=CONNECT_SECONDS, connection_args=arguments) as there:
+    arguments = security.get_connection_args("client")
+    async with rpc(address, timeout=limit, connection_args=arguments) as there:
         await there.identity()
 
 

@@ -1,6 +1,7 @@
 """What evaluations ask of their passes: how many, and the memory that one block takes beside it."""
 
 from collections.abc import Sequence, Set
+from dataclasses import replace
 
 import numpy as np
 
@@ -229,4 +230,28 @@ def baseline_demand(
         n_epochs=0,
         drawn_rows=0,
         probe=Reduce("probe", ClusterSums.from_block, (np.zeros((most, d)), np.zeros(d))),
+    )
+
+
+def shared_demand(demands: Sequence[Demand], row_bytes: int = 0) -> Demand:
+    """Return what several evaluations ask of rows whose passes they share.
+
+    `row_bytes` is what a row takes once more, as some of them see it. They look at a block one
+    after the other; what they contribute is held together.
+    """
+    first = max(demands, key=lambda one: one.n_centers)
+    return replace(
+        first,
+        n_passes=max(one.n_passes for one in demands),
+        broadcast_bytes=sum(one.broadcast_bytes for one in demands),
+        partial_bytes=sum(one.partial_bytes for one in demands),
+        sampled_rows=sum(one.sampled_rows for one in demands),
+        scaling_bytes=sum(one.scaling_bytes for one in demands),
+        scratch_bytes=max(one.scratch_bytes for one in demands),
+        row_bytes=max(one.row_bytes for one in demands) + row_bytes,
+        tile_bytes=max(one.tile_bytes for one in demands),
+        has_pilot=any(one.has_pilot for one in demands),
+        n_scalings=0,
+        n_state_passes=max(one.n_state_passes for one in demands),
+        state_bytes=sum(one.state_bytes for one in demands),
     )

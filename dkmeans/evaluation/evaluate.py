@@ -8,7 +8,7 @@ from dkmeans.evaluation.agreement.agreement import Agreement
 from dkmeans.evaluation.asked import model_of, opened
 from dkmeans.evaluation.demand import evaluation_demand
 from dkmeans.evaluation.evaluation import Evaluation
-from dkmeans.evaluation.metrics import METRICS, Figure
+from dkmeans.evaluation.metrics import METRICS, Figure, Metric
 from dkmeans.evaluation.passes import of_fit, of_model
 from dkmeans.evaluation.statistics import Need, Sampling, Statistics
 from dkmeans.models.model import Model
@@ -122,11 +122,20 @@ def _evaluated(
     needs: set[Need] = {need for metric in asked for need in metric.needs}
     if has_truth:
         needs.add("truth")
-    known = _known(model, rows)
+    known = known_of_fit(model, rows)
     before = rows.n_passes
     demand = evaluation_demand(model, needs, sampling)
     check_fits(rows, demand, rows.engine.slots())
     found = of_model(rows, model, needs, known=known, sampling=sampling)
+    # not if files had to be left out meanwhile
+    reused = known is not None and found.inertias is known.inertias
+    return evaluation_of(model, found, asked, n_passes=rows.n_passes - before, reused=reused)
+
+
+def evaluation_of(
+    model: Model, found: Statistics, asked: Iterable[Metric], *, n_passes: int, reused: bool
+) -> Evaluation:
+    """Compute metrics of what passes have found."""
     figures: dict[str, Figure] = {}
     undefined: dict[str, str] = {}
     for metric in asked:
@@ -141,14 +150,13 @@ def _evaluated(
         figures,
         undefined,
         None if found.truth is None else Agreement.of(found.truth),
-        rows.n_passes - before,
-        # not if files had to be left out meanwhile
-        known is not None and found.inertias is known.inertias,
+        n_passes,
+        reused,
         dict(model.cluster_names),
     )
 
 
-def _known(model: Model, rows: Rows) -> Statistics | None:
+def known_of_fit(model: Model, rows: Rows) -> Statistics | None:
     """Return what the model knows of `rows`, if these are the rows of its fit."""
     fitted_to = model.provenance.get("input")
     if fitted_to is None or fitted_to != input_digest(rows):

@@ -8,12 +8,12 @@ from typing import Any
 
 from dkmeans.errors import DkmeansError, DriftFound, GateRefused
 from dkmeans.jobs import records
-from dkmeans.jobs.logs import utc_now
 from dkmeans.jobs.run_record import RunRecord
 from dkmeans.jobs.tally import Tally
 from dkmeans.rows.progress import listening, reporter
 from dkmeans.storage.errands import Errand
 from dkmeans.storage.filesystem import one_line, remember
+from dkmeans.storage.json_lines import utc_now
 from dkmeans.storage.secrets import scrub
 
 BEAT_SECONDS = 60.0

@@ -86,7 +86,7 @@ class Limits:
     """What a run may cost. A run that ends for it is stopped, and can go on from a checkpoint."""
 
     max_passes: Annotated[int | None, Integer(1)] = None
-    """Most passes over the rows."""
+    """Most passes over the rows; of a window: over any one row."""
 
     max_bytes: Annotated[int | None, Quantity("bytes")] = None
     """Most bytes to read from the source, as 50 GB."""

@@ -4,14 +4,10 @@ An event has the time (UTC), the run, its name and its fields: what passes cost 
 left out, what was tried again, how it ended. No row, no credential.
 """
 
-import json
 import logging
-import math
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,19 +15,17 @@ from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.shown import plain
 from dkmeans.rows.progress import listening
 from dkmeans.storage.filesystem import one_line
-from dkmeans.storage.secrets import scrub, scrubbed
+from dkmeans.storage.json_lines import JsonLines
 
 _LOGGER = "dkmeans"
-_LONGEST_TEXT = 2000
 _FIELDS_OF_PASSES = ("kind", "seconds", "rows_read", "bytes_read", "cost", "inertia", "gain")
 """What is told of a pass. Its record may hold more, which is not for logs."""
 
 
-class JsonLog:
-    """Writes events as lines of JSON. May be called from any thread.
+class JsonLog(JsonLines):
+    """Writes events of a run as lines of JSON. May be called from any thread.
 
-    A log that cannot be written does not end the job: the events are lost, which is said once on
-    standard error.
+    A log that cannot be written does not end the job.
 
     Parameters
     ----------
@@ -42,26 +36,12 @@ class JsonLog:
     """
 
     def __init__(self, run_id: str, out: TextIO) -> None:
-        self.run_id, self._out = run_id, out
-        self._lock = threading.Lock()
-        self._is_broken = False
+        super().__init__(out, run_id=run_id)
+        self.run_id = run_id
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Write one line."""
-        line = {"time": utc_now(), "run_id": self.run_id, "event": name}
-        # a field cannot pass for another event, run or time
-        line |= {key: _short(one) for key, one in scrubbed(plain(fields)).items()
-                 if key not in line}  # fmt: skip
-        text = json.dumps(line, ensure_ascii=True, allow_nan=False, default=str)
-        with self._lock:
-            if self._is_broken:
-                return
-            try:
-                self._out.write(f"{text}\n")
-                self._out.flush()
-            except (OSError, ValueError) as error:
-                self._is_broken = True
-                _complain(error)
+        super().event(name, **plain(fields))
 
     def began(self, kind: str, n_leaves: int, *, is_pass: bool = True) -> None:
         """Say that a pass begins, or something else of so many parts."""
@@ -132,11 +112,6 @@ def json_logs(run_id: str, out: TextIO | str | Path | None = None) -> Iterator[J
         log.event("run ended")
 
 
-def utc_now() -> str:
-    """Return the time, in UTC, to milliseconds, as ISO 8601 has it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _opened(path: str | Path, stack: ExitStack) -> TextIO:
     try:
         return stack.enter_context(open(path, "a", encoding="utf-8"))
@@ -145,24 +120,3 @@ def _opened(path: str | Path, stack: ExitStack) -> TextIO:
             f"the log {path} cannot be written ({error.strerror}); use another path, or none for "
             "standard error."
         ) from None
-
-
-def _short(value: Any) -> Any:
-    """Cut long texts, however deep; infinities have no JSON."""
-    if isinstance(value, str):
-        return value if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]}..."
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _short(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_short(one) for one in value]
-    return value
-
-
-def _complain(error: Exception) -> None:
-    try:
-        sys.stderr.write(f"dkmeans: warning: the log cannot be written: {scrub(str(error))}\n")
-    except (OSError, ValueError):
-        # nobody is left to tell
-        return

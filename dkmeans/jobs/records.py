@@ -20,11 +20,11 @@ from typing import Any
 import fsspec
 
 from dkmeans.errors import ArgumentError, InputRefused, MissingInput
-from dkmeans.jobs.logs import utc_now
 from dkmeans.jobs.process import Process
 from dkmeans.jobs.run_record import RunRecord
 from dkmeans.storage.atomic import is_unfinished, write_bytes
 from dkmeans.storage.filesystem import NO_OPTIONS, absolute, join, redact
+from dkmeans.storage.json_lines import utc_now
 from dkmeans.storage.objects import names_at, read_bytes, remove
 from dkmeans.storage.requests import request
 from dkmeans.storage.secrets import scrubbed

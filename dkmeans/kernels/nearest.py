@@ -29,7 +29,7 @@ def nearest(X: Array, centers: Array, by_row: bool = False) -> tuple[Array, Arra
     return labels[:, 0], sq_distances[:, 0]
 
 
-def nearest_two(X: Array, centers: Array) -> tuple[Array, Array]:
+def nearest_two(X: Array, centers: Array, by_row: bool = False) -> tuple[Array, Array]:
     """Find the nearest and the second nearest center of each row.
 
     Parameters
@@ -38,13 +38,15 @@ def nearest_two(X: Array, centers: Array) -> tuple[Array, Array]:
         `(n_rows, n_features)` float32 or float64, any layout; fastest feature-major.
     centers
         `(n_centers, n_features)`, at least two.
+    by_row
+        Whether what is found of a row is not to depend, to the bit, on the rows beside it.
 
     Returns
     -------
     labels, sq_distances
         `(n_rows, 2)` int32 and of `X`'s dtype, the nearer center first.
     """
-    return kernels(X, len(centers)).nearest(X, centers, 2)
+    return kernels(X, len(centers), by_row).nearest(X, centers, 2)
 
 
 def nearest_other(
@@ -97,9 +99,10 @@ def sq_distances_to(X: Array, centers: Array, labels: Array) -> Array:
     return kernels(X, 1).sq_distances_to(X, centers, labels)
 
 
-def distances(X: Array, centers: Array) -> Array:
+def distances(X: Array, centers: Array, by_row: bool = False) -> Array:
     """Return the Euclidean distance of each row to each center, `(n_rows, n_centers)`.
 
-    The result is as large as it says: only for rows that a user wants in this form.
+    The result is as large as it says: only for rows that a user wants in this form. With `by_row`,
+    what is found of a row does not depend, to the bit, on the rows beside it.
     """
-    return kernels(X, len(centers)).distances(X, centers)
+    return kernels(X, len(centers), by_row).distances(X, centers)

@@ -34,7 +34,11 @@ class Assignment:
     """`(n_rows,)`: distance to the nearest center."""
 
     second_distances: Array | None
-    """`(n_rows,)`: distance to the second nearest center; None if there is one center."""
+    """`(n_rows,)`: distance to the second nearest center; None if there is one center, or nobody
+    has asked."""
+
+    sq_distances: Array
+    """`(n_rows,)`: squares of `distances`, before their roots were rounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,28 +170,44 @@ class Model:
         """
         return nearest(self.prepare(X), self.scaled_centers)[0]
 
-    def transform(self, X: Any) -> Array:
-        """Return the distance of each row to each center, `(n_rows, n_clusters)`."""
-        return distances(self.prepare(X), self.scaled_centers)
+    def transform(self, X: Any, *, by_row: bool = False) -> Array:
+        """Return the distance of each row to each center, `(n_rows, n_clusters)`.
+
+        `by_row` is that of `assign`.
+        """
+        return distances(self.prepare(X), self.scaled_centers, by_row)
 
     def score(self, X: Any, sample_weight: Array | None = None) -> float:
         """Return minus the inertia of some rows under this model."""
         sq_distances = nearest(self.prepare(X), self.scaled_centers)[1].astype(np.float64)
         return -float(sq_distances.sum() if sample_weight is None else sq_distances @ sample_weight)
 
-    def assign(self, X: Any) -> Assignment:
-        """Return label, cluster id, distance and second distance of each row."""
-        return self.assign_scaled(self.prepare(X))
+    def assign(self, X: Any, *, by_row: bool = False) -> Assignment:
+        """Return label, cluster id, distance and second distance of each row.
 
-    def assign_scaled(self, X: Array) -> Assignment:
-        """`assign` for rows that `prepare` has been through."""
-        if self.n_clusters == 1:
-            labels, sq_distances = nearest(X, self.scaled_centers)
-            return Assignment(labels, self.cluster_ids[labels], np.sqrt(sq_distances), None)
-        both, sq_both = nearest_two(X, self.scaled_centers)
+        Parameters
+        ----------
+        X
+            As for `predict`.
+        by_row
+            Whether the distances of a row are not to depend, in their last bits, on how many rows
+            are beside it. Few rows then wait for the compiled loops that many rows have, too.
+        """
+        return self.assign_scaled(self.prepare(X), by_row=by_row)
+
+    def assign_scaled(self, X: Array, *, by_row: bool = False, second: bool = True) -> Assignment:
+        """`assign` for rows that `scale` has been through; without second distances if asked."""
+        if self.n_clusters == 1 or not second:
+            labels, sq_distances = nearest(X, self.scaled_centers, by_row)
+            return Assignment(
+                labels, self.cluster_ids[labels], np.sqrt(sq_distances), None, sq_distances
+            )
+        both, sq_both = nearest_two(X, self.scaled_centers, by_row)
         labels = np.ascontiguousarray(both[:, 0])
         measured = np.sqrt(sq_both)
-        return Assignment(labels, self.cluster_ids[labels], measured[:, 0], measured[:, 1])
+        return Assignment(
+            labels, self.cluster_ids[labels], measured[:, 0], measured[:, 1], sq_both[:, 0]
+        )
 
     def renamed(
         self,

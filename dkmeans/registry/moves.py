@@ -124,6 +124,17 @@ def head(place: Place, alias: str) -> Move | None:
     return _read(place, alias, max(found)) if found else None
 
 
+def after(place: Place, alias: str, number: int) -> Move | None:
+    """Read the last move of an alias that came after a number; None if none did.
+
+    One small request if none did: moves leave no number out.
+    """
+    found = None
+    while (later := _read(place, alias, number + 1)) is not None:
+        found, number = later, later.number
+    return found
+
+
 def heads(place: Place) -> dict[str, Move]:
     """Read the last move of every alias, by name."""
     names = [entry.name for entry in entries_at(place.at(FOLDER), place.options)]

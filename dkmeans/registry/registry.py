@@ -140,6 +140,22 @@ class Registry:
         """Return all moves of an alias, the first one first; none if there is no such alias."""
         return moves.log(self._place, check_alias(alias))
 
+    def last_move(self, alias: str, after: Move | None = None) -> Move | None:
+        """Return the last move of an alias; None if there is none.
+
+        Parameters
+        ----------
+        alias
+            Its name.
+        after
+            A move that is known: only later ones count. If there is none, that takes one small
+            request, where all moves are listed otherwise.
+        """
+        check_alias(alias)
+        if after is None:
+            return moves.head(self._place, alias)
+        return moves.after(self._place, alias, after.number)
+
     def move(
         self,
         alias: str,

@@ -149,6 +149,24 @@ def _suffix(name: str) -> str:
     return base.rpartition(".")[2].lower() if "." in base else ""
 
 
+def version_at(url: str, options: str = NO_OPTIONS) -> str:
+    """Return what changes when the file at `url` does; one request.
+
+    Raises
+    ------
+    MissingInput
+        If nothing lies there.
+    """
+
+    def look(fs: fsspec.AbstractFileSystem, path: str) -> str:
+        fs.invalidate_cache()
+        info = fs.info(path)
+        # a file that replaces another within one tick of a clock has another number, at least
+        return f"{version_of(info)} {info.get('size')} {info.get('ino', '')}"
+
+    return request(url, options, look)
+
+
 def version_of(info: dict[str, Any]) -> str:
     """Return what changes when a file does, from what its store says of it."""
     names = ("ETag", "etag", "mtime", "created")

@@ -24,6 +24,7 @@ COMMANDS = {
     "sweep": "a sweep over numbers of clusters against the largest fit, from an S3 server",
     "stream": "memory and lag on an endless stream",
     "s3_clients": "s3fs against pyarrow's filesystem, on a store that fails",
+    "serve": "requests and rows a second of a service, against FastAPI with scikit-learn",
     "results": "compose RESULTS.md from the JSON files of a FOLDER",
 }
 

@@ -26,6 +26,9 @@ PACKAGES = (
     "superkmeans",
     "dask-ml",
     "pyspark",
+    "fastapi",
+    "uvicorn",
+    "msgspec",
 )
 TOLD_FLAGS = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 

@@ -24,6 +24,7 @@ ORDER = (
     "sweep",
     "stream",
     "s3_clients",
+    "serve",
 )
 Found = Mapping[str, Any]
 

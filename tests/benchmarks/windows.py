@@ -60,7 +60,7 @@ class Found:
     """Of the estimate, in units of its stated standard error."""
 
     error_ratio: float
-    """The stated standard error over that of one coreset of the window."""
+    """The stated standard error over that of one coreset of the window, if that was asked for."""
 
     relative_error: float
     """The stated standard error over the inertia."""
@@ -132,14 +132,27 @@ def case_of(name: str, data: Path, seed: int) -> Case:
 
 
 def slide(
-    case: Case, length: int, seed: int, folder: Path, *, every: int = 1, follows: bool = True
+    case: Case,
+    length: int,
+    seed: int,
+    folder: Path,
+    *,
+    every: int = 1,
+    follows: bool = True,
+    is_brief: bool = False,
 ) -> Iterator[Found]:
-    """Slide a window over the partitions of a case; compare each `every`-th with a refit."""
+    """Slide a window over the partitions of a case; compare each `every`-th with a refit, and with
+    a single coreset of the window unless that is to be brief.
+    """
     stored = _write(case, folder / "lake")
     partitions = list_partitions(str(folder / "lake"))
     store = str(folder / f"coresets {length} {seed} {follows}")
     champion: Model | None = None
+    is_read = [False] * N_PARTITIONS
     for first in range(N_PARTITIONS - length + 1):
+        if first % every and not follows:
+            # nothing of it is needed later
+            continue
         window = partitions[first : first + length]
         began = time.perf_counter()
         model = window_fit(
@@ -154,9 +167,11 @@ def slide(
         )
         seconds = time.perf_counter() - began
         champion = model if follows else None
+        new = [i for i in range(first, first + length) if not is_read[i]]
+        for i in new:
+            is_read[i] = True
         if first % every:
             continue
-        new = range(length) if first == 0 else [first + length - 1]
         X = np.concatenate(case.parts[first : first + length])
         began = time.perf_counter()
         refit = KMeans(case.n_clusters, random_state=seed).fit(model.prepare(X))
@@ -164,7 +179,7 @@ def slide(
         kept = [one.bytes for one in CoresetStore(store).entries]
         inertia, told = -model.score(X), model.provenance["window"]
         error = told["inertia_standard_error"]
-        alone = _error_of_one(model, X, case, seed)
+        alone = 0.0 if is_brief else _error_of_one(model, X, case, seed)
         yield Found(
             model.provenance["bytes_read"] / sum(stored[i] for i in new),
             _ratio(inertia, refit.inertia_),

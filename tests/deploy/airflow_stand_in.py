@@ -1,7 +1,7 @@
 """As much of Airflow 3 as the DAG uses, with its signatures: what it does not take is an error.
 
 The parameters are those of Airflow 3.3 (apache-airflow-task-sdk 1.3), among which are all that the
-DAG may use. The same checks run under Airflow itself: see `test_schedules`.
+DAG may use. The same checks run under Airflow itself: see `test_airflow`.
 """
 
 import logging
@@ -104,6 +104,10 @@ class AirflowFailException(AirflowException):
     pass
 
 
+class AirflowSkipException(AirflowException):
+    pass
+
+
 @contextmanager
 def stood_in() -> Iterator[list[DAG]]:
     """Have `airflow` be this module meanwhile; gives the DAGs that are made."""
@@ -113,6 +117,7 @@ def stood_in() -> Iterator[list[DAG]]:
         "airflow.sdk.exceptions": {
             "AirflowException": AirflowException,
             "AirflowFailException": AirflowFailException,
+            "AirflowSkipException": AirflowSkipException,
         },
         "airflow.providers": {},
         "airflow.providers.standard": {},

@@ -1,50 +1,28 @@
-"""Schedules: what is handed to cron, systemd and Airflow, and what they make of each exit code."""
+"""Schedules: what is handed to cron and systemd, and what they make of each exit code."""
 
 import os
 import re
-import runpy
 import shutil
 import signal
 import subprocess
 import textwrap
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dkmeans import errors
 from dkmeans.cli import main
 from dkmeans.jobs.outcome import LEFT_OUT
 from tests.cli.command import PROGRAM, run
 from tests.conftest import wait_until
-from tests.deploy.airflow_stand_in import AirflowException, AirflowFailException, stood_in
+from tests.deploy.schedules import CODES, FOLDER, KILLED, OVERLAP, fake_program
 from tests.deploy.units import read_crontab, read_unit
 from tests.jobs.test_retrain import TEXT, batch, deliver
 
-FOLDER = Path(__file__).parents[2] / "deploy" / "schedules"
 UNITS = sorted(FOLDER.glob("dkmeans*"))
-KILLED = 137
-CODES = {
-    *(kind.exit_code for kind in vars(errors).values() if hasattr(kind, "exit_code")),
-    *(0, LEFT_OUT, main._INTERRUPTED, main._TERMINATED),
-}
-"""All that `dkmeans run` may end with, from the code; 6 is of `dkmeans drift`."""
-
-
-def fake_program(folder: Path) -> Path:
-    """A `dkmeans` that notes its arguments and ends with the code that lies beside it."""
-    path = folder / "dkmeans"
-    path.write_text(
-        f'#!/bin/sh\necho "$@" >>"{folder}/calls"\n'
-        f'echo "dkmeans: error: of code $(cat "{folder}/code")" >&2\nexit $(cat "{folder}/code")\n'
-    )
-    path.chmod(0o755)
-    return path
 
 
 def test_the_page_says_of_each_exit_code_what_becomes_of_it() -> None:
-    assert {0, 1, 2, 3, 4, 5, 6, 7, 130, 143} == CODES
+    assert {0, 1, 2, 3, 4, 5, 6, 7, 8, 130, 143} == CODES
     page = (FOLDER / "README.md").read_text()
     rows = re.findall(r"^\| ([\d, ]+) \|", page, re.MULTILINE)
     told = [int(code) for row in rows for code in row.split(",")]
@@ -102,7 +80,7 @@ def test_cron_mails_what_somebody_should_see_and_nothing_else(tmp_path: Path) ->
         )
         assert ran.stderr == ""
         mailed[code] = ran.stdout
-    assert {code for code, text in mailed.items() if not text} == {0, LEFT_OUT}
+    assert {code for code, text in mailed.items() if not text} == {0, LEFT_OUT, OVERLAP}
     for code, text in mailed.items():
         assert not text or (f"exit code {code}:" in text and f"of code {code}\n" in text)
     calls = (tmp_path / "calls").read_text().splitlines()
@@ -122,7 +100,7 @@ def test_units_have_known_keys_and_values(path: Path) -> None:
     [
         ("RestartSec=", "RestartSecs="),
         ("Restart=on-failure", "Restart=on-failures"),
-        ("SuccessExitStatus=4 143", "SuccessExitStatus=4, 143"),
+        ("SuccessExitStatus=4 8 143", "SuccessExitStatus=4, 8 143"),
         ("ProtectHome=yes", "ProtectHome=of course"),
         ("Type=oneshot", "Type=oneshot\nType=simple"),
         ("[Service]", "[Sevice]"),
@@ -141,7 +119,7 @@ def test_what_systemd_makes_of_each_exit_code() -> None:
     service = unit["Service"]
     done = {0, *map(int, service["SuccessExitStatus"].split())}
     failed = set(map(int, service["RestartPreventExitStatus"].split()))
-    assert done == {0, LEFT_OUT, main._TERMINATED}
+    assert done == {0, LEFT_OUT, OVERLAP, main._TERMINATED}
     assert failed == {2, 3, 5, 6}
     assert service["Restart"] == "on-failure"
     assert CODES - done - failed == {1, 7, main._INTERRUPTED}
@@ -184,137 +162,6 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout[-200:] + ran.stderr
 
 
-# Airflow
-
-
-def dag_of(monkeypatch: pytest.MonkeyPatch, program: Path) -> Any:
-    monkeypatch.setenv("DKMEANS_PROGRAM", str(program))
-    monkeypatch.setenv("DKMEANS_JOB", "/etc/dkmeans/customers.yaml")
-    with stood_in() as dags:
-        module = runpy.run_path(str(FOLDER / "airflow_dag.py"))
-    (dag,) = dags
-    return module, dag
-
-
-def test_airflow_makes_of_each_exit_code_what_it_means(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module, dag = dag_of(monkeypatch, fake_program(tmp_path))
-    parts = [set(module[name]) for name in ("DONE", "NOT_AGAIN", "AGAIN")]
-    assert parts == [{0, LEFT_OUT}, {2, 3, 5, 6}, {1, 7, main._INTERRUPTED, main._TERMINATED}]
-    assert set.union(*parts) == CODES
-    (task,) = dag.tasks
-    task.as_of = "2026-11-20"
-    for code in sorted({*CODES, KILLED}):
-        (tmp_path / "code").write_text(str(code))
-        raised = None
-        try:
-            task.execute({})
-        except AirflowException as error:
-            raised = error
-        if code in module["DONE"]:
-            assert raised is None
-            continue
-        assert str(code) in str(raised)
-        assert isinstance(raised, AirflowFailException) == (code in module["NOT_AGAIN"])
-    called = set((tmp_path / "calls").read_text().splitlines())
-    assert called == {"run /etc/dkmeans/customers.yaml --as-of 2026-11-20"}
-
-
-def test_the_dag_runs_once_at_a_time_and_knows_its_day(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, dag = dag_of(monkeypatch, fake_program(tmp_path))
-    (task,) = dag.tasks
-    assert (dag.max_active_runs, dag.catchup) == (1, False)
-    assert dag.start_date.tzinfo is not None
-    assert "as_of" in task.template_fields
-    assert task.retries > 0
-    assert task.retry_exponential_backoff >= 2
-    assert task.retry_delay < task.max_retry_delay < task.execution_timeout
-    # nothing runs yet, or it has just ended
-    task.on_kill()
-    (tmp_path / "code").write_text("0")
-    task.execute({})
-    task.on_kill()
-
-
-def test_airflow_stops_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "dkmeans"
-    program.write_text(f"#!/bin/sh\ntrap 'exit 143' TERM\ntouch '{tmp_path}/on'\nsleep 60 & wait\n")
-    program.chmod(0o755)
-    _, dag = dag_of(monkeypatch, program)
-    (task,) = dag.tasks
-
-    def stop() -> None:
-        wait_until((tmp_path / "on").exists)
-        task.on_kill()
-
-    thread = threading.Thread(target=stop)
-    thread.start()
-    with pytest.raises(AirflowException, match="143: terminated"):
-        task.execute({})
-    thread.join()
-
-
-UNDER_AIRFLOW = """
-import sys
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from airflow.dag_processing.dagbag import DagBag
-
-bag = DagBag(sys.argv[1])
-assert not bag.import_errors, bag.import_errors
-dag = bag.dags["dkmeans_customers"]
-task = dag.get_task("run")
-task.retries, task.retry_delay, task.retry_exponential_backoff = 1, timedelta(seconds=0.1), 0
-folder = Path(sys.argv[2])
-for code in map(int, sys.argv[3:]):
-    (folder / "code").write_text(str(code))
-    (folder / "calls").write_text("")
-    run = dag.test(logical_date=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=code))
-    (instance,) = run.get_task_instances()
-    calls = (folder / "calls").read_text().splitlines()
-    print("RESULT", code, instance.state, len(calls), calls[0].split()[-1])
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_airflow_itself_does_so(tmp_path: Path) -> None:
-    """With the Python of an environment that has Airflow; it takes minutes."""
-    python = os.environ.get("DKMEANS_AIRFLOW")
-    if python is None:
-        pytest.skip("DKMEANS_AIRFLOW names no Python that has Airflow")
-    (tmp_path / "dags").mkdir()
-    shutil.copy(FOLDER / "airflow_dag.py", tmp_path / "dags")
-    environment = {
-        **os.environ,
-        "AIRFLOW_HOME": str(tmp_path),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "DKMEANS_PROGRAM": str(fake_program(tmp_path)),
-    }
-    environment.pop("PYTHONPATH", None)
-    for arguments in (("db", "migrate"), ("dags", "reserialize")):
-        subprocess.run([python, "-m", "airflow", *arguments], env=environment, check=True)
-    ran = subprocess.run(
-        [python, "-c", UNDER_AIRFLOW, str(tmp_path / "dags" / "airflow_dag.py"), str(tmp_path),
-         *map(str, sorted({*CODES, KILLED}))],
-        env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    found = {}
-    for line in ran.stdout.splitlines():
-        if line.startswith("RESULT "):
-            _, code, state, calls, day = line.split()
-            found[int(code)] = (state, int(calls), day)
-    assert set(found) == {*CODES, KILLED}
-    for code, (state, calls, _) in found.items():
-        assert state == ("success" if code in (0, LEFT_OUT) else "failed"), code
-        assert calls == (2 if code in (1, 7, 130, 143, KILLED) else 1), code
-    assert found[5][2] == "2026-01-06"
-
-
 # Codes that `dkmeans run` ends with. Those of tests/cli/test_run.py (0, 2, 3, 4, 7, 130) and
 # test_run_retrain.py (5) are not made again.
 
@@ -342,7 +189,7 @@ def test_overlap_termination_and_the_unexpected_have_their_exit_codes(
     try:
         wait_until((tmp_path / "on").exists, first)
         second = run("run", job)
-        assert second.code == errors.JobRunning.exit_code == 7
+        assert second.code == OVERLAP
         assert "is run by" in second.error
         first.send_signal(signal.SIGTERM)
         _, said = first.communicate(timeout=30)
@@ -355,4 +202,4 @@ def test_overlap_termination_and_the_unexpected_have_their_exit_codes(
     with pytest.raises(RuntimeError, match="of the factory"):
         run("run", job, "--set", "cluster.factory=clusters:broken")
     found = run("runs", "list", tmp_path / "reg", "--json").json["runs"]
-    assert [one["exit_code"] for one in found] == [143, 7, 1]
+    assert [one["exit_code"] for one in found] == [143, OVERLAP, 1]

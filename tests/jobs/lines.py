@@ -84,6 +84,12 @@ class World:
         now = [name for name, at in names.items() if at <= week <= at + self.recipe.haste]
         return now[0] if now else "drift"
 
+    def gap(self, week: int) -> float:
+        """How far the nearest two centers are apart, over the sum of their standard deviations."""
+        centers = self.centers + week * self.velocities
+        far = np.linalg.norm(centers[:, None] - centers, axis=2) / (self.spreads + self.spreads.T)
+        return float(far[~np.eye(len(far), dtype=bool)].min())
+
     def rows(self, week: int) -> tuple[Array, Array]:
         """The rows of a week, and the cluster of each."""
         recipe, k = self.recipe, self.recipe.n_clusters

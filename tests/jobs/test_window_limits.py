@@ -240,20 +240,21 @@ def test_partitions_that_were_forgotten_are_not_new_when_they_are_read_again(fol
 class Killer(progress.Silent):
     """Kills a worker once a partition was read."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: Client) -> None:
+        self._client = client
         self.killed: list[int] = []
 
     def ended(self, record: Mapping[str, Any], *, is_pass: bool = True) -> None:
         if is_pass and not self.killed:
-            self.killed.append(pids_of(Client.current())[0])
+            self.killed.append(pids_of(self._client)[0])
             os.kill(self.killed[0], signal.SIGKILL)
 
 
 def test_workers_one_of_which_is_killed_come_to_the_same_bits(
-    folder: Path, quiet: tuple[object, ...]
+    folder: Path, quiet: tuple[object, ...], client: Client
 ) -> None:
-    killer = Killer()
+    killer = Killer(client)
     with listening(killer):
-        retrain(folder, 4, *CHECKED, "cluster.local=2", "cluster.memory=1GiB")
+        retrain(folder, 4, *CHECKED, f"cluster={{address: '{client.scheduler.address}'}}")
     assert len(killer.killed) == 1
     assert bits(champion(folder)) == quiet

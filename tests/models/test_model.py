@@ -107,6 +107,32 @@ def test_one_cluster_has_no_second_distance() -> None:
     assert found.second_distances is None
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(2, 1), (30, 3), (9, 40), (300, 20)])
+def test_what_is_found_by_row_does_not_depend_on_the_rows_beside_it(dtype, shape) -> None:
+    rng = np.random.default_rng(4)
+    k, d = shape
+    centers = rng.normal(size=shape)
+    model = Model(centers, None, None, dtype, np.arange(k), np.ones(k), np.ones(k), centers)
+    X = rng.normal(size=(3000, d)).astype(dtype)
+    whole, far = model.assign(X, by_row=True), model.transform(X, by_row=True)
+    nearest_alone = model.assign_scaled(X, by_row=True, second=False)
+    # the nearest alone is found with the same bits, and no second
+    assert nearest_alone.distances.tobytes() == whole.distances.tobytes()
+    assert nearest_alone.second_distances is None
+    for start, stop in ((0, 1), (7, 8), (100, 117), (2048, 2999)):
+        rows = slice(start, stop)
+        part = model.assign(X[rows], by_row=True)
+        np.testing.assert_array_equal(part.labels, whole.labels[rows])
+        assert part.distances.tobytes() == whole.distances[rows].tobytes()
+        assert part.second_distances.tobytes() == whole.second_distances[rows].tobytes()
+        assert model.transform(X[rows], by_row=True).tobytes() == far[rows].tobytes()
+        # the same but for rounding as what few rows have otherwise
+        plain = model.assign(X[rows])
+        np.testing.assert_array_equal(plain.labels, part.labels)
+        np.testing.assert_allclose(plain.distances, part.distances, rtol=1e-5)
+
+
 def test_cluster_ids_are_looked_up_by_label() -> None:
     model = make_model(cluster_ids=np.array([70, 60, 50, 40, 30, 20]))
     found = model.assign(rows())

@@ -153,3 +153,19 @@ def test_long_blocks_are_normalized_tile_by_tile() -> None:
 
 def test_norms_have_names_of_their_own() -> None:
     assert len({Normalization(norm).name for norm in NORMS}) == 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_few_rows_are_scaled_to_the_same_bits_as_many(dtype: str, order: str) -> None:
+    rng = np.random.default_rng(3)
+    X = (rng.normal(size=(5000, 7)) * 10.0 ** rng.integers(-3, 6, 7)).astype(dtype)
+    scaling = Scaling("standard", rng.normal(size=7) * 100, rng.uniform(1e-3, 1e3, 7))
+    whole = scaling.transform(X)
+    for n_rows in (0, 1, 2, 256, 257):
+        given = np.array(X[:n_rows], order=order)
+        few = scaling.transform(given)
+        assert few.tobytes("F") == whole[:n_rows].tobytes("F")
+        assert (few.dtype, few.shape) == (X.dtype, (n_rows, 7))
+        assert few.flags.f_contiguous
+        np.testing.assert_array_equal(given, X[:n_rows])

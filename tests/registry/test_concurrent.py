@@ -65,7 +65,7 @@ def publishing_together(store: Store, n_rounds: int) -> None:
 
 
 def test_eight_publishers_get_eight_versions(store: Store) -> None:
-    publishing_together(store, 2)
+    publishing_together(store, 1 if store.options else 2)
 
 
 @pytest.mark.slow

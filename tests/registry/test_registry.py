@@ -82,6 +82,20 @@ def test_every_move_keeps_who_when_and_why(store: Store) -> None:
     assert registry.moves("challenger") == []
 
 
+def test_the_last_move_is_found_from_any_that_is_known(store: Store) -> None:
+    registry = store.registry()
+    fill(registry, 3)
+    assert registry.last_move("champion") is None
+    known = [registry.promote(version, reason="r") for version in (1, 2, 3)]
+    assert registry.last_move("champion").number == 3
+    for move in known[:2]:
+        later = registry.last_move("champion", after=move)
+        assert (later.number, later.version) == (3, 3)
+    assert registry.last_move("champion", after=known[2]) is None
+    with pytest.raises(ArgumentError):
+        registry.last_move("not/a name")
+
+
 def test_rolling_back_twice_goes_further_back(registry: Registry) -> None:
     fill(registry, 4)
     for number in (1, 2, 3):

@@ -6,7 +6,7 @@ import pytest
 
 from dkmeans.errors import InputRefused, MissingInput
 from dkmeans.storage.filesystem import remember
-from dkmeans.storage.listing import StoredFile, list_parquet
+from dkmeans.storage.listing import StoredFile, list_parquet, version_at
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -128,6 +128,19 @@ def test_another_content_is_another_version(tmp_path, s3, bucket):
     assert before.size == after.size
     assert before.version != after.version
     assert '"' not in before.version
+
+
+def test_another_content_is_seen_by_the_version_of_one_file(tmp_path, s3, bucket):
+    for url, options in ((str(tmp_path / "file"), {}), (f"{bucket}/file", s3)):
+        fs = fsspec.filesystem("s3" if options else "file", **options)
+        fs.pipe_file(url, b"one")
+        first = version_at(url, remember(options))
+        assert version_at(url, remember(options)) == first
+        fs.pipe_file(url, b"two")
+        assert version_at(url, remember(options)) != first
+        fs.rm_file(url)
+        with pytest.raises(MissingInput):
+            version_at(url, remember(options))
 
 
 def test_paths_with_letters_of_globs_are_found(tmp_path):

@@ -4,7 +4,7 @@ Run by the tasks of a pass, but for `sampled_rows`.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -124,34 +124,61 @@ def sampled_rows(
         If a task does not fit in the memory of the workers.
     """
     model = model_of(model)
-    task = _Task(
-        model.scaled_centers,
-        importance_of_clusters(model.weights, max(silhouette_size, 1)),
+    sizes = (
         check_integer("map_size", map_size, 0),
         check_integer("silhouette_size", silhouette_size, 0),
-        has_scatter(model.n_features),
-        check_integer("random_state", random_state, 0),
-        None,
     )
-    if not task.map_size + task.silhouette_size:
+    if not sum(sizes):
         raise ArgumentError("map_size=0 and silhouette_size=0 leave nothing to draw.")
+    seed = check_integer("random_state", random_state, 0)
     with opened(model, X, sample_weight) as given:
         rows = given.scaled(model.scaling)
         rows.prepare()
-        task = replace(task, n_rows=known_rows(rows))
-        demand = chart_demand(model, task.map_size + task.silhouette_size, task.scatters)
+        scatters = sizes[0] > 0 and has_scatter(model.n_features)
+        demand = chart_demand(model, sum(sizes), scatters)
         check_fits(rows, demand, rows.engine.slots())
+        request = sample_request(model, known_rows(rows), *sizes, seed)
         while True:
             with suppress(RowsChanged):
-                (found,) = answers(rows, [Reduce("chart samples", of_block, (task,))])
+                (found,) = answers(rows, [request])
                 break
-    weights = found["weights"].totals[0]
+    return samples_of(model, found, request)
+
+
+def sample_request(
+    model: Model,
+    n_rows: int | None,
+    map_size: int = MAP_ROWS,
+    silhouette_size: int = SILHOUETTE_ROWS,
+    seed: int = 0,
+) -> Reduce:
+    """Ask a pass over rows that are scaled already for what `samples_of` takes.
+
+    `n_rows` is their number, if all have weight one; None where that is not known before.
+    """
+    task = _Task(
+        model.scaled_centers,
+        importance_of_clusters(model.weights, max(silhouette_size, 1)),
+        map_size,
+        silhouette_size,
+        has_scatter(model.n_features),
+        seed,
+        n_rows,
+    )
+    return Reduce("chart samples", of_block, (task,))
+
+
+def samples_of(model: Model, found: Together, request: Reduce) -> SampledRows:
+    """Return what a pass has found for a `sample_request`."""
+    (task,) = request.broadcast
+    weights, scatter = found["weights"].totals[0], found.parts.get("scatter")
+    assert scatter is None or isinstance(scatter, ClusterScatter)
     return SampledRows(
         model,
         found.n_rows,
         weights,
         _sample_of(found["map"], task, None) if "map" in found else None,
-        found.parts.get("scatter"),
+        scatter,
         _sample_of(found["silhouettes"], task, task.importance) if "silhouettes" in found else None,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from dkmeans.evaluation.drift import chances, figures
 from dkmeans.evaluation.drift.comparison import ClusterDrift, FeatureDrift
 from dkmeans.evaluation.drift.thresholds import Thresholds
+from dkmeans.models.shares import Shares, psi
 
 ALL_ROWS = "all rows"
 
@@ -39,33 +40,6 @@ class Check:
     """Whether it is above its threshold and more than chance."""
 
 
-@dataclass(frozen=True)
-class Shares:
-    """Shares of all rows, then and now."""
-
-    base_rows: float
-    """Weight of the rows of the baseline that have a cluster."""
-
-    rows: float
-    base_all: float
-    """Weight of all of its rows, those that lack values included."""
-
-    all_rows: float
-    outside: float
-    base_beyond: float
-    beyond: float
-    n_limits: int
-    """Limits of distances that were chosen by the rows of the baseline."""
-
-    base_incomplete: float
-    incomplete: float
-
-    def excess_outside(self, n_features: int) -> float:
-        """Return the share outside, but for what as many rows of one distribution would have."""
-        expected = 2 * n_features / (self.base_rows + 1)
-        return max(0.0, self.outside - expected)
-
-
 def checked(
     clusters: ClusterDrift, features: FeatureDrift, shares: Shares, thresholds: Thresholds
 ) -> tuple[Check, ...]:
@@ -86,7 +60,7 @@ def _of_clusters(one: ClusterDrift) -> Iterator[Check]:
     yield Check(
         "cluster_psi",
         ALL_ROWS,
-        figures.psi(one.base_weight, one.weight),
+        psi(one.base_weight, one.weight),
         0.0,
         chances.of_counts(then, now),
         ("shares", 0),
@@ -136,8 +110,7 @@ def _of_rows(features: FeatureDrift, shares: Shares) -> Iterator[Check]:
             shares.base_beyond * shares.base_rows + shares.n_limits,
             shares.base_rows,
         )
-        more = max(0.0, shares.beyond - shares.base_beyond)
-        yield Check("beyond_share", ALL_ROWS, more, 0.0, by_limit, ("beyond", 0))
+        yield Check("beyond_share", ALL_ROWS, shares.excess_beyond, 0.0, by_limit, ("beyond", 0))
     if not np.isnan(shares.base_incomplete + shares.incomplete):
         yield _missing(
             ALL_ROWS, shares.base_incomplete, shares.incomplete, shares, ("incomplete", 0), -1

@@ -9,6 +9,7 @@ from dkmeans.evaluation.drift import figures
 from dkmeans.evaluation.drift.figures import DistanceShift
 from dkmeans.evaluation.drift.survey import to_units
 from dkmeans.kernels.block import Array
+from dkmeans.models import shares
 from dkmeans.models.baseline import Baseline
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import Scaling
@@ -138,7 +139,7 @@ class FeatureDrift:
             then_and_now = _side_by_side(base[j], now[j])
             groups = figures.equal_groups(*then_and_now)
             counts = [figures.grouped(one, groups) for one in then_and_now]
-            psi[j] = figures.psi(counts[0], counts[1])
+            psi[j] = shares.psi(counts[0], counts[1])
             probability[j] = chances.of_counts(counts[0], counts[1])
         unit = model.scaling.factor if isinstance(model.scaling, Scaling) else np.ones(d)
         mean = moments.mean if weight > 0 else np.full(d, np.nan)

@@ -8,18 +8,20 @@ import numpy as np
 from dkmeans.errors import ArgumentError
 from dkmeans.evaluation.asked import model_of
 from dkmeans.evaluation.demand import baseline_demand
-from dkmeans.evaluation.drift.checks import Shares, checked
+from dkmeans.evaluation.drift.checks import checked
 from dkmeans.evaluation.drift.comparison import ClusterDrift, FeatureDrift
 from dkmeans.evaluation.drift.passes import as_stored, drift_request, missing_of, one_pass
 from dkmeans.evaluation.drift.region import Region, densest
 from dkmeans.evaluation.drift.result import Drift
 from dkmeans.evaluation.drift.sentences import reasons
-from dkmeans.evaluation.drift.survey import Limits, to_units
+from dkmeans.evaluation.drift.survey import to_units
 from dkmeans.evaluation.drift.thresholds import Thresholds
 from dkmeans.evaluation.statistics import check_integer
 from dkmeans.kernels.block import Array
 from dkmeans.models.baseline import Baseline, missing_shares
+from dkmeans.models.limits import Limits
 from dkmeans.models.model import Model
+from dkmeans.models.shares import Shares
 from dkmeans.partials.together import Together
 from dkmeans.rows.requests import Reduce
 from dkmeans.rows.task_memory import check_fits
@@ -145,21 +147,15 @@ def drift_of(
     features = FeatureDrift.between(
         model, baseline, found["moments"], found["features"], found["outside"], shares_missing
     )
-    weight = float(sums.weight.sum())
     table = distances.dense(model.n_clusters, baseline.bins.n_cells)
-    beyond = float(limits.beyond(table).sum())
-    base_beyond = float(limits.beyond(baseline.distance_table).sum())
-    shares = Shares(
-        base_rows=baseline.weight,
-        rows=weight,
-        base_all=_all_rows(model, baseline.weight, baseline.incomplete),
-        all_rows=_all_rows(model, weight, incomplete) if weight else found["missing"].weight,
-        outside=found["outside"].rows / (weight or 1.0),
-        base_beyond=base_beyond / baseline.weight,
-        beyond=beyond / (weight or 1.0),
-        n_limits=limits.n_own,
-        base_incomplete=baseline.incomplete,
+    shares = Shares.between(
+        model,
+        limits,
+        weight=float(sums.weight.sum()),
+        beyond=float(limits.beyond(table).sum()),
+        outside=found["outside"].rows,
         incomplete=incomplete,
+        read=found["missing"].weight,
     )
     asked = Thresholds() if thresholds is None else thresholds
     checks = checked(clusters, features, shares, asked)
@@ -179,13 +175,6 @@ def drift_of(
         n_passes,
         dict(model.cluster_names),
     )
-
-
-def _all_rows(model: Model, weight: float, incomplete: float) -> float:
-    """Weight of all rows, those included that lack a value and so have no cluster."""
-    if model.filling is not None or np.isnan(incomplete) or incomplete >= 1:
-        return weight
-    return weight / (1 - incomplete)
 
 
 def _region(model: Model, baseline: Baseline, found: Together, shares: Shares) -> Region | None:

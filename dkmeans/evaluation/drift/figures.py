@@ -15,19 +15,6 @@ LEAST_COUNT = 5.0
 not known. Fewer rows have fewer bins."""
 
 
-def psi(base: Array, now: Array) -> float:
-    """Return the population stability index of counts, `(n_bins,)` each.
-
-    The sum of `(q - p) ln(q / p)` over bins; a count below half a row is taken for half a row.
-    0 without any.
-    """
-    if not (base.sum() > 0 and now.sum() > 0):
-        return 0.0
-    p = np.maximum(base, 0.5) / base.sum()
-    q = np.maximum(now, 0.5) / now.sum()
-    return float(((q - p) * np.log(q / p)).sum())
-
-
 def joined(base: Array, now: Array) -> tuple[Array, Array]:
     """Join bins of unordered counts, `(n_bins,)` each, that are too small to be tested.
 

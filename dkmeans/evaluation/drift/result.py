@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dkmeans.evaluation.drift.checks import Check, Shares
+from dkmeans.evaluation.drift.checks import Check
 from dkmeans.evaluation.drift.comparison import ClusterDrift, FeatureDrift, columns_of
 from dkmeans.evaluation.drift.region import Region
 from dkmeans.evaluation.drift.thresholds import Thresholds
 from dkmeans.evaluation.shown import Section, Shown, brief, cluster, plain, probability, share
+from dkmeans.models.shares import Shares
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from dkmeans.evaluation.drift.checks import Check, Shares
+from dkmeans.evaluation.drift.checks import Check
 from dkmeans.evaluation.drift.comparison import ClusterDrift, FeatureDrift
 from dkmeans.evaluation.drift.region import Region
 from dkmeans.evaluation.shown import brief, cluster, name, share
+from dkmeans.models.shares import Shares
 
 _MOST = 5
 """Sentences of one kind; the tables have all."""

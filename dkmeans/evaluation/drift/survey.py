@@ -10,6 +10,7 @@ from dkmeans.kernels.log_bins import FEATURE_BITS, DistanceBins
 from dkmeans.kernels.nearest import nearest
 from dkmeans.models.baseline import Baseline
 from dkmeans.models.filling import Filling
+from dkmeans.models.limits import Limits, distance_bins
 from dkmeans.models.model import Model
 from dkmeans.models.scaling import AnyScaling
 from dkmeans.partials.base import Partial
@@ -23,73 +24,6 @@ from dkmeans.partials.weighted_sample import WeightedSample
 
 SAMPLE_ROWS = 2_000
 """Rows that are sampled of those that lie farther from their center than nearly all did."""
-
-_FAR = 0.99
-_OWN_LIMIT_ROWS = 1_000.0
-"""Clusters of less weight have not ten rows beyond their 99th percentile: their limit is that of
-all rows."""
-
-
-@dataclass(frozen=True, eq=False)
-class Limits:
-    """What rows of a baseline did not exceed, or few of them did."""
-
-    minimum: Array
-    """`(n_features,)` float64."""
-
-    maximum: Array
-    """`(n_features,)` float64."""
-
-    cells: Array
-    """`(n_clusters,)` int64: the bin of squared distances from which on rows lie beyond."""
-
-    sq_distances: Array
-    """`(n_clusters,)` float64: its lower edge."""
-
-    n_own: int
-    """Limits that were chosen by rows of the baseline: one for all, and those of clusters."""
-
-    seed: int
-    """Of the sample of rows beyond."""
-
-    @classmethod
-    def of(cls, baseline: Baseline, seed: int) -> Self:
-        """Take the range of each feature, and the least edge that 1 % of rows or fewer exceed.
-
-        At the edge of a bin, so that the share beyond is known exactly. Of each cluster by itself,
-        if it has 1 000 rows or more, else of all rows together.
-        """
-        table, weights = baseline.distance_table, baseline.cluster_weights
-        overall = _edge_beyond(table.sum(axis=0))
-        own = weights >= _OWN_LIMIT_ROWS
-        cells = np.array(
-            [_edge_beyond(row) if is_own else overall for row, is_own in zip(table, own)], np.int64
-        )
-        return cls(
-            baseline.minimum,
-            baseline.maximum,
-            cells,
-            baseline.bins.edges[cells],
-            int(own.sum()) + int(not own.all()),
-            seed,
-        )
-
-    def beyond(self, table: Array) -> Array:
-        """Return the weight that lies beyond, of each cluster: `(n_clusters,)` float64.
-
-        Parameters
-        ----------
-        table
-            `(n_clusters, n_cells)`: the weight in each bin.
-        """
-        return np.array([row[cell:].sum() for row, cell in zip(table, self.cells)])
-
-
-def _edge_beyond(row: Array) -> int:
-    """The first bin from which on at most 1 % of the weight lies; the last one at most."""
-    beyond = row.sum() - np.concatenate([[0.0], np.cumsum(row)[:-1]])
-    few = np.flatnonzero(beyond <= (1 - _FAR) * row.sum() * (1 + 1e-12))
-    return int(few[0]) if len(few) else len(row) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +51,9 @@ class Survey:
     limits: Limits | None = None
     """For what is compared with a baseline."""
 
+    seed: int = 0
+    """Of the sample of rows beyond."""
+
     @classmethod
     def of(cls, models: tuple[Model, ...], *, scaled: bool) -> Self:
         """Prepare to survey rows that come in the space of the models, if `scaled`, or as stored.
@@ -129,7 +66,7 @@ class Survey:
         origin = weights @ first.scaled_means
         return cls(
             tuple(model.scaled_centers for model in models),
-            tuple(_bins_of(model) for model in models),
+            tuple(distance_bins(model) for model in models),
             origin if weights.any() else first.scaled_centers.mean(axis=0),
             None if scaled else first.scaling,
             None if scaled else first.filling,
@@ -143,16 +80,9 @@ class Survey:
             cls.of((model,), scaled=scaled),
             bins=(baseline.bins,),
             origin=baseline.origin,
-            limits=Limits.of(baseline, seed),
+            limits=Limits.of(baseline),
+            seed=seed,
         )
-
-
-def _bins_of(model: Model) -> DistanceBins:
-    typical = model.inertia / (float(model.weights.sum()) or 1.0)
-    if not typical > 0:
-        # all rows lie on their centers; others may lie between these
-        typical = float(model.scaled_centers.var(axis=0).sum())
-    return DistanceBins.of(typical, model.n_clusters)
 
 
 def survey_block(block: Block, survey: Survey) -> Together:
@@ -180,7 +110,7 @@ def survey_block(block: Block, survey: Survey) -> Together:
         parts["outside"] = Outside.from_block(block, limits.minimum, limits.maximum)
         importance = block.weights * (sq_distances >= limits.sq_distances[labels])
         parts["beyond"] = WeightedSample.from_block(
-            block, SAMPLE_ROWS, limits.seed, ("drift",), importance
+            block, SAMPLE_ROWS, survey.seed, ("drift",), importance
         )
     return Together(parts)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from dkmeans.evaluation.asked import answers
 from dkmeans.evaluation.demand import profile_demand
+from dkmeans.evaluation.passes import Wants, side_by_side
 from dkmeans.evaluation.profiles.edges import Bins, joined, most_edges, own_edges
 from dkmeans.evaluation.profiles.parts import Examples, Histogram
 from dkmeans.evaluation.profiles.statistics import ProfileStatistics
@@ -67,24 +67,32 @@ def profile_statistics(
     while True:
         # what was found so far is of files, too, that had to be left out
         with suppress(RowsChanged):
-            return _statistics(model, rows, n_examples, seed)
+            wants = wants_of_profile(model, rows, n_examples=n_examples, seed=seed)
+            (found,) = side_by_side(rows, [wants])
+            return found
 
 
-def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> ProfileStatistics:
+def wants_of_profile(
+    model: Model, rows: Rows, *, n_examples: int = 0, seed: int = 0
+) -> Wants[ProfileStatistics]:
+    """`profile_statistics`, as an evaluation that can share its passes: of rows not scaled yet.
+
+    `rows` are those that it will see, prepared.
+    """
     pilot = rows.pilot_mean() if isinstance(model.scaling, Normalization) else None
     survey = Survey.of(model, pilot, known_rows(rows), n_examples, seed)
-    name, first = _surveyed(rows, survey)
+    name, first = yield from _surveyed(survey)
     if not first["moments"].precise:
         # centers are far from their rows: once more, from where the rows are
         means = np.where(first["moments"].empty[:, None], survey.origins, first["moments"].mean)
         survey = replace(survey, origins=means)
-        name, first = _surveyed(rows, survey)
+        name, first = yield from _surveyed(survey)
     moments, sample = first["moments"], first["sample"]
     scatter = first.parts.get("scatter")
     assert scatter is None or isinstance(scatter, ClusterScatter)
     edges, bins = _cuts(survey, sample)
     both = ((survey,), (Count(edges),))
-    (cells,) = answers(rows, [Scan("cells", profile_step, both, name, last=True)])
+    cells = yield Scan("cells", profile_step, both, name, last=True)
     assert isinstance(cells, Cells)
     counts, other = bins.counts(cells.regrouped(edges, bins.edges[None]).weight)
     found = [first[name] for name in ("typical", "boundary") if name in first]
@@ -110,10 +118,10 @@ def _statistics(model: Model, rows: Rows, n_examples: int, seed: int) -> Profile
     )
 
 
-def _surveyed(rows: Rows, survey: Survey) -> tuple[str, Together]:
+def _surveyed(survey: Survey) -> Wants[tuple[str, Together]]:
     """Make the first pass of a scan; return the scan's name, too."""
     name = f"profile-{uuid.uuid4().hex}"
-    (first,) = answers(rows, [Scan("profile", profile_step, ((survey,),), name)])
+    first = yield Scan("profile", profile_step, ((survey,),), name)
     assert isinstance(first, Together)
     return name, first
 

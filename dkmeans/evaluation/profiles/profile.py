@@ -75,7 +75,7 @@ def profile(
     seed = check_integer("random_state", random_state, 0)
     with opened(model, X, sample_weight) as rows:
         found = profile_statistics(model, rows, n_examples=n_examples, seed=seed)
-        return _profile_of(model, rows, found, levels)
+        return profile_of(model, rows, found, levels)
 
 
 def checked_levels(quantiles: Sequence[float]) -> Array:
@@ -95,7 +95,8 @@ def checked_levels(quantiles: Sequence[float]) -> Array:
     return levels
 
 
-def _profile_of(model: Model, rows: Rows, found: ProfileStatistics, levels: Array) -> Profile:
+def profile_of(model: Model, rows: Rows, found: ProfileStatistics, levels: Array) -> Profile:
+    """Return the profile of what passes over `rows` have found; `levels` are its quantiles."""
     value, low, high = (np.moveaxis(one, 0, 2) for one in found.quantiles(levels.tolist()))
     scaled_mean, scaled_variance = model.scaled_centers, None
     if model.scaling is None:
